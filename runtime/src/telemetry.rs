@@ -1,0 +1,93 @@
+//! Structured logs on stderr; stdout belongs to what a command prints for its user.
+
+use std::io::IsTerminal;
+
+use clap::{Args, ValueEnum};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// What is logged and how; flatten it into a command's arguments.
+#[derive(Debug, Clone, Args)]
+pub struct LogArgs {
+    /// What to log: a level, or directives such as `info,natterjack_edge=debug`
+    #[arg(
+        long = "log",
+        env = "NATTERJACK_LOG",
+        default_value = "info",
+        global = true,
+        value_name = "FILTER"
+    )]
+    pub filter: String,
+
+    /// How to log: lines for people, or one JSON object a line for machines
+    #[arg(long = "log-format", env = "NATTERJACK_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, global = true)]
+    pub format: LogFormat,
+}
+
+impl Default for LogArgs {
+    fn default() -> Self {
+        Self {
+            filter: "info".to_owned(),
+            format: LogFormat::Text,
+        }
+    }
+}
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Installs the tracing subscriber of this process.
+///
+/// A second call leaves the first subscriber alone, because tests in one process
+/// all call this. A filter that does not parse falls back to `info` and says so:
+/// a typing error in a log filter is no reason to keep a chat server down.
+pub fn init(args: &LogArgs) {
+    let (filter, complaint) = match EnvFilter::try_new(&args.filter) {
+        Ok(filter) => (filter, None),
+        Err(error) => (EnvFilter::new("info"), Some(error)),
+    };
+    let registry = tracing_subscriber::registry().with(filter);
+    let installed = match args.format {
+        LogFormat::Text => registry
+            .with(
+                tracing_subscriber::fmt::layer()
+                    .with_writer(std::io::stderr)
+                    .with_ansi(std::io::stderr().is_terminal()),
+            )
+            .try_init(),
+        LogFormat::Json => registry
+            .with(
+                tracing_subscriber::fmt::layer()
+                    .json()
+                    .flatten_event(true)
+                    .with_writer(std::io::stderr),
+            )
+            .try_init(),
+    };
+    if installed.is_ok()
+        && let Some(error) = complaint
+    {
+        tracing::warn!(log.filter = %args.filter, %error, "the log filter does not parse; logging at info");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_init_and_a_bad_filter_do_not_panic() {
+        init(&LogArgs::default());
+        init(&LogArgs {
+            filter: "=,=".to_owned(),
+            format: LogFormat::Json,
+        });
+    }
+}
