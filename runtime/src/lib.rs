@@ -8,3 +8,4 @@ pub mod health;
 pub mod lifecycle;
 pub mod metrics;
 pub mod telemetry;
+pub mod servers;

@@ -1,0 +1,1 @@
+//! The edge: WebSocket and HTTP in, NATS out. It never talks to Postgres.

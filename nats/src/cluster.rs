@@ -1,0 +1,120 @@
+//! Joining a cluster: connecting, checking the server's version, and reading what was agreed at
+//! provisioning.
+
+use std::time::Duration;
+
+use async_nats::{Client, ConnectOptions, Event, jetstream};
+
+use crate::{shard::Shards, subjects::kv, topology::Bucket};
+
+/// The oldest nats-server that Natterjack runs on: per-message TTL and fsync group commit.
+pub const SERVER_VERSION_MIN: (u64, u64) = (2, 15);
+
+/// Why a cluster could not be joined.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// No server answered.
+    #[error("no NATS server answers at {url}: {source}. Start one, or set NATS_URL")]
+    Connect {
+        /// Where.
+        url: String,
+        /// Why.
+        source: async_nats::ConnectError,
+    },
+    /// The server is too old.
+    #[error("the NATS server at {url} is version {found}; Natterjack needs 2.15 or newer")]
+    TooOld {
+        /// Where.
+        url: String,
+        /// What runs there.
+        found: String,
+    },
+    /// Nothing was provisioned yet.
+    #[error("the cluster is not provisioned: run `natterjack provision` first")]
+    NotProvisioned,
+    /// What is recorded makes no sense.
+    #[error("the cluster records {0:?} shards, which is not a number from 1 to {max}", max = Shards::MAX)]
+    BadShards(String),
+    /// JetStream did not answer.
+    #[error("JetStream does not answer: {0}")]
+    JetStream(String),
+}
+
+/// Connects under a name that operators see in `nats server report connections`.
+///
+/// The connection comes back by itself for ever, with a jittered delay of at most about 2 s.
+/// `on_event` hears of disconnects, reconnects and slow consumers.
+///
+/// # Errors
+/// [`JoinError::Connect`] if no server answers now, [`JoinError::TooOld`].
+pub async fn connect(
+    url: &str,
+    name: &str,
+    on_event: impl Fn(Event) + Clone + Send + Sync + 'static,
+) -> Result<Client, JoinError> {
+    let jitter_ms = u64::from(uuid::Uuid::new_v4().as_bytes()[0]);
+    let client = ConnectOptions::new()
+        .name(name)
+        .max_reconnects(None)
+        .ping_interval(Duration::from_secs(10))
+        .request_timeout(Some(Duration::from_secs(5)))
+        // async-nats has no jitter of its own: without one, all edges come back at once.
+        .reconnect_delay_callback(move |attempts| {
+            let step = 50_u64.saturating_mul(1 << attempts.min(5));
+            Duration::from_millis(if attempts <= 1 {
+                jitter_ms / 4
+            } else {
+                step + jitter_ms
+            })
+        })
+        .event_callback(move |event| {
+            on_event(event);
+            std::future::ready(())
+        })
+        .connect(url)
+        .await
+        .map_err(|source| JoinError::Connect {
+            url: url.into(),
+            source,
+        })?;
+    let found = client.server_info().version;
+    let mut numbers = found
+        .split(['.', '-'])
+        .map(|number| number.parse::<u64>().unwrap_or_default());
+    let version = (
+        numbers.next().unwrap_or_default(),
+        numbers.next().unwrap_or_default(),
+    );
+    if version < SERVER_VERSION_MIN {
+        return Err(JoinError::TooOld {
+            url: url.into(),
+            found,
+        });
+    }
+    Ok(client)
+}
+
+/// The number of shards that the cluster was provisioned with.
+///
+/// # Errors
+/// [`JoinError::NotProvisioned`], [`JoinError::BadShards`], [`JoinError::JetStream`].
+pub async fn shards(context: &jetstream::Context) -> Result<Shards, JoinError> {
+    use async_nats::jetstream::context::KeyValueErrorKind;
+    let bucket = context
+        .get_key_value(Bucket::Cluster.name())
+        .await
+        .map_err(|error| match error.kind() {
+            KeyValueErrorKind::GetBucket => JoinError::NotProvisioned,
+            _ => JoinError::JetStream(error.to_string()),
+        })?;
+    let recorded = bucket
+        .get(kv::cluster::SHARDS)
+        .await
+        .map_err(|error| JoinError::JetStream(error.to_string()))?;
+    let recorded = recorded.ok_or(JoinError::NotProvisioned)?;
+    let text = String::from_utf8_lossy(&recorded);
+    text.parse()
+        .ok()
+        .and_then(Shards::new)
+        .ok_or_else(|| JoinError::BadShards(text.into_owned()))
+}

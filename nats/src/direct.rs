@@ -1,0 +1,212 @@
+//! JetStream Direct Get, single and batched (ADR-31): reading near a stream's tail without a
+//! consumer. async-nats has no wrapper for the batched form.
+//!
+//! Every read is bounded in count, bytes and time: an unbounded batch may send 64 MB with no flow
+//! control.
+
+use std::time::Duration;
+
+use async_nats::{Client, HeaderMap, StatusCode};
+use bytes::Bytes;
+use futures::StreamExt;
+use serde::Serialize;
+
+/// A stored message.
+#[derive(Debug, Clone)]
+pub struct Direct {
+    /// The subject that it was stored on.
+    pub subject: String,
+    /// Its sequence in the stream.
+    pub seq: u64,
+    /// Its payload.
+    pub payload: Bytes,
+    /// Its headers.
+    pub headers: HeaderMap,
+}
+
+/// What a batched read gave.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// In the order of the stream.
+    pub messages: Vec<Direct>,
+    /// Whether the bounds cut it off: there is more.
+    pub more: bool,
+}
+
+/// Bounds of a batched read.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// At most so many messages.
+    pub messages: usize,
+    /// About so many bytes: the server stops once it has passed them.
+    pub bytes: usize,
+    /// The answer must be complete by then.
+    pub timeout: Duration,
+}
+
+/// Why a read failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectError {
+    /// No server answered in time.
+    #[error("JetStream did not answer a direct get in time")]
+    Timeout,
+    /// There is no such stream, or no leader that answers.
+    #[error("nobody answers for the stream")]
+    NoResponders,
+    /// The connection is gone.
+    #[error("the connection to NATS is gone: {0}")]
+    Connection(String),
+    /// The server refused.
+    #[error("JetStream refused a direct get: {0}")]
+    Refused(String),
+}
+
+#[derive(Debug, Default, Serialize)]
+struct GetRequest<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_by_subj: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    multi_last: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_bytes: Option<usize>,
+}
+
+/// The message with this sequence; `None` if the stream does not have it (any more).
+///
+/// # Errors
+/// [`DirectError`].
+pub async fn get(
+    client: &Client,
+    stream: &str,
+    seq: u64,
+    timeout: Duration,
+) -> Result<Option<Direct>, DirectError> {
+    let request = GetRequest {
+        seq: Some(seq),
+        ..GetRequest::default()
+    };
+    let bounds = Bounds {
+        messages: 1,
+        bytes: usize::MAX,
+        timeout,
+    };
+    Ok(read(client, stream, &request, bounds).await?.messages.pop())
+}
+
+/// The messages on `subject`, which may hold wildcards, from sequence `from` on.
+///
+/// # Errors
+/// [`DirectError`].
+pub async fn next_by_subject(
+    client: &Client,
+    stream: &str,
+    subject: &str,
+    from: u64,
+    bounds: Bounds,
+) -> Result<Batch, DirectError> {
+    let request = GetRequest {
+        seq: Some(from.max(1)),
+        next_by_subj: Some(subject),
+        batch: Some(bounds.messages),
+        max_bytes: Some(bounds.bytes),
+        ..GetRequest::default()
+    };
+    read(client, stream, &request, bounds).await
+}
+
+/// The last message on each subject that one of `filters` matches. The server answers for at most
+/// 1,024 subjects.
+///
+/// # Errors
+/// [`DirectError`].
+pub async fn last_by_subject(
+    client: &Client,
+    stream: &str,
+    filters: &[String],
+    bounds: Bounds,
+) -> Result<Batch, DirectError> {
+    let request = GetRequest {
+        multi_last: Some(filters),
+        batch: Some(bounds.messages),
+        max_bytes: Some(bounds.bytes),
+        ..GetRequest::default()
+    };
+    read(client, stream, &request, bounds).await
+}
+
+async fn read(
+    client: &Client,
+    stream: &str,
+    request: &GetRequest<'_>,
+    bounds: Bounds,
+) -> Result<Batch, DirectError> {
+    let connection = |error: &dyn std::fmt::Display| DirectError::Connection(error.to_string());
+    let payload = serde_json::to_vec(request).map_err(|error| DirectError::Refused(error.to_string()))?;
+    let inbox = client.new_inbox();
+    let mut replies = client
+        .subscribe(inbox.clone())
+        .await
+        .map_err(|error| connection(&error))?;
+    client
+        .publish_with_reply(format!("$JS.API.DIRECT.GET.{stream}"), inbox, payload.into())
+        .await
+        .map_err(|error| connection(&error))?;
+    let single = request.batch.is_none();
+    let collect = async {
+        let mut batch = Batch::default();
+        while let Some(reply) = replies.next().await {
+            match reply.status {
+                None | Some(StatusCode::OK) => {}
+                Some(StatusCode::NOT_FOUND) => return Ok(batch),
+                Some(StatusCode::NO_RESPONDERS) => return Err(DirectError::NoResponders),
+                // End of batch: how many more there are stands in its headers.
+                Some(status) if status.as_u16() == 204 => {
+                    let pending = reply
+                        .headers
+                        .as_ref()
+                        .and_then(|headers| headers.get("Nats-Num-Pending"));
+                    batch.more = pending.is_some_and(|pending| pending.as_str() != "0");
+                    return Ok(batch);
+                }
+                Some(status) => {
+                    return Err(DirectError::Refused(format!(
+                        "{status} {}",
+                        reply.description.unwrap_or_default()
+                    )));
+                }
+            }
+            batch.messages.push(message(reply)?);
+            if single {
+                return Ok(batch);
+            }
+        }
+        Err(DirectError::Connection("closed".into()))
+    };
+    tokio::time::timeout(bounds.timeout, collect)
+        .await
+        .map_err(|_| DirectError::Timeout)?
+}
+
+fn message(reply: async_nats::Message) -> Result<Direct, DirectError> {
+    let headers = reply.headers.unwrap_or_default();
+    let text = |name| {
+        headers
+            .get(name)
+            .map(|value: &async_nats::HeaderValue| value.as_str())
+    };
+    let (Some(subject), Some(Ok(seq))) = (text("Nats-Subject"), text("Nats-Sequence").map(str::parse)) else {
+        return Err(DirectError::Refused(
+            "an answer without subject and sequence".into(),
+        ));
+    };
+    Ok(Direct {
+        subject: subject.into(),
+        seq,
+        payload: reply.payload,
+        headers,
+    })
+}

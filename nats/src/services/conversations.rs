@@ -1,0 +1,162 @@
+//! `svc.conversations.<verb>`: the list, groups and their members.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{names, verbs};
+use crate::{
+    conversation::Conversation,
+    ids::{GroupId, UserId},
+    wire::{ConversationSummary, Member, Profile, Role},
+};
+
+/// All that an edge needs when a user connects, in one call.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OpenSession {
+    /// Who connects.
+    pub user: UserId,
+    /// The client's cursors, if it was here before.
+    pub resume: Option<BTreeMap<Conversation, u64>>,
+}
+
+/// The answer to [`OpenSession`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Session {
+    /// The user.
+    pub user: Profile,
+    /// Every group that the user is in.
+    pub groups: Vec<GroupId>,
+    /// Most members of a group.
+    pub group_members_max: u32,
+    /// Per shard: the sequence up to which Postgres was complete *before* the rest was read. A
+    /// message beyond it in a conversation that is not named here has not been told to anybody.
+    pub watermarks: Vec<u64>,
+    /// The first page of the list.
+    pub conversations: Vec<ConversationSummary>,
+    /// Asks for the next page.
+    pub next: Option<String>,
+    /// With `resume`: the conversations whose head is beyond the client's cursor, most recent
+    /// first, at most 1,000.
+    pub behind: Vec<Behind>,
+    /// Whether `behind` names them all.
+    pub behind_complete: bool,
+}
+
+/// A conversation in which a returning client misses something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Behind {
+    /// Which.
+    pub conversation: Conversation,
+    /// The client's cursor; 0 where it gave none.
+    pub cursor: u64,
+    /// The last message's sequence.
+    pub head: u64,
+}
+
+/// A page of the conversation list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct List {
+    /// Whose.
+    pub user: UserId,
+    /// The `next` of the page before.
+    pub page: Option<String>,
+    /// At most [`crate::limits::PAGE_CONVERSATIONS_MAX`].
+    pub limit: usize,
+}
+
+/// The answer to [`List`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ListPage {
+    /// Most recent first.
+    pub conversations: Vec<ConversationSummary>,
+    /// Asks for the next page; absent on the last.
+    pub next: Option<String>,
+}
+
+/// One conversation as in the list; a 1:1 chat without messages too.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct One {
+    /// Whose view.
+    pub user: UserId,
+    /// Which.
+    pub conversation: Conversation,
+}
+
+/// The members of a group, or the two of a 1:1 chat, with their cursors.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Members {
+    /// Who asks.
+    pub user: UserId,
+    /// Of which conversation.
+    pub conversation: Conversation,
+}
+
+/// A new group; the user becomes its owner.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CreateGroup {
+    /// Who makes it.
+    pub user: UserId,
+    /// Its title.
+    pub title: String,
+    /// Further members from the start.
+    pub members: Vec<UserId>,
+}
+
+/// A new title; owners and admins.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Rename {
+    /// Who does it.
+    pub user: UserId,
+    /// Of which group.
+    pub group: GroupId,
+    /// The new title.
+    pub title: String,
+}
+
+/// New members; owners and admins. Those who are in already are left as they are.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AddMembers {
+    /// Who does it.
+    pub user: UserId,
+    /// To which group.
+    pub group: GroupId,
+    /// Whom; all or, where the size limit or an unknown user forbids it, none.
+    pub members: Vec<UserId>,
+}
+
+/// One member less: oneself (leave), or somebody of a lower role (owners and admins).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RemoveMember {
+    /// Who does it.
+    pub user: UserId,
+    /// From which group.
+    pub group: GroupId,
+    /// Whom.
+    pub member: UserId,
+}
+
+/// Another role; owners only.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SetRole {
+    /// Who does it.
+    pub user: UserId,
+    /// In which group.
+    pub group: GroupId,
+    /// Whose.
+    pub member: UserId,
+    /// The new role.
+    pub role: Role,
+}
+
+verbs! { names::CONVERSATIONS =>
+    OpenSession as "open_session" -> Session;
+    List as "list" -> ListPage;
+    One as "one" -> ConversationSummary;
+    Members as "members" -> Vec<Member>;
+    CreateGroup as "create_group" -> ConversationSummary;
+    Rename as "rename" -> ConversationSummary;
+    AddMembers as "add_members" -> ConversationSummary;
+    RemoveMember as "remove_member" -> super::Done;
+    SetRole as "set_role" -> super::Done;
+}

@@ -1,0 +1,8 @@
+//! Every NATS subject, one file a family: build, parse, wildcard. No subject is formatted anywhere
+//! else.
+
+pub mod chat;
+pub mod kv;
+pub mod live;
+pub mod receipt;
+pub mod svc;

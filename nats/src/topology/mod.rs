@@ -1,0 +1,46 @@
+//! The topology as data: one table each of streams, consumers and buckets.
+
+mod buckets;
+mod consumers;
+mod streams;
+
+pub use buckets::{Bucket, buckets};
+pub use consumers::{PERSISTER, consumers};
+pub use streams::{RECEIPTS, chat_stream, streams};
+
+use std::time::Duration;
+
+use crate::shard::Shards;
+
+/// What an operator chooses when provisioning.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Number of shards; fixed for the life of the cluster.
+    pub shards: Shards,
+    /// Copies of every stream and bucket: 1, 3 or 5.
+    pub replicas: usize,
+    /// Most bytes that one chat stream holds before sends are refused with `overloaded`.
+    pub chat_bytes_max: i64,
+    /// How long a retry is recognised by the stream itself.
+    pub dedupe_window: Duration,
+}
+
+impl Settings {
+    /// Age up to which a message id may rely on the dedupe window: half of it, so that a retry
+    /// that passes the check still meets the first try in the window.
+    #[must_use]
+    pub fn fresh_ms(&self) -> u64 {
+        u64::try_from(self.dedupe_window.as_millis() / 2).unwrap_or(u64::MAX)
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            shards: const { Shards::new(4).expect("4 is in range") },
+            replicas: 1,
+            chat_bytes_max: 1 << 30,
+            dedupe_window: Duration::from_secs(120),
+        }
+    }
+}

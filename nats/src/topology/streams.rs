@@ -1,0 +1,75 @@
+//! Streams.
+//!
+//! | stream | subjects | keeps |
+//! |---|---|---|
+//! | `CHAT_<shard>` | `chat.<shard>.>` | until the persister has it in Postgres and the tail window has passed; full: refuses |
+//! | `RECEIPTS` | `receipt.*` | a day |
+
+use std::time::Duration;
+
+use async_nats::jetstream::stream::{Config, DiscardPolicy, Republish, RetentionPolicy, StorageType};
+
+use super::Settings;
+use crate::{
+    shard::Shard,
+    subjects::{chat, live, receipt},
+};
+
+/// The stream of receipts.
+pub const RECEIPTS: &str = "RECEIPTS";
+
+/// The stream that holds a shard's conversations.
+#[must_use]
+pub fn chat_stream(shard: Shard) -> String {
+    format!("CHAT_{shard}")
+}
+
+/// All streams.
+#[must_use]
+pub fn streams(settings: &Settings) -> Vec<Config> {
+    settings
+        .shards
+        .all()
+        .map(|shard| chat(settings, shard))
+        .chain([receipts(settings)])
+        .collect()
+}
+
+fn chat(settings: &Settings, shard: Shard) -> Config {
+    Config {
+        name: chat_stream(shard),
+        description: Some("Messages and events; trimmed by the persister once they are in Postgres".into()),
+        subjects: vec![chat::wildcard(shard)],
+        retention: RetentionPolicy::Limits,
+        storage: StorageType::File,
+        num_replicas: settings.replicas,
+        // Nothing leaves before Postgres has it: no age limit, and a full stream refuses.
+        max_bytes: settings.chat_bytes_max,
+        discard: DiscardPolicy::New,
+        duplicate_window: settings.dedupe_window,
+        allow_direct: true,
+        republish: Some(Republish {
+            source: chat::wildcard(shard),
+            destination: live::ALL.into(),
+            headers_only: false,
+        }),
+        ..Config::default()
+    }
+}
+
+fn receipts(settings: &Settings) -> Config {
+    Config {
+        name: RECEIPTS.into(),
+        description: Some("Batches of delivered and read cursors".into()),
+        subjects: vec![receipt::ALL.into()],
+        retention: RetentionPolicy::Limits,
+        storage: StorageType::File,
+        num_replicas: settings.replicas,
+        max_age: Duration::from_hours(24),
+        max_bytes: settings.chat_bytes_max / 4,
+        // A lost cursor is set again by the next one; a full stream drops the oldest.
+        discard: DiscardPolicy::Old,
+        allow_direct: true,
+        ..Config::default()
+    }
+}

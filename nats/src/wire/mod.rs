@@ -1,0 +1,18 @@
+//! What travels: frames between client and edge, stored messages, receipts, errors.
+//!
+//! Plain serde types. Database rows and internal state are not serialisable and live elsewhere.
+//! Examples of every frame stand in `nats/golden/` and are read by the tests of every language.
+
+mod client;
+mod error;
+mod message;
+mod people;
+mod receipt;
+mod server;
+
+pub use client::{ClientFrame, Hello, HelloDevice, HistoryQuery};
+pub use error::{CloseCode, Code, WireError};
+pub use message::{Content, Event, Fingerprint, Kind, Message, Stored, splice};
+pub use people::{ConversationSummary, Device, Member, Preview, Profile, Role};
+pub use receipt::{Cursor, ReceiptBatch, ReceiptOf};
+pub use server::{Limits, Page, Ready, ServerFrame, UserCursor};

@@ -1,0 +1,1 @@
+//! The persister: the only owner of Postgres.

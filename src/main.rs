@@ -1,0 +1,2 @@
+//! The `natterjack` binary.
+fn main() {}
