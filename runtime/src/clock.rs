@@ -23,10 +23,7 @@ impl Clock {
     /// A clock that stands still at `start_ms` until its handle moves it.
     pub fn manual(start_ms: u64) -> (Self, ManualClock) {
         let now_ms = Arc::new(AtomicU64::new(start_ms));
-        (
-            Self(Source::Manual(Arc::clone(&now_ms))),
-            ManualClock { now_ms },
-        )
+        (Self(Source::Manual(Arc::clone(&now_ms))), ManualClock { now_ms })
     }
 
     /// Milliseconds since the Unix epoch.

@@ -39,11 +39,7 @@ impl Health {
             .iter()
             .filter_map(|(name, state)| Some((name.clone(), state.as_ref().err()?.clone())))
             .collect();
-        if failing.is_empty() {
-            Ok(())
-        } else {
-            Err(failing)
-        }
+        if failing.is_empty() { Ok(()) } else { Err(failing) }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Result<(), String>>> {
@@ -67,12 +63,7 @@ pub fn router(metrics: Metrics, health: Health, tasks: &Tasks) -> Router {
         )
         .route(
             "/metrics",
-            get(move || async move {
-                (
-                    [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)],
-                    metrics.encode(),
-                )
-            }),
+            get(move || async move { ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics.encode()) }),
         )
 }
 
@@ -123,8 +114,7 @@ mod tests {
 
     async fn get(address: SocketAddr, path: &str) -> anyhow::Result<String> {
         let mut stream = TcpStream::connect(address).await?;
-        let request =
-            format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;

@@ -7,5 +7,5 @@ pub mod clock;
 pub mod health;
 pub mod lifecycle;
 pub mod metrics;
-pub mod telemetry;
 pub mod servers;
+pub mod telemetry;

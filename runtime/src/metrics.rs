@@ -61,10 +61,7 @@ mod tests {
         let sent = edge.register("sent", "Messages sent", Counter::<u64>::default());
         persister.register("sent", "Messages sent", Counter::<u64>::default());
         sent.inc();
-        assert!(
-            edge.encode()
-                .contains("natterjack_sent_total{role=\"edge\"} 1")
-        );
+        assert!(edge.encode().contains("natterjack_sent_total{role=\"edge\"} 1"));
         assert!(
             persister
                 .encode()

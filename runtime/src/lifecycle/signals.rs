@@ -17,11 +17,7 @@ impl Tasks {
     ///
     /// A process that holds several roles stops what takes in work before what the
     /// work needs: the edge, then the persister, then the servers below both.
-    pub async fn run_until_signal_then(
-        &self,
-        order: &[Self],
-        drain_grace: Duration,
-    ) -> anyhow::Result<()> {
+    pub async fn run_until_signal_then(&self, order: &[Self], drain_grace: Duration) -> anyhow::Result<()> {
         let mut signals = Signals::install()?;
         tokio::select! {
             name = signals.next() => {

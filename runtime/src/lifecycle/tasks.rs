@@ -117,10 +117,7 @@ impl Tasks {
             return Err(error);
         }
         if !stuck.is_empty() {
-            bail!(
-                "these tasks did not stop and were aborted: {}",
-                stuck.join(", ")
-            );
+            bail!("these tasks did not stop and were aborted: {}", stuck.join(", "));
         }
         Ok(())
     }
@@ -179,9 +176,7 @@ impl Tasks {
             Ok(Ok(())) if span == Span::Finite || self.inner.shutdown.is_draining() => None,
             Ok(Ok(())) => Some(anyhow!("task {name} ended although nobody asked it to")),
             Ok(Err(error)) => Some(error.context(format!("task {name} failed"))),
-            Err(join) if join.is_panic() => {
-                Some(anyhow!("task {name} panicked: {}", panic_message(join)))
-            }
+            Err(join) if join.is_panic() => Some(anyhow!("task {name} panicked: {}", panic_message(join))),
             // Aborted by `stop`, which names it.
             Err(_) => None,
         }
@@ -220,10 +215,7 @@ impl Tasks {
     }
 
     fn running_names(&self) -> Vec<String> {
-        self.running()
-            .values()
-            .map(|(name, _)| name.clone())
-            .collect()
+        self.running().values().map(|(name, _)| name.clone()).collect()
     }
 
     fn abort_all(&self) -> Vec<String> {
@@ -249,10 +241,7 @@ impl Tasks {
     }
 
     fn running(&self) -> MutexGuard<'_, BTreeMap<u64, (String, AbortHandle)>> {
-        self.inner
-            .running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.inner.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -50,7 +50,10 @@ impl DataDir {
     /// Creates the directory if it is missing and takes its lock.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, DataDirError> {
         let path = path.as_ref();
-        let failed = |source| DataDirError::File { path: path.to_owned(), source };
+        let failed = |source| DataDirError::File {
+            path: path.to_owned(),
+            source,
+        };
         DirBuilder::new()
             .recursive(true)
             .mode(mode())
@@ -86,12 +89,19 @@ impl DataDir {
 /// Ours alone. Root's may be passed through but not listed, because there Postgres may
 /// have to run as `nobody` in a directory below; every secret below has its own 0600.
 fn mode() -> u32 {
-    if nix::unistd::geteuid().is_root() { 0o711 } else { 0o700 }
+    if nix::unistd::geteuid().is_root() {
+        0o711
+    } else {
+        0o700
+    }
 }
 
 fn lock(dir: &Path) -> Result<File, DataDirError> {
     let path = dir.join("lock");
-    let failed = |source| DataDirError::File { path: path.clone(), source };
+    let failed = |source| DataDirError::File {
+        path: path.clone(),
+        source,
+    };
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -130,7 +140,9 @@ mod tests {
         let path = temp.path().join("deep/data");
         let first = DataDir::open(&path)?;
         let error = DataDir::open(&path).expect_err("it is held");
-        let DataDirError::InUse { pid, .. } = &error else { anyhow::bail!("{error}") };
+        let DataDirError::InUse { pid, .. } = &error else {
+            anyhow::bail!("{error}")
+        };
         assert_eq!(*pid, Some(std::process::id()));
         assert!(error.to_string().contains("choose another --data-dir"), "{error}");
         drop(first);

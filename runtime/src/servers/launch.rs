@@ -44,7 +44,10 @@ impl Wrapper {
 
     fn namespace() -> Self {
         let words = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"];
-        Self { words: words.map(Into::into).to_vec(), owner: None }
+        Self {
+            words: words.map(Into::into).to_vec(),
+            owner: None,
+        }
     }
 
     pub(super) fn nobody() -> Option<Self> {
@@ -57,7 +60,10 @@ impl Wrapper {
             "--clear-groups".to_owned(),
             "--".to_owned(),
         ];
-        Some(Self { words: words.map(Into::into).to_vec(), owner: Some((uid, gid)) })
+        Some(Self {
+            words: words.map(Into::into).to_vec(),
+            owner: Some((uid, gid)),
+        })
     }
 
     /// The same, but with the kernel sending `signal` when the parent dies, where
@@ -65,7 +71,8 @@ impl Wrapper {
     /// clears the arrangement. Elsewhere the next start clears up (see `leftover`).
     pub(super) async fn dying_with_parent(mut self, signal: &str) -> Self {
         let mut with = self.clone();
-        with.words.extend(["setpriv", "--pdeathsig", signal, "--"].map(Into::into));
+        with.words
+            .extend(["setpriv", "--pdeathsig", signal, "--"].map(Into::into));
         if with.works("true").await {
             self.words = with.words;
         }
@@ -74,7 +81,8 @@ impl Wrapper {
 
     /// Whether whoever this runs as can use `path`.
     pub(super) async fn can_reach(&self, path: &Path) -> bool {
-        self.run(&["test".as_ref(), "-x".as_ref(), path.as_os_str()]).await
+        self.run(&["test".as_ref(), "-x".as_ref(), path.as_os_str()])
+            .await
     }
 
     /// The full command line for a program.
@@ -89,7 +97,11 @@ impl Wrapper {
     }
 
     async fn run(&self, command: &[&OsStr]) -> bool {
-        let mut words = self.words.iter().map(OsString::as_os_str).chain(command.iter().copied());
+        let mut words = self
+            .words
+            .iter()
+            .map(OsString::as_os_str)
+            .chain(command.iter().copied());
         let Some(program) = words.next() else { return false };
         Command::new(program)
             .args(words)

@@ -18,11 +18,7 @@ const GRACE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(10);
 
 /// Ends the process noted in `pid_file` if its command line contains `dir`.
-pub(super) async fn end_noted(
-    pid_file: &Path,
-    dir: &Path,
-    signal: Signal,
-) -> Result<(), ServerError> {
+pub(super) async fn end_noted(pid_file: &Path, dir: &Path, signal: Signal) -> Result<(), ServerError> {
     let noted = fs::read_to_string(pid_file).ok();
     let Some(pid) = noted.and_then(|text| text.trim().parse().ok()) else {
         return Ok(());
@@ -39,7 +35,10 @@ pub(super) async fn end_noted(
             return Ok(());
         }
     }
-    Err(ServerError::Leftover { pid, dir: dir.to_owned() })
+    Err(ServerError::Leftover {
+        pid,
+        dir: dir.to_owned(),
+    })
 }
 
 /// Waits until no Postgres process works in `dir`. After a SIGKILL of the postmaster its
@@ -57,7 +56,10 @@ pub(super) async fn wait_for_backends(dir: &Path) -> Result<(), ServerError> {
         return Ok(());
     }
     let pid = backends(dir).first().copied().unwrap_or_default();
-    Err(ServerError::Leftover { pid, dir: dir.to_owned() })
+    Err(ServerError::Leftover {
+        pid,
+        dir: dir.to_owned(),
+    })
 }
 
 /// Whether [`wait_for_backends`] can see processes here.
@@ -79,7 +81,9 @@ async fn gone_async<F: Future<Output = bool>>(done: impl Fn() -> F, grace: Durat
 }
 
 async fn is_ours(pid: u32, dir: &Path) -> bool {
-    command_line(pid).await.is_some_and(|line| line.contains(&*dir.to_string_lossy()))
+    command_line(pid)
+        .await
+        .is_some_and(|line| line.contains(&*dir.to_string_lossy()))
 }
 
 async fn command_line(pid: u32) -> Option<String> {
@@ -97,7 +101,9 @@ async fn command_line(pid: u32) -> Option<String> {
 }
 
 fn backends(dir: &Path) -> Vec<u32> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
     entries
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())

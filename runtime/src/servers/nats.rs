@@ -65,7 +65,14 @@ impl NatsServer {
         let program = tools.nats_server().to_owned();
         let current = launch(&program, &config, &dir, config.port, None).await?;
         let current = Mutex::new(current);
-        Ok(Self { inner: Arc::new(Inner { program, config, dir, current }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                program,
+                config,
+                dir,
+                current,
+            }),
+        })
     }
 
     /// Where clients connect, `nats://127.0.0.1:<port>`.
@@ -119,9 +126,14 @@ impl NatsServer {
     pub async fn restart(&self) -> Result<(), ServerError> {
         let before = self.current().clone();
         if before.process.ended().is_none() {
-            return Err(ServerError::StillRunning { server: SERVER, pid: before.process.pid() });
+            return Err(ServerError::StillRunning {
+                server: SERVER,
+                pid: before.process.pid(),
+            });
         }
-        let Inner { program, config, dir, .. } = &*self.inner;
+        let Inner {
+            program, config, dir, ..
+        } = &*self.inner;
         let (client, monitor) = (before.client.port, before.monitor.port);
         let next = launch(program, config, dir, Some(client), Some(monitor)).await?;
         *self.current() = next;
@@ -180,18 +192,27 @@ async fn launch(
     fs::create_dir_all(&ports_dir).map_err(ServerError::file("create", &ports_dir))?;
     let wrapper = Wrapper::ourselves().dying_with_parent("KILL").await;
     let mut argv = wrapper.argv(program);
-    argv.extend(["-c".into(), file.into(), "--ports_file_dir".into(), (&ports_dir).into()]);
+    argv.extend([
+        "-c".into(),
+        file.into(),
+        "--ports_file_dir".into(),
+        (&ports_dir).into(),
+    ]);
     let log = dir.join("nats-server.log");
-    let spec = Spec { server: SERVER, argv, log, pid_file: dir.join("pid") };
+    let spec = Spec {
+        server: SERVER,
+        argv,
+        log,
+        pid_file: dir.join("pid"),
+    };
     let process = Process::spawn(spec).await?;
     let ports = tokio::select! {
         ports = ports_file(&ports_dir) => ports,
         exit = process.exited() => return Err(exit.into()),
         () = tokio::time::sleep(READY_GRACE) => None,
     };
-    let addresses = ports.and_then(|ports| {
-        Some((Address::first(ports.nats)?, Address::first(ports.monitoring)?))
-    });
+    let addresses =
+        ports.and_then(|ports| Some((Address::first(ports.nats)?, Address::first(ports.monitoring)?)));
     let Some((client, monitor)) = addresses else {
         process.end(Signal::SIGKILL, STOP_GRACE).await;
         return Err(ServerError::NotReady {
@@ -201,7 +222,11 @@ async fn launch(
             tail: process.tail(),
         });
     };
-    Ok(Current { process: Arc::new(process), client, monitor })
+    Ok(Current {
+        process: Arc::new(process),
+        client,
+        monitor,
+    })
 }
 
 async fn ports_file(dir: &Path) -> Option<PortsFile> {

