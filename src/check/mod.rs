@@ -1,0 +1,12 @@
+//! The checker: did the system keep its promises, as far as its clients could tell?
+//!
+//! A [`Journal`] records what every client tried, was told and was given. [`check`] compares it
+//! with the history that the server answers at the end and names the first broken promise, with
+//! what surrounds it. It knows nothing of faults, clocks or servers, so that every test, benchmark
+//! and fault run can use it.
+
+mod journal;
+mod rules;
+
+pub use journal::{Attempt, Delivery, Journal, Receiver};
+pub use rules::{Summary, Violation, check};

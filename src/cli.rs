@@ -1,0 +1,68 @@
+//! The command line: one binary, a subcommand a role.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use natterjack_runtime::{LogArgs, telemetry};
+
+use crate::{bench, chat, provision, role, up};
+
+/// A self-hosted chat backend: WebSocket edges, NATS JetStream, history in Postgres.
+///
+/// Without a subcommand it starts everything on this machine: nats-server and Postgres as its
+/// children, and all roles.
+#[derive(Debug, Parser)]
+#[command(name = "natterjack", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+struct Cli {
+    #[command(flatten)]
+    log: LogArgs,
+    #[command(flatten)]
+    up: up::Args,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run an edge: WebSocket, HTTP and long polling for clients
+    Edge(Box<natterjack_edge::Args>),
+    /// Run a persister: history into Postgres, accounts, conversations
+    Persister(Box<natterjack_persister::Args>),
+    /// Create what is missing in NATS, and report what differs
+    Provision(provision::Args),
+    /// Chat in this terminal
+    Chat(Box<chat::Args>),
+    /// Measure this machine, each figure beside a baseline of the same run
+    Bench(bench::Args),
+}
+
+/// Runs the command line; the exit code is that of the process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    telemetry::init(&cli.log);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        None => up::run(cli.up).await,
+        Some(Command::Edge(args)) => role::edge(&args).await,
+        Some(Command::Persister(args)) => role::persister(&args).await,
+        Some(Command::Provision(args)) => provision::run(&args).await,
+        Some(Command::Chat(args)) => chat::run(*args).await,
+        Some(Command::Bench(args)) => bench::run(args).await,
+    }
+}
+
+/// One clear error on stderr, with its causes.
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("natterjack: {error:#}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,82 @@
+//! `natterjack provision`: streams, buckets and consumers, made or compared.
+
+use std::time::Duration;
+
+use natterjack_nats::{
+    Shards, cluster,
+    provision::{Report, provision},
+    topology::Settings,
+};
+
+/// Settings of the topology.
+#[derive(Debug, Clone, clap::Args)]
+pub struct TopologyArgs {
+    /// Number of streams that share the conversations; fixed once provisioned
+    #[arg(long, env = "NATTERJACK_SHARDS", default_value = "4", value_parser = shards)]
+    pub shards: Shards,
+    /// Copies of every stream and bucket: 1, 3 or 5
+    #[arg(long, env = "NATTERJACK_REPLICAS", default_value_t = 1)]
+    pub replicas: usize,
+    /// Most bytes in one chat stream before sends are refused
+    #[arg(long, env = "NATTERJACK_CHAT_BYTES_MAX", default_value_t = 1 << 30)]
+    pub chat_bytes_max: i64,
+    /// How long a stream itself recognises a retry, in seconds
+    #[arg(long, env = "NATTERJACK_DEDUPE_WINDOW_S", default_value_t = 120)]
+    pub dedupe_window_s: u64,
+}
+
+impl TopologyArgs {
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        Settings {
+            shards: self.shards,
+            replicas: self.replicas,
+            chat_bytes_max: self.chat_bytes_max,
+            dedupe_window: Duration::from_secs(self.dedupe_window_s),
+        }
+    }
+}
+
+fn shards(text: &str) -> Result<Shards, String> {
+    let count = text.parse().map_err(|error| format!("{error}"))?;
+    Shards::new(count).ok_or_else(|| format!("a cluster has 1 to {} shards", Shards::MAX))
+}
+
+/// Where to provision and what.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Where NATS answers
+    #[arg(long, env = "NATS_URL", default_value = "nats://127.0.0.1:4222")]
+    pub nats_url: String,
+    /// Also change what exists and differs, where the server allows it
+    #[arg(long, env = "NATTERJACK_PROVISION_APPLY")]
+    pub apply: bool,
+    #[command(flatten)]
+    topology: TopologyArgs,
+}
+
+/// Provisions and prints what was done.
+///
+/// # Errors
+/// No server, another number of shards, or what the server refused; drift that was left alone is
+/// an error too, so that a script notices.
+pub async fn run(args: &Args) -> anyhow::Result<()> {
+    let client = cluster::connect(&args.nats_url, "natterjack provision", |_| {}).await?;
+    let context = async_nats::jetstream::new(client);
+    let Report { created, updated, drift } = provision(&context, &args.topology.settings(), args.apply).await?;
+    for what in &created {
+        println!("created  {what}");
+    }
+    for what in &updated {
+        println!("updated  {what}");
+    }
+    for drift in &drift {
+        println!("differs  {drift}");
+    }
+    if created.is_empty() && updated.is_empty() && drift.is_empty() {
+        println!("nothing to do: all is as it should be");
+    }
+    anyhow::ensure!(drift.is_empty(), "{} settings differ; run again with --apply to change them", drift.len());
+    Ok(())
+}

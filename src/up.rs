@@ -1,0 +1,132 @@
+//! The plain run: everything on this machine, with nothing configured.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context;
+use natterjack_runtime::{
+    Tasks,
+    servers::{DataDir, Progress, StderrProgress},
+};
+
+use crate::{
+    local::{LocalConfig, LocalServers},
+    provision::TopologyArgs,
+    role,
+};
+
+/// How long each part may drain after Ctrl-C.
+const DRAIN_GRACE: Duration = Duration::from_secs(5);
+
+/// Options of the plain run. Those of a role are set by the role's own environment variables: see
+/// `natterjack edge --help` and `natterjack persister --help`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Where everything is kept that survives a restart
+    #[arg(long, env = "NATTERJACK_DATA_DIR", default_value = ".natterjack")]
+    pub data_dir: PathBuf,
+    /// Where installed servers are kept [default: tools/ in the data directory]
+    #[arg(long, env = "NATTERJACK_TOOLS_DIR")]
+    pub tools_dir: Option<PathBuf>,
+    /// Where clients connect: WebSocket and HTTP
+    #[arg(long, env = "EDGE_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// A NATS that runs already, instead of a child of our own
+    #[arg(long, env = "NATS_URL")]
+    pub nats_url: Option<String>,
+    /// A Postgres that runs already, instead of a child of our own
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// Port of our own NATS [default: a free one, kept over restarts]
+    #[arg(long, env = "NATTERJACK_NATS_PORT")]
+    pub nats_port: Option<u16>,
+    /// Port of our own Postgres [default: a free one, kept over restarts]
+    #[arg(long, env = "NATTERJACK_POSTGRES_PORT")]
+    pub postgres_port: Option<u16>,
+    #[command(flatten)]
+    topology: TopologyArgs,
+}
+
+/// Starts everything and runs until a signal or a failure.
+///
+/// # Errors
+/// Whatever kept a part from starting or ended one: each says what to do.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let progress = StderrProgress;
+    let dir = DataDir::open(&args.data_dir)?;
+    let config = LocalConfig {
+        tools_dir: args.tools_dir.clone(),
+        nats_url: args.nats_url.clone(),
+        database_url: args.database_url.clone(),
+        nats_port: args.nats_port,
+        postgres_port: args.postgres_port,
+    };
+    progress.say("starting NATS and Postgres …");
+    let servers = LocalServers::start(&dir, &config, &progress).await?;
+    let result = run_on(&args, &servers, &progress).await;
+    servers.stop().await;
+    result
+}
+
+async fn run_on(args: &Args, servers: &LocalServers, progress: &dyn Progress) -> anyhow::Result<()> {
+    let tasks = Tasks::new();
+    servers.supervise(&tasks);
+    let report = servers.provision(&args.topology.settings()).await?;
+    for drift in &report.drift {
+        tracing::warn!(%drift, "the topology differs; `natterjack provision --apply` changes it");
+    }
+    let (edge_tasks, persister_tasks) = (tasks.child("edge"), tasks.child("persister"));
+    progress.say("starting the persister and the edge …");
+    let options = [("--nats-url", servers.nats_url.as_str()), ("--database-url", servers.database_url.as_str())];
+    natterjack_persister::run(&role::args(&options)?, &persister_tasks).await.context("the persister did not start")?;
+    let listen = args.listen.to_string();
+    let options = [("--nats-url", servers.nats_url.as_str()), ("--listen", listen.as_str())];
+    let edge = natterjack_edge::run(&role::args(&options)?, &edge_tasks).await.context("the edge did not start")?;
+    print!("{}", welcome(args, servers, edge.addr));
+    // What takes in work stops first, then what the work needs.
+    tasks.run_until_signal_then(&[edge_tasks, persister_tasks], DRAIN_GRACE).await
+}
+
+fn welcome(args: &Args, servers: &LocalServers, addr: SocketAddr) -> String {
+    let program = program();
+    let postgres = match &servers.postgres {
+        Some(postgres) => format!("127.0.0.1:{} (password in {}/postgres)", postgres.port(), args.data_dir.display()),
+        None => "as configured".to_owned(),
+    };
+    let server = if addr.port() == 8080 { String::new() } else { format!(" --server http://{addr}") };
+    format!(
+        "
+Natterjack is ready.
+
+  clients    http://{addr}   (WebSocket: ws://{addr}/v1/ws)
+  NATS       {nats}
+  Postgres   {postgres}
+  data       {data}
+
+Try it, in two more terminals:
+
+  {program} chat --create --as alice{server}
+  {program} chat --create --as bob{server}
+
+and in bob's:
+
+  /to alice
+  Hello!
+
+Ctrl-C stops everything.
+",
+        nats = servers.nats_url,
+        data = args.data_dir.display(),
+    )
+}
+
+/// How this program is started again from here.
+fn program() -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("natterjack"));
+    let relative = program.strip_prefix(&here).map(Path::to_path_buf);
+    relative.map_or_else(|_| program.display().to_string(), |relative| format!("./{}", relative.display()))
+}
