@@ -129,7 +129,23 @@ pub async fn last_by_subject(
     filters: &[String],
     bounds: Bounds,
 ) -> Result<Batch, DirectError> {
+    last_by_subject_from(client, stream, filters, 1, bounds).await
+}
+
+/// The same, without the messages before sequence `from`; ascending. If the bounds cut it off,
+/// go on from the sequence after the last.
+///
+/// # Errors
+/// [`DirectError`].
+pub async fn last_by_subject_from(
+    client: &Client,
+    stream: &str,
+    filters: &[String],
+    from: u64,
+    bounds: Bounds,
+) -> Result<Batch, DirectError> {
     let request = GetRequest {
+        seq: Some(from.max(1)),
         multi_last: Some(filters),
         batch: Some(bounds.messages),
         max_bytes: Some(bounds.bytes),
