@@ -48,10 +48,14 @@ pub fn buckets(settings: &Settings) -> Vec<kv::Config> {
     };
     vec![
         bucket(Bucket::Cluster, "What every part of the cluster must agree on"),
-        bucket(
-            Bucket::Devices,
-            "Devices by user: name, platform, hash of the refresh token",
-        ),
+        kv::Config {
+            // Allows the marker that a revoked device leaves to go away after a while.
+            limit_markers: Some(Duration::from_hours(24)),
+            ..bucket(
+                Bucket::Devices,
+                "Devices by user: name, platform, hash of the refresh token",
+            )
+        },
         kv::Config {
             // Longer than the longest access token of our own (15 min).
             max_age: Duration::from_mins(30),
