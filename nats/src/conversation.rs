@@ -218,6 +218,6 @@ pub(crate) mod tests {
             format!("dm.{a}.{b}.x").parse::<Conversation>(),
             Err(ConversationError::Form)
         );
-        assert_eq!("group.*".parse::<Conversation>().is_err(), true);
+        assert!("group.*".parse::<Conversation>().is_err());
     }
 }

@@ -69,6 +69,7 @@ fn receipts(settings: &Settings) -> Config {
         max_bytes: settings.chat_bytes_max / 4,
         // A lost cursor is set again by the next one; a full stream drops the oldest.
         discard: DiscardPolicy::Old,
+        duplicate_window: settings.dedupe_window,
         allow_direct: true,
         ..Config::default()
     }

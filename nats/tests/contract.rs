@@ -1,0 +1,290 @@
+//! The contract against a real nats-server: provisioning, direct gets, republished headers.
+
+use std::time::Duration;
+
+use async_nats::jetstream::{self, Context, message::PublishMessage};
+use futures::StreamExt;
+use natterjack_nats::{
+    Conversation, Shards, UserId, cluster,
+    direct::{self, Bounds},
+    headers,
+    provision::{ProvisionError, Report, provision},
+    subjects::{chat, live},
+    topology::{Settings, chat_stream},
+};
+use natterjack_runtime::servers::{NatsConfig, NatsServer, SilentProgress, Tools, testing_tools_dir};
+
+const BOUNDS: Bounds = Bounds {
+    messages: 100,
+    bytes: 1 << 20,
+    timeout: Duration::from_secs(5),
+};
+
+struct Fixture {
+    context: Context,
+    server: NatsServer,
+    _dir: tempfile::TempDir,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let tools = Tools::locate_or_install(&testing_tools_dir(), &SilentProgress)
+            .await
+            .expect("tools");
+        let server = NatsServer::start(&tools, NatsConfig::new(dir.path()))
+            .await
+            .expect("nats-server");
+        let client = cluster::connect(&server.url(), "contract test", |_| {})
+            .await
+            .expect("a connection");
+        Self {
+            context: jetstream::new(client),
+            server,
+            _dir: dir,
+        }
+    }
+
+    async fn publish(
+        &self,
+        shards: Shards,
+        conversation: &Conversation,
+        id: &str,
+        text: &str,
+    ) -> (u64, bool) {
+        let message = PublishMessage::build()
+            .message_id(id)
+            .payload(text.to_owned().into());
+        let subject = chat::subject(shards, conversation);
+        let ack = self
+            .context
+            .send_publish(subject, message)
+            .await
+            .expect("sent")
+            .await
+            .expect("stored");
+        (ack.sequence, ack.duplicate)
+    }
+}
+
+fn settings(shards: u16) -> Settings {
+    Settings {
+        shards: Shards::new(shards).expect("in range"),
+        chat_bytes_max: 8 << 20,
+        ..Settings::default()
+    }
+}
+
+#[tokio::test]
+async fn provisioning_is_idempotent_reports_drift_and_refuses_other_shards() {
+    let fixture = Fixture::new().await;
+    assert!(matches!(
+        cluster::shards(&fixture.context).await,
+        Err(cluster::JoinError::NotProvisioned)
+    ));
+
+    let first = provision(&fixture.context, &settings(2), false)
+        .await
+        .expect("provisioned");
+    assert_eq!(
+        first.created.len(),
+        3 + 3 + 3,
+        "streams, buckets, consumers: {:?}",
+        first.created
+    );
+    assert_eq!(
+        cluster::shards(&fixture.context).await.expect("recorded").count(),
+        2
+    );
+    let second = provision(&fixture.context, &settings(2), false)
+        .await
+        .expect("again");
+    assert_eq!(second, Report::default());
+
+    let wanted = Settings {
+        chat_bytes_max: 16 << 20,
+        ..settings(2)
+    };
+    let drift = provision(&fixture.context, &wanted, false)
+        .await
+        .expect("reported")
+        .drift;
+    assert!(
+        drift
+            .iter()
+            .any(|drift| drift.of == "stream CHAT_0" && drift.setting == "max_bytes"),
+        "{drift:?}"
+    );
+    let applied = provision(&fixture.context, &wanted, true).await.expect("applied");
+    assert!(
+        applied.updated.contains(&"stream CHAT_1".to_owned()),
+        "{applied:?}"
+    );
+    let settled = provision(&fixture.context, &wanted, false)
+        .await
+        .expect("settled");
+    assert_eq!(settled.drift, []);
+
+    let refused = provision(&fixture.context, &settings(3), true)
+        .await
+        .expect_err("shards never change");
+    assert!(matches!(refused, ProvisionError::Shards { found: 2, wanted: 3 }));
+}
+
+#[tokio::test]
+async fn a_stored_message_is_republished_with_its_predecessor() {
+    let fixture = Fixture::new().await;
+    let shards = settings(1).shards;
+    provision(&fixture.context, &settings(1), false)
+        .await
+        .expect("provisioned");
+    let (a, b) = (UserId::from_parts(1, 1), UserId::from_parts(2, 2));
+    let (dm, log) = (Conversation::dm(a, b), Conversation::User(a));
+    let client = fixture.context.client();
+    let mut heard = client
+        .subscribe(live::of_user(b)[1].clone())
+        .await
+        .expect("subscribed");
+
+    let (first, _) = fixture.publish(shards, &dm, "1", "one").await;
+    fixture.publish(shards, &log, "2", "not for b").await;
+    let (second, _) = fixture.publish(shards, &dm, "3", "two").await;
+    assert_eq!(
+        fixture.publish(shards, &dm, "3", "two").await,
+        (second, true),
+        "the same id gets the first ack"
+    );
+
+    for (seq, prev, text) in [(first, 0, "one"), (second, first, "two")] {
+        let message = heard.next().await.expect("republished");
+        let position = headers::position(message.headers.as_ref()).expect("a stored message has a place");
+        assert_eq!(
+            (position.seq, position.prev, &message.payload[..]),
+            (seq, prev, text.as_bytes())
+        );
+        assert_eq!(live::parse(&message.subject), Some(dm));
+    }
+    client
+        .publish(live::subject(&dm), "typing".into())
+        .await
+        .expect("published");
+    assert_eq!(
+        headers::position(heard.next().await.expect("heard").headers.as_ref()),
+        None
+    );
+}
+
+#[tokio::test]
+async fn direct_gets_are_bounded_and_say_whether_there_is_more() {
+    let fixture = Fixture::new().await;
+    let shards = settings(1).shards;
+    provision(&fixture.context, &settings(1), false)
+        .await
+        .expect("provisioned");
+    let users: Vec<UserId> = (1..=3).map(|n| UserId::from_parts(n, n.into())).collect();
+    let (ab, ac) = (
+        Conversation::dm(users[0], users[1]),
+        Conversation::dm(users[0], users[2]),
+    );
+    let big = "x".repeat(10_000);
+    for n in 0..10 {
+        fixture.publish(shards, &ab, &format!("ab{n}"), &big).await;
+        fixture.publish(shards, &ac, &format!("ac{n}"), "small").await;
+    }
+    let client = fixture.context.client();
+    let stream = chat_stream(shards.of(&ab));
+
+    let all = direct::next_by_subject(&client, &stream, &chat::subject(shards, &ac), 5, BOUNDS)
+        .await
+        .expect("read");
+    assert_eq!(
+        all.messages.iter().map(|m| m.seq).collect::<Vec<_>>(),
+        [6, 8, 10, 12, 14, 16, 18, 20]
+    );
+    assert!(!all.more);
+    let counted = Bounds {
+        messages: 3,
+        ..BOUNDS
+    };
+    let some = direct::next_by_subject(&client, &stream, &chat::subject(shards, &ac), 0, counted)
+        .await
+        .expect("read");
+    assert_eq!((some.messages.len(), some.more), (3, true));
+    let narrow = Bounds {
+        bytes: 25_000,
+        ..BOUNDS
+    };
+    let some = direct::next_by_subject(&client, &stream, &chat::subject(shards, &ab), 0, narrow)
+        .await
+        .expect("read");
+    assert!(
+        (2..=3).contains(&some.messages.len()) && some.more,
+        "{} messages",
+        some.messages.len()
+    );
+
+    let wildcard = format!("chat.0.dm.{}.*", users[0]);
+    let heads = direct::last_by_subject(&client, &stream, &[wildcard], BOUNDS)
+        .await
+        .expect("read");
+    let mut heads: Vec<_> = heads
+        .messages
+        .iter()
+        .map(|m| (chat::parse(shards, &m.subject), m.seq))
+        .collect();
+    heads.sort_unstable();
+    assert_eq!(heads, [(Some(ab), 19), (Some(ac), 20)]);
+
+    let one = direct::get(&client, &stream, 20, BOUNDS.timeout)
+        .await
+        .expect("read")
+        .expect("there");
+    assert_eq!((one.seq, &one.payload[..]), (20, &b"small"[..]));
+    assert!(
+        direct::get(&client, &stream, 21, BOUNDS.timeout)
+            .await
+            .expect("read")
+            .is_none()
+    );
+    let none = direct::next_by_subject(&client, &stream, "chat.0.user.nobody", 1, BOUNDS)
+        .await
+        .expect("read");
+    assert!(none.messages.is_empty() && !none.more);
+    fixture.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_full_stream_refuses_and_drops_nothing() {
+    let fixture = Fixture::new().await;
+    let small = Settings {
+        chat_bytes_max: 64 << 10,
+        ..settings(1)
+    };
+    provision(&fixture.context, &small, false)
+        .await
+        .expect("provisioned");
+    let log = Conversation::User(UserId::from_parts(1, 1));
+    let subject = chat::subject(small.shards, &log);
+    let mut stored = 0;
+    let refused = loop {
+        let message = PublishMessage::build().payload(vec![b'x'; 8 << 10].into());
+        match fixture
+            .context
+            .send_publish(subject.clone(), message)
+            .await
+            .expect("sent")
+            .await
+        {
+            Ok(_) => stored += 1,
+            Err(error) => break error,
+        }
+        assert!(stored < 100, "the bound holds");
+    };
+    assert!(refused.to_string().contains("maximum bytes"), "{refused}");
+    let mut stream = fixture
+        .context
+        .get_stream(chat_stream(small.shards.of(&log)))
+        .await
+        .expect("the stream");
+    assert_eq!(stream.info().await.expect("info").state.messages, stored);
+}
