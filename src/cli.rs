@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use natterjack_runtime::{LogArgs, telemetry};
 
-use crate::{bench, chat, provision, role, up};
+use crate::{chat, provision, role, up};
 
 /// A self-hosted chat backend: WebSocket edges, NATS JetStream, history in Postgres.
 ///
@@ -32,8 +32,6 @@ enum Command {
     Provision(provision::Args),
     /// Chat in this terminal
     Chat(Box<chat::Args>),
-    /// Measure this machine, each figure beside a baseline of the same run
-    Bench(bench::Args),
 }
 
 /// Runs the command line; the exit code is that of the process.
@@ -57,7 +55,6 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Persister(args)) => role::persister(&args).await,
         Some(Command::Provision(args)) => provision::run(&args).await,
         Some(Command::Chat(args)) => chat::run(*args).await,
-        Some(Command::Bench(args)) => bench::run(args).await,
     }
 }
 

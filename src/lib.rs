@@ -1,10 +1,9 @@
 //! Natterjack: a self-hosted chat backend centred on NATS JetStream.
 //!
 //! This package composes the roles: [`cli`] is the command line, [`up`] the plain run that starts
-//! everything on one machine, [`local`] the servers below it, [`chat`] the terminal client,
-//! [`bench`] the benchmarks, and [`check`] the checker that tests and fault runs share.
+//! everything on one machine, [`local`] the servers below it, [`chat`] the terminal client, and
+//! [`check`] the checker that tests and fault runs share.
 
-pub mod bench;
 pub mod chat;
 pub mod check;
 pub mod cli;
