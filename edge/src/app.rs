@@ -1,0 +1,64 @@
+//! What every part of an edge shares.
+
+use std::{sync::Arc, time::Duration};
+
+use async_nats::{Client, jetstream};
+use natterjack_nats::{EdgeId, Shards};
+use natterjack_runtime::{clock::Clock, health::Health, lifecycle::Tasks, metrics::Metrics};
+
+use crate::{
+    args::Args, auth::Auth, http::RateLimits, live::Hub, metrics::EdgeMetrics, ops::send::Peers, receipts::Receipts,
+};
+
+/// How long a call of a service may take before its outcome counts as unknown.
+pub const SERVICE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One running edge; the state of its routes, as `Arc<App>`.
+#[derive(Debug)]
+pub struct App {
+    /// What the operator chose.
+    pub args: Args,
+    /// This edge.
+    pub edge: EdgeId,
+    /// How conversations map to streams.
+    pub shards: Shards,
+    /// The time.
+    pub clock: Clock,
+    /// The ways to NATS.
+    pub nats: Connections,
+    /// Who is let in.
+    pub auth: Auth,
+    /// How often anything may be asked for.
+    pub limits: RateLimits,
+    /// Who is connected here, and what they hear.
+    pub hub: Hub,
+    /// Receipts on their way out.
+    pub receipts: Receipts,
+    /// Users known to exist.
+    pub peers: Peers,
+    /// What is counted.
+    pub metrics: EdgeMetrics,
+    /// All metrics of this edge, for `/metrics`.
+    pub registry: Metrics,
+    /// For `/readyz`.
+    pub health: Health,
+    /// The tasks of this edge.
+    pub tasks: Tasks,
+}
+
+/// Three connections to NATS, because a client does all its I/O on one task: a page of history must
+/// not hold up an ack, nor a burst of live messages a page of history.
+#[derive(Debug, Clone)]
+pub struct Connections {
+    /// Stores messages.
+    pub publish: Client,
+    /// JetStream over `publish`.
+    pub context: jetstream::Context,
+    /// Hears the live tail, and publishes ephemeral frames.
+    pub live: Client,
+    /// Calls services and reads streams.
+    pub service: Client,
+}
+
+/// An [`App`] as routes and sessions hold it.
+pub type SharedApp = Arc<App>;

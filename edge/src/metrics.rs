@@ -1,0 +1,137 @@
+//! What an edge counts.
+
+use natterjack_nats::wire::{Code, WireError};
+use natterjack_runtime::metrics::Metrics;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+};
+
+/// One label, whose values are few and fixed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct What {
+    /// The value.
+    pub what: &'static str,
+}
+
+/// A counter for each value of one label.
+pub type Counters = Family<What, Counter>;
+
+/// The numbers of one edge; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct EdgeMetrics {
+    /// Sockets that are open.
+    pub sockets: Gauge,
+    /// Users with a socket here.
+    pub users: Gauge,
+    /// Groups with a member here.
+    pub groups: Gauge,
+    /// Frames from clients, by type.
+    pub frames_in: Counters,
+    /// Frames to clients, by where they come from.
+    pub frames_out: Counters,
+    /// Sockets that were closed, by reason.
+    pub closed: Counters,
+    /// Sends, by outcome: `ok`, `duplicate`, or the error's code.
+    pub sends: Counters,
+    /// From the hand-over to NATS to its ack, in seconds.
+    pub ack_seconds: Histogram,
+    /// Live messages, by what became of them for one session.
+    pub live: Counters,
+    /// Gaps in the live tail that were closed from history, by outcome.
+    pub repairs: Counters,
+    /// Frames that waited for a socket when it was written to.
+    pub queue_depth: Histogram,
+    /// Batches of receipts that were published.
+    pub receipt_batches: Counter,
+}
+
+impl EdgeMetrics {
+    /// All of them, registered.
+    #[must_use]
+    pub fn register(metrics: &Metrics) -> Self {
+        let counters = |name: &str, help: &str| metrics.register(name, help, Counters::default());
+        Self {
+            sockets: metrics.register("sockets", "Sockets that are open", Gauge::default()),
+            users: metrics.register("local_users", "Users with a socket here", Gauge::default()),
+            groups: metrics.register("local_groups", "Groups with a member here", Gauge::default()),
+            frames_in: counters("frames_in", "Frames from clients, by type"),
+            frames_out: counters("frames_out", "Frames to clients, by source"),
+            closed: counters("sockets_closed", "Sockets that were closed, by reason"),
+            sends: counters("sends", "Sends, by outcome"),
+            ack_seconds: metrics.register(
+                "ack_seconds",
+                "From the hand-over to NATS to its ack",
+                Histogram::new(exponential_buckets(0.000_25, 2.0, 16)),
+            ),
+            live: counters("live", "Live messages, by what became of them for one session"),
+            repairs: counters(
+                "repairs",
+                "Gaps in the live tail that were closed from history, by outcome",
+            ),
+            queue_depth: metrics.register(
+                "queue_depth",
+                "Frames that waited for a socket when it was written to",
+                Histogram::new(exponential_buckets(1.0, 4.0, 7)),
+            ),
+            receipt_batches: metrics.register(
+                "receipt_batches",
+                "Batches of receipts that were published",
+                Counter::default(),
+            ),
+        }
+    }
+
+    /// Counts the outcome of a send.
+    pub fn sent(&self, outcome: &Result<u64, WireError>) {
+        let what = outcome.as_ref().map_or_else(|error| error.code.as_str(), |_| "ok");
+        self.sends.count(what);
+    }
+
+    /// Counts an error that a session was told.
+    pub fn refused(&self, code: Code) {
+        self.frames_out.count(match code {
+            Code::Internal => "internal_error",
+            _ => "error",
+        });
+    }
+}
+
+/// Counting by label in one word.
+pub trait Count {
+    /// One more.
+    fn count(&self, what: &'static str);
+    /// So many more.
+    fn count_by(&self, what: &'static str, by: u64);
+}
+
+impl Count for Counters {
+    fn count(&self, what: &'static str) {
+        self.count_by(what, 1);
+    }
+
+    fn count_by(&self, what: &'static str, by: u64) {
+        self.get_or_create(&What { what }).inc_by(by);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_are_labels() {
+        let registry = Metrics::new("edge");
+        let metrics = EdgeMetrics::register(&registry);
+        metrics.sent(&Ok(1));
+        metrics.sent(&Err(WireError::new(Code::Conflict, "")));
+        let text = registry.encode();
+        assert!(text.contains("natterjack_sends_total{role=\"edge\",what=\"conflict\"} 1"), "{text}");
+        assert!(text.contains("natterjack_sends_total{role=\"edge\",what=\"ok\"} 1"), "{text}");
+    }
+}

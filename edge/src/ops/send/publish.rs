@@ -1,0 +1,175 @@
+//! Handing a message to JetStream and learning for certain what became of it.
+
+use std::time::Duration;
+
+use async_nats::jetstream::{
+    context::{PublishAckFuture, PublishError},
+    message::PublishMessage,
+    publish::PublishAck,
+};
+use natterjack_nats::{
+    Conversation, MessageId, UserId, direct,
+    services::{self, history::LookUp},
+    subjects,
+    topology::chat_stream,
+    wire::{Code, Fingerprint, Stored, WireError},
+};
+use bytes::Bytes;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{
+    Prepared,
+    verdict::{self, Failure},
+};
+use crate::app::{App, SERVICE_TIMEOUT};
+
+/// Until when a message is tried: far less than the dedupe window, so that no retry slips past it.
+const TRIES: Duration = Duration::from_secs(20);
+/// Between tries, if the last one was answered at once.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// A message on its way to the disk, or one that is there.
+#[derive(Debug)]
+pub struct Pending(State);
+
+#[derive(Debug)]
+enum State {
+    Known(u64),
+    Sent(Box<Sent>),
+}
+
+struct Sent {
+    subject: String,
+    payload: Bytes,
+    msg_id: String,
+    conversation: Conversation,
+    sender: UserId,
+    id: MessageId,
+    fingerprint: Fingerprint,
+    started: Instant,
+    first_try: Option<Result<PublishAckFuture, PublishError>>,
+}
+
+impl std::fmt::Debug for Sent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sent").field("msg_id", &self.msg_id).finish_non_exhaustive()
+    }
+}
+
+impl App {
+    /// Hands a message to NATS. Messages handed over one after the other are stored in that order,
+    /// unless one has to be tried again.
+    ///
+    /// # Errors
+    /// `internal` if the message does not encode.
+    pub async fn publish(&self, prepared: Prepared) -> Result<Pending, WireError> {
+        let stored = match prepared {
+            Prepared::Known(seq) => return Ok(Pending(State::Known(seq))),
+            Prepared::New(stored) => stored,
+        };
+        let payload = encode(&stored)?;
+        let subject = subjects::chat::subject(self.shards, &stored.conversation);
+        let msg_id = stored.nats_msg_id();
+        let started = Instant::now();
+        let first_try = self.try_publish(&subject, &msg_id, &payload).await;
+        Ok(Pending(State::Sent(Box::new(Sent {
+            subject,
+            payload,
+            msg_id,
+            conversation: stored.conversation,
+            sender: stored.sender,
+            id: stored.id,
+            fingerprint: stored.fingerprint(),
+            started,
+            first_try: Some(first_try),
+        }))))
+    }
+
+    async fn try_publish(
+        &self,
+        subject: &str,
+        msg_id: &str,
+        payload: &Bytes,
+    ) -> Result<PublishAckFuture, PublishError> {
+        let message = PublishMessage::build().message_id(msg_id).payload(payload.clone());
+        self.nats.context.send_publish(subject.to_owned(), message).await
+    }
+
+    /// Waits until the message is on disk; then its sequence.
+    ///
+    /// A try without an answer is repeated under the same `Nats-Msg-Id`, so that it is stored once
+    /// however many of them arrive.
+    ///
+    /// # Errors
+    /// `conflict`, `overloaded`, `unavailable`: it was not stored. `timeout`: not known.
+    pub async fn outcome(&self, pending: Pending) -> Result<u64, WireError> {
+        let mut sent = match pending.0 {
+            State::Known(seq) => return Ok(seq),
+            State::Sent(sent) => sent,
+        };
+        let deadline = sent.started + TRIES;
+        let mut unknown = false;
+        loop {
+            let one_try = match sent.first_try.take() {
+                Some(first) => first,
+                None => self.try_publish(&sent.subject, &sent.msg_id, &sent.payload).await,
+            };
+            let answer = match one_try {
+                Ok(ack) => timeout_at(deadline, ack).await,
+                Err(error) => Ok(Err(error)),
+            };
+            let failure = match answer {
+                Ok(Ok(ack)) => {
+                    self.metrics.ack_seconds.observe(sent.started.elapsed().as_secs_f64());
+                    return self.settle(&ack, &sent).await;
+                }
+                Ok(Err(error)) => verdict::failure(&error),
+                Err(_deadline) => Failure::Unknown,
+            };
+            match failure {
+                Failure::Refused(_) if unknown => return Err(verdict::exhausted(true)),
+                Failure::Refused(error) => return Err(error),
+                Failure::Unknown => unknown = true,
+                Failure::NotYet => {}
+            }
+            if Instant::now() + PAUSE >= deadline {
+                return Err(verdict::exhausted(unknown));
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// The sequence that an ack names, once it is sure that it is this message's.
+    async fn settle(&self, ack: &PublishAck, sent: &Sent) -> Result<u64, WireError> {
+        if !ack.duplicate {
+            return Ok(ack.sequence);
+        }
+        // The stream compares ids only: what it has under this one may say something else.
+        let stream = chat_stream(self.shards.of(&sent.conversation));
+        let first = direct::get(&self.nats.service, &stream, ack.sequence, SERVICE_TIMEOUT).await;
+        if let Ok(Some(first)) = first
+            && let Ok(first) = serde_json::from_slice::<Stored>(&first.payload)
+        {
+            let same = first.conversation == sent.conversation && first.fingerprint() == sent.fingerprint;
+            return verdict::same(same, ack.sequence);
+        }
+        // Trimmed already, or not on the replica that answered.
+        let look_up = LookUp {
+            conversation: sent.conversation,
+            sender: sent.sender,
+            id: sent.id,
+        };
+        match services::call(&self.nats.service, &look_up, SERVICE_TIMEOUT).await? {
+            Some(found) => verdict::same(found.fingerprint == sent.fingerprint, found.seq),
+            // It is stored, in another conversation of the same shard.
+            None => verdict::same(false, ack.sequence),
+        }
+    }
+}
+
+fn encode(stored: &Stored) -> Result<Bytes, WireError> {
+    serde_json::to_vec(stored).map(Bytes::from).map_err(|error| {
+        tracing::error!(%error, "a message does not encode");
+        WireError::new(Code::Internal, "the message could not be stored; it was not")
+    })
+}

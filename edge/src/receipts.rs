@@ -1,0 +1,235 @@
+//! Receipts on their way out: collected for up to half a second over all sessions of an edge, then
+//! one batch a shard to the persister and one ephemeral frame a conversation to those who watch it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use natterjack_nats::{
+    Conversation, Shard, Shards, UserId, subjects,
+    wire::{Code, Cursor, ReceiptBatch, ReceiptOf, ServerFrame, UserCursor, WireError},
+};
+use natterjack_runtime::lifecycle::Tasks;
+use serde::Serialize;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::{
+    app::Connections,
+    args::SocketArgs,
+    metrics::EdgeMetrics,
+};
+
+/// Most cursors that wait for the next batch.
+const WAITING_MAX: usize = 100_000;
+/// Most receipts in one stored batch: about 130 KB.
+const BATCH_MAX: usize = 1_000;
+/// How long a batch may take to be handed to NATS before its receipts wait for the next.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
+
+type Waiting = HashMap<(Conversation, UserId), Cursor>;
+
+/// The receipts of this edge that are not published yet; cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Receipts(Arc<Mutex<Waiting>>);
+
+impl Receipts {
+    /// Starts the task that publishes them. What waits when the edge drains goes out last.
+    #[must_use]
+    pub fn start(
+        args: &SocketArgs,
+        nats: &Connections,
+        shards: Shards,
+        metrics: EdgeMetrics,
+        tasks: &Tasks,
+    ) -> Self {
+        let receipts = Self::default();
+        let publisher = Publisher {
+            receipts: receipts.clone(),
+            nats: nats.clone(),
+            shards,
+            metrics,
+        };
+        let mut ticks = interval(Duration::from_millis(args.receipts_interval_ms));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let shutdown = tasks.shutdown().clone();
+        tasks.spawn("receipts", async move {
+            loop {
+                let drains = tokio::select! {
+                    _ = ticks.tick() => false,
+                    () = shutdown.draining() => true,
+                };
+                publisher.publish_all().await;
+                if drains {
+                    return Ok(());
+                }
+            }
+        });
+        receipts
+    }
+
+    /// Adds a cursor to the next batch.
+    ///
+    /// # Errors
+    /// `overloaded` if too many wait already.
+    pub fn record(&self, conversation: Conversation, user: UserId, cursor: Cursor) -> Result<(), WireError> {
+        let mut waiting = self.lock();
+        if waiting.len() >= WAITING_MAX && !waiting.contains_key(&(conversation, user)) {
+            return Err(WireError::new(
+                Code::Overloaded,
+                "too many receipts wait to be stored; send the latest one again soon",
+            )
+            .retry_after_ms(1_000));
+        }
+        let entry = waiting.entry((conversation, user)).or_default();
+        *entry = entry.advanced_to(cursor);
+        Ok(())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Publisher {
+    receipts: Receipts,
+    nats: Connections,
+    shards: Shards,
+    metrics: EdgeMetrics,
+}
+
+impl Publisher {
+    async fn publish_all(&self) {
+        let waiting = mem::take(&mut *self.receipts.lock());
+        if waiting.is_empty() {
+            return;
+        }
+        let Collected {
+            conversations,
+            batches,
+        } = collect(self.shards, waiting);
+        for (conversation, cursors) in conversations {
+            let frame = ServerFrame::Receipts {
+                conversation,
+                cursors,
+            };
+            let subject = subjects::live::subject(&conversation);
+            // Ephemeral: who misses it reads the cursors from the conversation.
+            let _ = timeout(PUBLISH_TIMEOUT, self.nats.live.publish(subject, encode(&frame).into())).await;
+        }
+        for (shard, batch) in batches {
+            self.store(shard, batch).await;
+        }
+    }
+
+    async fn store(&self, shard: Shard, batch: ReceiptBatch) {
+        let payload = encode(&batch).into();
+        let stored = async {
+            let ack = self.nats.context.publish(subjects::receipt::subject(shard), payload).await?;
+            ack.await
+        };
+        match timeout(PUBLISH_TIMEOUT, stored).await {
+            Ok(Ok(_)) => {
+                self.metrics.receipt_batches.inc();
+            }
+            failed => {
+                // Cursors only rise, so that storing one twice does no harm.
+                let error = failed.map_or_else(|_| "no answer in time".to_owned(), |stored| format!("{stored:?}"));
+                tracing::warn!(%shard, receipts = batch.receipts.len(), error, "receipts were not stored; they wait for the next batch");
+                for receipt in batch.receipts {
+                    let _ = self.receipts.record(receipt.conversation, receipt.user, receipt.cursor);
+                }
+            }
+        }
+    }
+}
+
+struct Collected {
+    conversations: BTreeMap<Conversation, Vec<UserCursor>>,
+    batches: Vec<(Shard, ReceiptBatch)>,
+}
+
+fn collect(shards: Shards, waiting: Waiting) -> Collected {
+    let mut conversations = BTreeMap::<_, Vec<_>>::new();
+    let mut by_shard = BTreeMap::<_, Vec<_>>::new();
+    for ((conversation, user), cursor) in waiting {
+        conversations
+            .entry(conversation)
+            .or_default()
+            .push(UserCursor { user, cursor });
+        by_shard
+            .entry(shards.of(&conversation))
+            .or_default()
+            .push(ReceiptOf {
+                conversation,
+                user,
+                cursor,
+            });
+    }
+    let batches = by_shard.into_iter().flat_map(|(shard, receipts)| {
+        let batches: Vec<_> = receipts
+            .chunks(BATCH_MAX)
+            .map(|receipts| {
+                let receipts = receipts.to_vec();
+                (shard, ReceiptBatch { receipts })
+            })
+            .collect();
+        batches
+    });
+    Collected {
+        batches: batches.collect(),
+        conversations,
+    }
+}
+
+/// Plain structs of numbers and ids: they always encode.
+fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cursor(delivered: u64, read: u64) -> Cursor {
+        Cursor { delivered, read }
+    }
+
+    #[test]
+    fn receipts_are_merged_and_split_by_shard_and_size() {
+        let shards = Shards::new(4).expect("in range");
+        let receipts = Receipts::default();
+        let user = |n: u64| UserId::from_parts(n, 0);
+        for n in 0..5_000 {
+            let conversation = Conversation::dm(user(n), user(n + 1));
+            receipts.record(conversation, user(n), cursor(3, 0)).expect("room");
+            receipts.record(conversation, user(n), cursor(1, 2)).expect("room");
+        }
+        let collected = collect(shards, mem::take(&mut *receipts.lock()));
+        assert_eq!(collected.conversations.len(), 5_000);
+        let mut count = 0;
+        for (shard, batch) in collected.batches {
+            assert!(batch.receipts.len() <= BATCH_MAX);
+            for receipt in batch.receipts {
+                assert_eq!(shards.of(&receipt.conversation), shard);
+                assert_eq!(receipt.cursor, cursor(3, 2));
+                count += 1;
+            }
+        }
+        assert_eq!(count, 5_000);
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let receipts = Receipts::default();
+        let user = |n: usize| UserId::from_parts(n as u64, 0);
+        let record = |n| receipts.record(Conversation::User(user(n)), user(n), cursor(1, 0));
+        for n in 0..WAITING_MAX {
+            record(n).expect("room");
+        }
+        assert_eq!(record(WAITING_MAX).expect_err("full").code, Code::Overloaded);
+        record(0).expect("it is there already");
+    }
+}
