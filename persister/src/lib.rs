@@ -1,1 +1,112 @@
 //! The persister: the only owner of Postgres.
+//!
+//! Durable consumers write what the streams hold into Postgres; micro services answer edges from
+//! it. Any number of persisters run side by side: they share the consumers and the services'
+//! queue groups, and take turns on a shard by a lock in Postgres.
+
+mod args;
+pub mod db;
+pub mod failure;
+pub mod service;
+pub mod watermarks;
+
+use anyhow::Context as _;
+use async_nats::{Client, Event, jetstream};
+use natterjack_nats::{Shards, cluster};
+use natterjack_runtime::{clock::Clock, health::Health, lifecycle::Tasks, metrics::Metrics};
+
+pub use args::Args;
+use db::Db;
+use service::Host;
+use watermarks::Watermarks;
+
+/// What every part of the persister works with; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    /// Postgres.
+    pub db: Db,
+    /// The connection for services and direct reads.
+    pub client: Client,
+    /// JetStream over the same connection.
+    pub jetstream: jetstream::Context,
+    /// How conversations are spread.
+    pub shards: Shards,
+    /// Up to where Postgres is complete.
+    pub watermarks: Watermarks,
+    /// The time.
+    pub clock: Clock,
+    /// Where metrics are registered.
+    pub metrics: Metrics,
+}
+
+/// Starts the persister and returns once it is ready; it goes on under `tasks`.
+///
+/// # Errors
+/// NATS or Postgres cannot be had, or the cluster is not provisioned.
+pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<()> {
+    run_with(args, tasks, Clock::system(), Metrics::new("persister")).await
+}
+
+/// As [`run`], with a clock and a metrics registry of the caller's.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_with(args: &Args, tasks: &Tasks, clock: Clock, metrics: Metrics) -> anyhow::Result<()> {
+    let tasks = &tasks.child("persister");
+    let health = Health::new();
+    if let Some(address) = args.admin_listen {
+        let bound = natterjack_runtime::health::serve(address, metrics.clone(), health.clone(), tasks)
+            .await
+            .with_context(|| format!("cannot listen on {address}; choose another --admin-listen"))?;
+        tracing::info!(admin.address = %bound, "serving health and metrics");
+    }
+    let client = connect(args, "natterjack-persister", &health).await?;
+    let jetstream = jetstream::new(client.clone());
+    let shards = cluster::shards(&jetstream).await?;
+    let db = Db::open(&args.database_url, args.database_connections_max, &metrics).await?;
+    let watermarks = Watermarks::new(shards, &metrics);
+    watermarks.refresh(&jetstream, shards).await?;
+    let shared = Shared {
+        db,
+        client,
+        jetstream,
+        shards,
+        watermarks,
+        clock,
+        metrics,
+    };
+    until_drain(
+        tasks,
+        "watermarks",
+        shared
+            .watermarks
+            .clone()
+            .keep_fresh(shared.jetstream.clone(), shards),
+    );
+    let _host = Host::new(shared.client.clone(), tasks, &shared.metrics);
+    tracing::info!(shards = shards.count(), "the persister is ready");
+    Ok(())
+}
+
+async fn connect(args: &Args, name: &str, health: &Health) -> anyhow::Result<Client> {
+    let (check, health) = (name.to_owned(), health.clone());
+    let client = cluster::connect(&args.nats_url, name, move |event| match event {
+        Event::Connected => health.set(check.as_str(), Ok(())),
+        Event::Disconnected => health.set(check.as_str(), Err("not connected to NATS".into())),
+        _ => {}
+    })
+    .await?;
+    Ok(client)
+}
+
+/// Runs something that never ends by itself and may be dropped at any await, until the drain.
+fn until_drain(tasks: &Tasks, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+    let shutdown = tasks.shutdown().clone();
+    tasks.spawn(name, async move {
+        tokio::select! {
+            () = work => {}
+            () = shutdown.draining() => {}
+        }
+        Ok(())
+    });
+}

@@ -1,0 +1,147 @@
+//! The persister's options.
+
+use std::net::SocketAddr;
+
+/// Options of the persister.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// The NATS server or servers
+    #[arg(
+        long,
+        env = "NATS_URL",
+        default_value = "nats://127.0.0.1:4222",
+        value_name = "URL"
+    )]
+    pub nats_url: String,
+
+    /// The Postgres database, postgres://user:password@host/database
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub database_url: String,
+
+    /// Most connections to Postgres
+    #[arg(
+        long,
+        env = "NATTERJACK_DATABASE_CONNECTIONS_MAX",
+        default_value_t = 16,
+        value_parser = clap::value_parser!(u16).range(4..=1_000),
+        value_name = "COUNT"
+    )]
+    pub database_connections_max: u16,
+
+    /// Most messages written to Postgres in one transaction
+    #[arg(
+        long,
+        env = "NATTERJACK_INGEST_BATCH_MAX",
+        default_value_t = 500,
+        value_parser = clap::value_parser!(u16).range(1..=2_000),
+        value_name = "COUNT"
+    )]
+    pub ingest_batch_max: u16,
+
+    /// Bytes after which a batch is written
+    #[arg(
+        long,
+        env = "NATTERJACK_INGEST_BYTES_MAX",
+        default_value_t = 1_048_576,
+        value_name = "BYTES"
+    )]
+    pub ingest_bytes_max: usize,
+
+    /// Milliseconds after which a batch is written, full or not
+    #[arg(
+        long,
+        env = "NATTERJACK_INGEST_AGE_MS",
+        default_value_t = 10,
+        value_name = "MS"
+    )]
+    pub ingest_age_ms: u64,
+
+    /// Hours that messages stay in their stream after they are in Postgres
+    #[arg(
+        long,
+        env = "NATTERJACK_TAIL_WINDOW_HOURS",
+        default_value_t = 72,
+        value_name = "HOURS"
+    )]
+    pub tail_window_hours: u32,
+
+    /// Most members of a group
+    #[arg(
+        long,
+        env = "NATTERJACK_GROUP_MEMBERS_MAX",
+        default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(1..=10_000),
+        value_name = "COUNT"
+    )]
+    pub group_members_max: u32,
+
+    /// Minutes that an access token lives
+    #[arg(
+        long,
+        env = "NATTERJACK_ACCESS_TOKEN_MINUTES",
+        default_value_t = 15,
+        value_parser = clap::value_parser!(u32).range(1..=30),
+        value_name = "MINUTES"
+    )]
+    pub access_token_minutes: u32,
+
+    /// Memory that hashing one password takes, in KiB (argon2id; RFC 9106)
+    #[arg(
+        long,
+        env = "NATTERJACK_ARGON2_MEMORY_KIB",
+        default_value_t = 19_456,
+        value_parser = clap::value_parser!(u32).range(8..=1_048_576),
+        value_name = "KIB"
+    )]
+    pub argon2_memory_kib: u32,
+
+    /// Passes over that memory
+    #[arg(
+        long,
+        env = "NATTERJACK_ARGON2_PASSES",
+        default_value_t = 2,
+        value_parser = clap::value_parser!(u32).range(1..=100),
+        value_name = "COUNT"
+    )]
+    pub argon2_passes: u32,
+
+    /// Where to serve /healthz, /readyz and /metrics; nowhere if not set
+    #[arg(long, env = "NATTERJACK_PERSISTER_ADMIN_LISTEN", value_name = "ADDRESS")]
+    pub admin_listen: Option<SocketAddr>,
+}
+
+impl Args {
+    /// The defaults, for these servers; for those who start the persister from code.
+    #[must_use]
+    pub fn new(nats_url: impl Into<String>, database_url: impl Into<String>) -> Self {
+        Self {
+            nats_url: nats_url.into(),
+            database_url: database_url.into(),
+            database_connections_max: 16,
+            ingest_batch_max: 500,
+            ingest_bytes_max: 1_048_576,
+            ingest_age_ms: 10,
+            tail_window_hours: 72,
+            group_members_max: 100,
+            access_token_minutes: 15,
+            argon2_memory_kib: 19_456,
+            argon2_passes: 2,
+            admin_listen: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, FromArgMatches as _};
+
+    use super::*;
+
+    #[test]
+    fn the_defaults_in_code_are_those_of_the_command_line() {
+        let command = Args::augment_args(clap::Command::new("persister"));
+        let matches = command.get_matches_from(["persister", "--database-url", "d", "--nats-url", "n"]);
+        let parsed = Args::from_arg_matches(&matches).expect("parses");
+        assert_eq!(format!("{parsed:?}"), format!("{:?}", Args::new("n", "d")));
+    }
+}

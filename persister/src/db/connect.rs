@@ -1,0 +1,169 @@
+//! Reaching Postgres for the first time: its options, patience, and version.
+
+use std::time::{Duration, Instant};
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use tokio_postgres::{Config, NoTls, error::SqlState};
+
+use super::migrate::{self, MigrateError};
+
+/// The oldest Postgres that Natterjack runs on, as `server_version_num` says it.
+const SERVER_VERSION_MIN: i32 = 160_000;
+/// How long a server that is not there at start is waited for.
+const START_GRACE: Duration = Duration::from_secs(30);
+const RETRY_PAUSE: Duration = Duration::from_millis(250);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Set on every connection: no statement of ours takes this long unless something is wrong.
+const SESSION: &str =
+    "-c statement_timeout=20s -c lock_timeout=15s -c idle_in_transaction_session_timeout=60s -c timezone=UTC";
+
+/// Why the database could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The URL makes no sense.
+    #[error("the database URL is not understood: {0}. It looks like postgres://user:password@host/database")]
+    Url(String),
+    /// No server was there in time.
+    #[error("no Postgres answers at {at} after {} s: {why}. Start it, or set DATABASE_URL", START_GRACE.as_secs())]
+    Away {
+        /// Where, without the password.
+        at: String,
+        /// In the client's words.
+        why: String,
+    },
+    /// The server is there and says no.
+    #[error(
+        "Postgres at {at} refuses the connection: {why}. Check the user, password and database in DATABASE_URL"
+    )]
+    Refused {
+        /// Where, without the password.
+        at: String,
+        /// In the server's words.
+        why: String,
+    },
+    /// The server is too old.
+    #[error("Postgres at {at} is version {found}; Natterjack needs 16 or newer")]
+    TooOld {
+        /// Where, without the password.
+        at: String,
+        /// What runs there.
+        found: String,
+    },
+    /// The schema could not be brought up to date.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+}
+
+/// The options of every connection.
+pub fn config(url: &str) -> Result<Config, ConnectError> {
+    let mut config: Config = url
+        .parse()
+        .map_err(|error: tokio_postgres::Error| ConnectError::Url(error.to_string()))?;
+    let session = match config.get_options() {
+        Some(options) => format!("{SESSION} {options}"),
+        None => SESSION.to_owned(),
+    };
+    config
+        .options(session)
+        .application_name("natterjack-persister")
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_user_timeout(Duration::from_secs(10))
+        .keepalives_idle(Duration::from_secs(10));
+    Ok(config)
+}
+
+/// The pool, which connects when it is first used.
+pub fn pool(config: Config, connections_max: u16) -> Result<Pool, ConnectError> {
+    let recycling = ManagerConfig {
+        recycling_method: RecyclingMethod::Fast,
+    };
+    Pool::builder(Manager::from_config(config, NoTls, recycling))
+        .max_size(connections_max.into())
+        .wait_timeout(Some(CONNECT_TIMEOUT))
+        .create_timeout(Some(CONNECT_TIMEOUT))
+        .recycle_timeout(Some(CONNECT_TIMEOUT))
+        .runtime(Runtime::Tokio1)
+        .build()
+        .map_err(|error| ConnectError::Url(error.to_string()))
+}
+
+/// Waits for the server, checks its version and brings the schema up to date.
+pub async fn prepare(config: &Config) -> Result<(), ConnectError> {
+    let at = describe(config);
+    let mut client = patiently(config, &at).await?;
+    let row = client
+        .query_one(
+            "select current_setting('server_version_num')::int, current_setting('server_version')",
+            &[],
+        )
+        .await
+        .map_err(|error| ConnectError::Away {
+            at: at.clone(),
+            why: error.to_string(),
+        })?;
+    if row.get::<_, i32>(0) < SERVER_VERSION_MIN {
+        return Err(ConnectError::TooOld {
+            at,
+            found: row.get(1),
+        });
+    }
+    migrate::migrate(&mut client).await?;
+    Ok(())
+}
+
+async fn patiently(config: &Config, at: &str) -> Result<tokio_postgres::Client, ConnectError> {
+    let deadline = Instant::now() + START_GRACE;
+    let mut told = false;
+    loop {
+        let error = match tokio::time::timeout(CONNECT_TIMEOUT, config.connect(NoTls)).await {
+            Ok(Ok((client, connection))) => {
+                // It ends with the client, and its error is the client's.
+                tokio::spawn(connection);
+                return Ok(client);
+            }
+            Ok(Err(error)) => error,
+            Err(_) if Instant::now() >= deadline => {
+                return Err(ConnectError::Away {
+                    at: at.into(),
+                    why: "no answer".into(),
+                });
+            }
+            Err(_) => continue,
+        };
+        let why = match (error.as_db_error(), std::error::Error::source(&error)) {
+            (Some(db), _) => db.message().to_owned(),
+            (None, Some(source)) => source.to_string(),
+            (None, None) => error.to_string(),
+        };
+        let starting = error
+            .code()
+            .is_none_or(|state| *state == SqlState::CANNOT_CONNECT_NOW);
+        if !starting {
+            return Err(ConnectError::Refused { at: at.into(), why });
+        }
+        if Instant::now() >= deadline {
+            return Err(ConnectError::Away { at: at.into(), why });
+        }
+        if !std::mem::replace(&mut told, true) {
+            tracing::warn!(
+                postgres.at = at,
+                error = why,
+                "Postgres is not there yet; waiting for it"
+            );
+        }
+        tokio::time::sleep(RETRY_PAUSE).await;
+    }
+}
+
+fn describe(config: &Config) -> String {
+    let hosts: Vec<String> = config
+        .get_hosts()
+        .iter()
+        .zip(config.get_ports().iter().chain(std::iter::repeat(&5432)))
+        .map(|(host, port)| match host {
+            tokio_postgres::config::Host::Tcp(name) => format!("{name}:{port}"),
+            tokio_postgres::config::Host::Unix(path) => path.display().to_string(),
+        })
+        .collect();
+    format!("{}/{}", hosts.join(","), config.get_dbname().unwrap_or_default())
+}

@@ -1,0 +1,68 @@
+//! The schema: embedded, numbered migrations, run by one process at a time.
+
+use tokio_postgres::Client;
+
+/// Any number will do as long as all versions of the program agree on it.
+const LOCK: i64 = 0x6e61_7474_6572_6a61;
+
+mod embedded {
+    refinery::embed_migrations!("migrations");
+}
+
+/// Why the schema could not be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// A newer program was here.
+    #[error(
+        "the database's schema is version {found} and this program knows only up to {known}: \
+         run the newer natterjack, or restore a backup of before its upgrade"
+    )]
+    Newer {
+        /// The version in the database.
+        found: i32,
+        /// The newest version that this program knows.
+        known: i32,
+    },
+    /// A migration failed, and was rolled back.
+    #[error("the database's schema could not be brought up to date: {0}")]
+    Failed(String),
+}
+
+/// Runs what is missing. Several processes may start at once: they wait for each other.
+pub async fn migrate(client: &mut Client) -> Result<(), MigrateError> {
+    let failed = |error: &dyn std::fmt::Display| MigrateError::Failed(error.to_string());
+    // A migration of a large table may take its time, and so may waiting for another process's.
+    client
+        .batch_execute("set statement_timeout = 0; set lock_timeout = 0; set client_min_messages = warning")
+        .await
+        .map_err(|error| failed(&error))?;
+    // The lock is the session's, and the session ends with this client.
+    client
+        .execute("select pg_advisory_lock($1)", &[&LOCK])
+        .await
+        .map_err(|error| failed(&error))?;
+    let runner = embedded::migrations::runner();
+    let known = runner
+        .get_migrations()
+        .iter()
+        .map(refinery::Migration::version)
+        .max()
+        .unwrap_or_default();
+    let found = runner
+        .get_last_applied_migration_async(client)
+        .await
+        .map_err(|error| failed(&error))?
+        .map_or(0, |migration| migration.version());
+    if found > known {
+        return Err(MigrateError::Newer { found, known });
+    }
+    let report = runner.run_async(client).await.map_err(|error| failed(&error))?;
+    for migration in report.applied_migrations() {
+        tracing::info!(
+            schema.version = migration.version(),
+            schema.name = migration.name(),
+            "migrated the database"
+        );
+    }
+    Ok(())
+}

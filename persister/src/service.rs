@@ -1,0 +1,263 @@
+//! Hosts the micro services: one place for decoding, deadlines, bounded concurrency, errors and
+//! metrics, so that a handler is a plain async function.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use async_nats::{
+    Client, HeaderMap,
+    service::{
+        NATS_SERVICE_ERROR, NATS_SERVICE_ERROR_CODE, Request, Service, ServiceExt as _, endpoint::Endpoint,
+    },
+};
+use futures::StreamExt as _;
+use natterjack_nats::{
+    services::Verb,
+    subjects,
+    wire::{Code, WireError},
+};
+use natterjack_runtime::{lifecycle::Tasks, metrics::Metrics};
+use prometheus_client::metrics::{
+    counter::Counter,
+    family::Family,
+    histogram::{Histogram, exponential_buckets},
+};
+use tokio::{sync::Semaphore, task::JoinSet};
+
+use crate::failure::Failure;
+
+/// Requests of one service that run at once.
+const RUNNING_MAX: usize = 64;
+/// Requests of one service that run or wait; one more is answered `overloaded` at once.
+const ADMITTED_MAX: usize = 1_024;
+/// Counted from arrival. Callers give up after 5 to 10 s.
+const DEADLINE: Duration = Duration::from_secs(8);
+
+/// Starts services and counts their requests; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Host {
+    client: Client,
+    tasks: Tasks,
+    requests: Family<[(&'static str, &'static str); 3], Counter>,
+    seconds: Family<[(&'static str, &'static str); 2], Histogram>,
+}
+
+/// One service, to which verbs are added.
+pub struct Hosted {
+    host: Host,
+    service: Service,
+    running: Arc<Semaphore>,
+    admitted: Arc<Semaphore>,
+}
+
+impl Host {
+    /// Services of this connection, as tasks of `tasks`.
+    #[must_use]
+    pub fn new(client: Client, tasks: &Tasks, metrics: &Metrics) -> Self {
+        let histogram: fn() -> Histogram = || Histogram::new(exponential_buckets(0.000_5, 2.0, 15));
+        Self {
+            client,
+            tasks: tasks.clone(),
+            requests: metrics.register(
+                "service_requests",
+                "Requests by verb and outcome",
+                Family::default(),
+            ),
+            seconds: metrics.register(
+                "service_request_seconds",
+                "Time from arrival to reply",
+                Family::new_with_constructor(histogram),
+            ),
+        }
+    }
+
+    /// Starts a service without verbs; `name` is one of `natterjack_nats::services::names`.
+    ///
+    /// # Errors
+    /// NATS is away.
+    pub async fn service(&self, name: &'static str, description: &str) -> anyhow::Result<Hosted> {
+        let service = self
+            .client
+            .service_builder()
+            .description(description)
+            .start(name, env!("CARGO_PKG_VERSION"))
+            .await
+            .map_err(|error| anyhow::anyhow!("could not start the service {name}: {error}"))?;
+        Ok(Hosted {
+            host: self.clone(),
+            service,
+            running: Arc::new(Semaphore::new(RUNNING_MAX)),
+            admitted: Arc::new(Semaphore::new(ADMITTED_MAX)),
+        })
+    }
+}
+
+impl Hosted {
+    /// Adds a verb: `handler` gets a clone of `state` and the decoded request.
+    ///
+    /// # Errors
+    /// NATS is away.
+    pub async fn verb<V, S, H, F>(&self, state: &S, handler: H) -> anyhow::Result<()>
+    where
+        V: Verb,
+        S: Clone + Send + Sync + 'static,
+        H: Fn(S, V) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<V::Reply, Failure>> + Send,
+    {
+        let endpoint = self
+            .service
+            .endpoint_builder()
+            .name(V::NAME)
+            .add(subjects::svc::subject::<V>())
+            .await
+            .map_err(|error| anyhow::anyhow!("{error}"))
+            .with_context(|| format!("could not add {} to the service {}", V::NAME, V::SERVICE))?;
+        let gate = Gate {
+            host: self.host.clone(),
+            running: Arc::clone(&self.running),
+            admitted: Arc::clone(&self.admitted),
+        };
+        let (state, shutdown) = (state.clone(), self.host.tasks.shutdown().clone());
+        self.host
+            .tasks
+            .spawn(format!("svc.{}.{}", V::SERVICE, V::NAME), async move {
+                let answer = move |gate: Gate, request: Request| {
+                    let (state, handler) = (state.clone(), handler.clone());
+                    async move { gate.answer(request, |verb: V| handler(state, verb)).await }
+                };
+                tokio::select! {
+                    () = serve(endpoint, &gate, answer, &shutdown) => {}
+                    () = shutdown.killed() => {}
+                }
+                Ok(())
+            });
+        Ok(())
+    }
+}
+
+/// Takes requests until the drain, then finishes those it took.
+async fn serve<A, F>(
+    mut endpoint: Endpoint,
+    gate: &Gate,
+    answer: A,
+    shutdown: &natterjack_runtime::lifecycle::Shutdown,
+) where
+    A: Fn(Gate, Request) -> F,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut under_way = JoinSet::new();
+    loop {
+        tokio::select! {
+            request = endpoint.next() => match request {
+                Some(request) => { under_way.spawn(answer(gate.clone(), request)); }
+                None => break,
+            },
+            Some(ended) = under_way.join_next() => report(ended),
+            () = shutdown.draining() => break,
+        }
+    }
+    // Others of the queue group get what comes from now on.
+    let _ = endpoint.stop().await;
+    while let Some(ended) = under_way.join_next().await {
+        report(ended);
+    }
+}
+
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a request's handler died");
+    }
+}
+
+#[derive(Clone)]
+struct Gate {
+    host: Host,
+    running: Arc<Semaphore>,
+    admitted: Arc<Semaphore>,
+}
+
+impl Gate {
+    async fn answer<V, F>(&self, request: Request, handle: impl FnOnce(V) -> F)
+    where
+        V: Verb,
+        F: Future<Output = Result<V::Reply, Failure>> + Send,
+    {
+        let started = Instant::now();
+        let result = self.run(&request, handle).await;
+        let outcome = match &result {
+            Ok(_) => "ok",
+            Err(error) => error.code.as_str(),
+        };
+        let (verb, service) = (("verb", V::NAME), ("service", V::SERVICE));
+        self.host
+            .requests
+            .get_or_create(&[service, verb, ("outcome", outcome)])
+            .inc();
+        self.host
+            .seconds
+            .get_or_create(&[service, verb])
+            .observe(started.elapsed().as_secs_f64());
+        if let Err(error) = reply(&request, result).await {
+            tracing::warn!(service = V::SERVICE, verb = V::NAME, %error, "a reply could not be sent");
+        }
+    }
+
+    async fn run<V, F>(&self, request: &Request, handle: impl FnOnce(V) -> F) -> Result<Vec<u8>, WireError>
+    where
+        V: Verb,
+        F: Future<Output = Result<V::Reply, Failure>> + Send,
+    {
+        let overloaded = || {
+            WireError::new(Code::Overloaded, "too many requests at once; try again soon").retry_after_ms(500)
+        };
+        let _admitted = self.admitted.try_acquire().map_err(|_| overloaded())?;
+        let work = async {
+            let _running = self.running.acquire().await.map_err(|_| overloaded())?;
+            let verb = serde_json::from_slice(&request.message.payload).map_err(|error| {
+                WireError::new(Code::BadRequest, format!("the request does not decode: {error}"))
+            })?;
+            handle(verb).await.map_err(|failure| {
+                let told = failure.to_string();
+                let error = WireError::from(failure);
+                if error.code == Code::Internal {
+                    tracing::error!(
+                        service = V::SERVICE,
+                        verb = V::NAME,
+                        error = told,
+                        "a request failed"
+                    );
+                }
+                error
+            })
+        };
+        let reply = tokio::time::timeout(DEADLINE, work).await.map_err(|_| {
+            WireError::new(
+                Code::Timeout,
+                format!("the {} service did not finish in time; try again", V::SERVICE),
+            )
+        })??;
+        serde_json::to_vec(&reply).map_err(|error| {
+            tracing::error!(service = V::SERVICE, verb = V::NAME, %error, "a reply does not encode");
+            WireError::new(Code::Internal, "a part of the server failed; try again")
+        })
+    }
+}
+
+/// A failure goes out with the headers of ADR-32 and, unlike the library's own error reply, the
+/// error itself as the payload.
+async fn reply(request: &Request, result: Result<Vec<u8>, WireError>) -> anyhow::Result<()> {
+    let (payload, headers) = match result {
+        Ok(payload) => (payload, HeaderMap::new()),
+        Err(error) => {
+            let mut headers = HeaderMap::new();
+            headers.insert(NATS_SERVICE_ERROR, error.code.as_str());
+            headers.insert(NATS_SERVICE_ERROR_CODE, error.code.status().to_string().as_str());
+            (serde_json::to_vec(&error)?, headers)
+        }
+    };
+    request.respond_with_headers(Ok(payload.into()), headers).await?;
+    Ok(())
+}
