@@ -9,6 +9,7 @@ mod message;
 mod people;
 mod receipt;
 mod server;
+mod sync;
 mod token;
 
 pub use client::{ClientFrame, Hello, HelloDevice, HistoryQuery};
@@ -17,4 +18,5 @@ pub use message::{Content, Event, Fingerprint, Kind, Message, Stored, splice};
 pub use people::{ConversationSummary, Device, Member, Preview, Profile, Role};
 pub use receipt::{Cursor, ReceiptBatch, ReceiptOf};
 pub use server::{Limits, Page, Ready, ServerFrame, UserCursor};
+pub use sync::SyncPage;
 pub use token::{AccessClaims, Revocation, TOKEN_AUDIENCE, TOKEN_ISSUER};
