@@ -51,14 +51,14 @@ async fn acknowledged_messages_survive_a_kill_and_a_stop_on_the_same_port() -> a
 async fn the_server_itself_says_that_it_syncs_before_it_acknowledges() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let mut config = NatsConfig::new(dir.path());
-    config.server_name = "a \"quoted\" name".to_owned();
+    config.server_name = "a-\"quoted\"-name".to_owned();
     let server = NatsServer::start(&common::tools().await?, config).await?;
     let varz = common::http_get(&server.monitor_url(), "/varz").await?;
     let varz: serde_json::Value = serde_json::from_str(&varz)?;
     ensure!(varz["jetstream"]["config"]["sync_always"] == true, "{varz:#}");
     ensure!(varz["max_payload"] == 1024 * 1024);
     ensure!(varz["host"] == "127.0.0.1");
-    ensure!(varz["server_name"] == "a \"quoted\" name");
+    ensure!(varz["server_name"] == "a-\"quoted\"-name");
     Ok(())
 }
 
@@ -88,18 +88,19 @@ async fn a_paused_server_answers_nothing_and_a_resumed_one_everything() -> anyho
     let dir = tempfile::tempdir()?;
     let server = NatsServer::start(&common::tools().await?, NatsConfig::new(dir.path())).await?;
     let client = async_nats::connect(server.url()).await?;
-    client.flush().await?;
+    let ask = || client.request("$JS.API.INFO", "".into());
+    ask().await?;
     server.pause();
     common::until("the server is stopped", || {
         common::state_of(server.pid()) == Some('T')
     })
     .await?;
-    let flush = client.flush();
-    tokio::pin!(flush);
-    let early = tokio::time::timeout(Duration::from_millis(100), &mut flush).await;
+    let answer = ask();
+    tokio::pin!(answer);
+    let early = tokio::time::timeout(Duration::from_millis(100), &mut answer).await;
     ensure!(early.is_err(), "a stopped server answered");
     server.resume();
-    tokio::time::timeout(common::PATIENCE, flush)
+    tokio::time::timeout(common::PATIENCE, answer)
         .await
         .context("no answer after the resume")??;
     Ok(())

@@ -176,3 +176,32 @@ async fn a_supervised_server_fails_the_whole_when_it_dies_and_stops_with_it() ->
     );
     Ok(())
 }
+
+#[tokio::test]
+async fn a_restart_after_a_kill_does_not_wait_for_a_busy_backend_for_ever() -> anyhow::Result<()> {
+    let tools = common::tools().await?;
+    let dir = tempfile::tempdir()?;
+    let server = Postgres::start(&tools, PostgresConfig::new(dir.path())).await?;
+    let url = server.url();
+    // It computes without ever looking whether the postmaster lives.
+    let busy = sql(
+        &tools,
+        &url,
+        "select count(*) from generate_series(1, 1000000000000)",
+    );
+    tokio::pin!(busy);
+    let count = "select count(*) from pg_stat_activity where query like '%generate_series(1,%' and state = 'active' and pid <> pg_backend_pid()";
+    let runs = async {
+        while sql(&tools, &url, count).await? != "1" {}
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        result = &mut busy => anyhow::bail!("it ended: {result:?}"),
+        result = runs => result?,
+    }
+    server.kill().await;
+    server.restart().await?;
+    ensure!(busy.await.is_err(), "its connection survived");
+    ensure!(sql(&tools, &url, "select 1").await? == "1");
+    Ok(())
+}

@@ -40,7 +40,7 @@ pub enum ServerError {
         source: io::Error,
     },
     /// The server ended instead of getting ready.
-    #[error("{0}")]
+    #[error(transparent)]
     Exited(#[from] ServerExit),
     /// The server neither got ready nor ended.
     #[error("{server} was not ready after {seconds} s; its log is {}{}", log.display(), indented(tail))]

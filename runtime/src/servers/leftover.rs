@@ -15,6 +15,9 @@ use nix::unistd::Pid;
 use super::ServerError;
 
 const GRACE: Duration = Duration::from_secs(10);
+/// Idle backends notice within milliseconds; only one that is deep in a computation does
+/// not, and nobody is there any more to want its result.
+const BACKEND_GRACE: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(10);
 
 /// Ends the process noted in `pid_file` if its command line contains `dir`.
@@ -23,15 +26,14 @@ pub(super) async fn end_noted(pid_file: &Path, dir: &Path, signal: Signal) -> Re
     let Some(pid) = noted.and_then(|text| text.trim().parse().ok()) else {
         return Ok(());
     };
-    let ours = || is_ours(pid, dir);
-    if !ours().await {
+    if !is_ours(pid, dir).await {
         return Ok(());
     }
     tracing::warn!(pid, dir = %dir.display(), "ending a server that an earlier run left behind");
     for signal in [signal, Signal::SIGKILL] {
         send(pid, signal);
         send(pid, Signal::SIGCONT);
-        if gone(ours, GRACE).await {
+        if holds_within(|| async { gone(pid) }, GRACE).await {
             return Ok(());
         }
     }
@@ -46,13 +48,13 @@ pub(super) async fn end_noted(pid_file: &Path, dir: &Path, signal: Signal) -> Re
 /// but fail. Only Linux can be asked; elsewhere Postgres's own check has to do.
 pub(super) async fn wait_for_backends(dir: &Path) -> Result<(), ServerError> {
     let none = || async { backends(dir).is_empty() };
-    if gone_async(none, GRACE).await {
+    if holds_within(none, BACKEND_GRACE).await {
         return Ok(());
     }
     for pid in backends(dir) {
         send(pid, Signal::SIGKILL);
     }
-    if gone_async(none, GRACE).await {
+    if holds_within(none, GRACE).await {
         return Ok(());
     }
     let pid = backends(dir).first().copied().unwrap_or_default();
@@ -67,17 +69,32 @@ pub(super) fn can_see_processes() -> bool {
     Path::new("/proc/self/cwd").exists()
 }
 
-async fn gone<F: Future<Output = bool>>(alive: impl Fn() -> F, grace: Duration) -> bool {
-    gone_async(|| async { !alive().await }, grace).await
-}
-
-async fn gone_async<F: Future<Output = bool>>(done: impl Fn() -> F, grace: Duration) -> bool {
+async fn holds_within<F: Future<Output = bool>>(done: impl Fn() -> F, grace: Duration) -> bool {
     let poll = async {
         while !done().await {
             tokio::time::sleep(POLL).await;
         }
     };
     tokio::time::timeout(grace, poll).await.is_ok()
+}
+
+/// Whether the process has let go of its files and ports. One that nobody reaps stays
+/// listed, and its first thread may be listed as ended while others still end.
+fn gone(pid: u32) -> bool {
+    if !can_see_processes() {
+        let exists = i32::try_from(pid).map(|pid| kill(Pid::from_raw(pid), None));
+        return matches!(exists, Ok(Err(nix::errno::Errno::ESRCH)) | Err(_));
+    }
+    let process = Path::new("/proc").join(pid.to_string());
+    let Ok(stat) = fs::read_to_string(process.join("stat")) else {
+        return true;
+    };
+    // The name before it stands in parentheses and may contain anything.
+    let ended = stat
+        .rsplit_once(") ")
+        .is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']));
+    let threads = fs::read_dir(process.join("task")).map_or(0, Iterator::count);
+    ended && threads <= 1
 }
 
 async fn is_ours(pid: u32, dir: &Path) -> bool {
@@ -119,5 +136,44 @@ fn backends(dir: &Path) -> Vec<u32> {
 fn send(pid: u32, signal: Signal) {
     if let Ok(pid) = i32::try_from(pid) {
         let _ = kill(Pid::from_raw(pid), signal);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+
+    /// A process with `dir` in its command line, which waits for input without end.
+    fn sleeper(dir: &Path) -> std::io::Result<Child> {
+        Command::new("sh")
+            .args(["-c", "read line", "sh"])
+            .arg(dir)
+            .stdin(Stdio::piped())
+            .spawn()
+    }
+
+    #[tokio::test]
+    async fn only_the_noted_process_with_our_directory_is_ended() -> anyhow::Result<()> {
+        let temp = tempfile::tempdir()?;
+        let (dir, pid_file) = (temp.path().join("ours"), temp.path().join("pid"));
+        end_noted(&pid_file, &dir, Signal::SIGTERM).await?;
+
+        let mut foreign = sleeper(&temp.path().join("other"))?;
+        fs::write(&pid_file, foreign.id().to_string())?;
+        end_noted(&pid_file, &dir, Signal::SIGTERM).await?;
+        assert!(
+            foreign.try_wait()?.is_none(),
+            "a stranger with a reused process id was ended"
+        );
+        foreign.kill()?;
+        foreign.wait()?;
+
+        let mut ours = sleeper(&dir)?;
+        fs::write(&pid_file, format!("{}\n", ours.id()))?;
+        end_noted(&pid_file, &dir, Signal::SIGTERM).await?;
+        assert!(ours.try_wait()?.is_some());
+        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! A Postgres as a child process.
 
+use std::fmt;
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -48,16 +49,20 @@ impl PostgresConfig {
             settings: Vec::new(),
         }
     }
+
+    /// Whether the directory has a database already; making one takes about a second.
+    pub fn is_initialised(&self) -> bool {
+        Layout::new(self.dir.clone()).data.exists()
+    }
 }
 
 /// A Postgres with a database `natterjack`; cheap to clone, ended when the last clone is
 /// dropped.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Postgres {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
     program: PathBuf,
     config: PostgresConfig,
@@ -66,6 +71,17 @@ struct Inner {
     password: String,
     port: u16,
     process: Mutex<Arc<Process>>,
+}
+
+impl fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not derived: the password must not get into a log.
+        f.debug_struct("Postgres")
+            .field("dir", &self.inner.layout.dir)
+            .field("port", &self.inner.port)
+            .field("pid", &self.pid())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Postgres {

@@ -224,7 +224,7 @@ fn tail(path: &Path, start: u64) -> std::io::Result<Vec<String>> {
     let mut bytes = Vec::new();
     file.take(TAIL_BYTES_MAX).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    let lines: Vec<_> = text.trim_end().lines().map(str::to_owned).collect();
     let first = lines.len().saturating_sub(TAIL_LINES);
     Ok(lines.into_iter().skip(first).collect())
 }
