@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | `cluster` | `shards`, `jwks` | what every part must agree on | provisioning; the persister (`jwks`) |
 //! | `devices` | `<user>.<device>` | name, platform, hash of the refresh token | the persister |
-//! | `revocations` | `<user>.<device>` | when the device was revoked; kept as long as an access token lives | the persister |
+//! | `revocations` | `<user>.<device>` | when the device was revoked; kept for a day, longer than an access token lives | the persister |
 
 use std::time::Duration;
 
@@ -57,8 +57,8 @@ pub fn buckets(settings: &Settings) -> Vec<kv::Config> {
             )
         },
         kv::Config {
-            // Longer than the longest access token of our own (15 min).
-            max_age: Duration::from_mins(30),
+            // Longer than any access token of our own, and than those of most outside providers.
+            max_age: Duration::from_hours(24),
             ..bucket(
                 Bucket::Revocations,
                 "Devices whose access tokens are no longer taken",
