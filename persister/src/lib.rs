@@ -4,6 +4,7 @@
 //! it. Any number of persisters run side by side: they share the consumers and the services'
 //! queue groups, and take turns on a shard by a lock in Postgres.
 
+pub mod accounts;
 mod args;
 pub mod db;
 pub mod failure;
@@ -83,7 +84,8 @@ pub async fn run_with(args: &Args, tasks: &Tasks, clock: Clock, metrics: Metrics
             .clone()
             .keep_fresh(shared.jetstream.clone(), shards),
     );
-    let _host = Host::new(shared.client.clone(), tasks, &shared.metrics);
+    let host = Host::new(shared.client.clone(), tasks, &shared.metrics);
+    accounts::start(&shared, args, &host, tasks).await?;
     tracing::info!(shards = shards.count(), "the persister is ready");
     Ok(())
 }

@@ -136,7 +136,10 @@ impl Devices {
         for _ in 0..TRIES {
             let entry = match wanted {
                 Some(device) => self.read(user, device).await?,
-                None => Entry { record: None, revision: 0 },
+                None => Entry {
+                    record: None,
+                    revision: 0,
+                },
             };
             let device = match (&entry.record, wanted) {
                 (Some(_), Some(device)) => device,
@@ -279,7 +282,12 @@ impl Devices {
 
     async fn read(&self, user: UserId, device: DeviceId) -> Result<Entry, DeviceError> {
         let subject = format!("{}{}", self.devices.prefix, subjects::kv::device(user, device));
-        match self.devices.stream.get_last_raw_message_by_subject(&subject).await {
+        match self
+            .devices
+            .stream
+            .get_last_raw_message_by_subject(&subject)
+            .await
+        {
             Ok(message) if message.payload.is_empty() => Ok(Entry {
                 record: None,
                 revision: message.sequence,
@@ -308,7 +316,10 @@ impl Devices {
         record: &Record,
         revision: u64,
     ) -> Result<bool, DeviceError> {
-        let (key, value) = (subjects::kv::device(user, device), encode(record, Bucket::Devices)?);
+        let (key, value) = (
+            subjects::kv::device(user, device),
+            encode(record, Bucket::Devices)?,
+        );
         match self.devices.update(&key, value.into(), revision).await {
             Ok(_) => Ok(true),
             Err(error)

@@ -20,7 +20,8 @@ use natterjack_nats::{
 };
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use tokio_postgres::Transaction;
+
+use crate::db::{DbError, Tx, TxError};
 
 /// A key signs for so long before a new one takes over.
 const ROTATE_AFTER: Duration = Duration::from_hours(30 * 24);
@@ -39,7 +40,22 @@ pub enum KeyError {
     Publish(String),
     /// Reading or writing the table failed.
     #[error("the table signing_keys: {0}")]
-    Db(#[from] tokio_postgres::Error),
+    Db(#[from] DbError),
+}
+
+impl From<tokio_postgres::Error> for KeyError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Db(error.into())
+    }
+}
+
+impl TxError for KeyError {
+    fn db(&self) -> Option<&DbError> {
+        match self {
+            Self::Db(error) => Some(error),
+            _ => None,
+        }
+    }
 }
 
 /// The current key; cheap to clone, all clones see the same.
@@ -115,16 +131,18 @@ struct Row {
 ///
 /// Published before the commit: a token never arrives before its key. A key that was published
 /// and then not committed hurts nobody.
-pub async fn look_after(
-    tx: &Transaction<'_>,
-    cluster_bucket: &kv::Store,
-    now_ms: i64,
-) -> Result<SigningKey, KeyError> {
-    tx.execute("select pg_advisory_xact_lock(hashtextextended('natterjack.signing_keys', 0))", &[])
-        .await?;
+pub async fn look_after(tx: &Tx, cluster_bucket: &kv::Store, now_ms: i64) -> Result<SigningKey, KeyError> {
+    tx.execute(
+        "select pg_advisory_xact_lock(hashtextextended('natterjack.signing_keys', 0))",
+        &[],
+    )
+    .await?;
     let mut rows = read(tx).await?;
     let rotate_ms = millis(ROTATE_AFTER);
-    if rows.first().is_none_or(|newest| newest.created_at + rotate_ms < now_ms) {
+    if rows
+        .first()
+        .is_none_or(|newest| newest.created_at + rotate_ms < now_ms)
+    {
         let row = generate(now_ms)?;
         tx.execute(
             "insert into signing_keys (kid, private_key, public_key, created_at) values ($1, $2, $3, $4)",
@@ -135,11 +153,14 @@ pub async fn look_after(
     }
     let stale = stale(&rows, now_ms);
     if !stale.is_empty() {
-        tx.execute("delete from signing_keys where kid = any($1)", &[&stale]).await?;
+        tx.execute("delete from signing_keys where kid = any($1)", &[&stale])
+            .await?;
         rows.retain(|row| !stale.contains(&row.kid));
     }
     publish(cluster_bucket, &rows).await?;
-    let newest = rows.first().ok_or_else(|| KeyError::Crypto("there is none".into()))?;
+    let newest = rows
+        .first()
+        .ok_or_else(|| KeyError::Crypto("there is none".into()))?;
     Ok(SigningKey {
         kid: newest.kid.clone(),
         key: EncodingKey::from_ed_der(&newest.private_key),
@@ -147,7 +168,7 @@ pub async fn look_after(
 }
 
 /// Newest first.
-async fn read(tx: &Transaction<'_>) -> Result<Vec<Row>, KeyError> {
+async fn read(tx: &Tx) -> Result<Vec<Row>, KeyError> {
     let rows = tx
         .query(
             "select kid, private_key, public_key, created_at from signing_keys order by created_at desc, kid",
@@ -246,17 +267,27 @@ mod tests {
             jsonwebtoken::decode::<AccessClaims>(&token.text, &key, &validation)
         };
         let claims = decode(&kid).unwrap().claims;
-        assert_eq!((claims.sub, claims.did, claims.iat), (user, device, now_ms / 1_000));
+        assert_eq!(
+            (claims.sub, claims.did, claims.iat),
+            (user, device, now_ms / 1_000)
+        );
         let foreign = set.keys[0].common.key_id.clone().unwrap();
         assert!(decode(&foreign).is_err());
     }
 
     #[test]
     fn a_key_stays_until_its_successor_is_a_day_old() {
-        let rows = [generate(100_000_000).unwrap(), generate(50).unwrap(), generate(10).unwrap()];
+        let rows = [
+            generate(100_000_000).unwrap(),
+            generate(50).unwrap(),
+            generate(10).unwrap(),
+        ];
         assert_eq!(stale(&rows, 100_000_001), [rows[2].kid.clone()]);
         let day_later = 100_000_001 + millis(KEEP_AFTER);
-        assert_eq!(stale(&rows, day_later), [rows[1].kid.clone(), rows[2].kid.clone()]);
+        assert_eq!(
+            stale(&rows, day_later),
+            [rows[1].kid.clone(), rows[2].kid.clone()]
+        );
         assert!(stale(&rows[..1], i64::MAX).is_empty());
     }
 }

@@ -73,7 +73,16 @@ mod tests {
     fn handles_are_folded_and_checked() {
         assert_eq!(handle("Alice.B-c_9"), Ok("alice.b-c_9".to_owned()));
         let long = "x".repeat(33);
-        for bad in ["", "ab", "al ice", "alicé", "a/b", "a%b", "al\0ice", long.as_str()] {
+        for bad in [
+            "",
+            "ab",
+            "al ice",
+            "alicé",
+            "a/b",
+            "a%b",
+            "al\0ice",
+            long.as_str(),
+        ] {
             assert_eq!(handle(bad), Err(NameError::Handle), "{bad:?}");
         }
     }
@@ -85,7 +94,10 @@ mod tests {
         assert_eq!(shown("name", "a\nb"), Err(NameError::Control("name")));
         let widest = "é".repeat(NAME_CHARS_MAX);
         assert_eq!(shown("name", &widest), Ok(widest.clone()));
-        assert_eq!(shown("name", &format!("{widest}é")), Err(NameError::TooLong("name")));
+        assert_eq!(
+            shown("name", &format!("{widest}é")),
+            Err(NameError::TooLong("name"))
+        );
         assert_eq!(label("device", ""), Ok(String::new()));
     }
 

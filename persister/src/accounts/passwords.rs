@@ -86,8 +86,7 @@ impl Passwords {
             None => (self.dummy.to_string(), false),
         };
         self.off_thread(move || {
-            let hash =
-                PasswordHash::new(&hash).map_err(|error| PasswordError::Argon2(error.to_string()))?;
+            let hash = PasswordHash::new(&hash).map_err(|error| PasswordError::Argon2(error.to_string()))?;
             let matches = argon2.verify_password(password.as_bytes(), &hash).is_ok();
             Ok(matches && exists)
         })
@@ -124,7 +123,12 @@ mod tests {
         let passwords = Passwords::new(cost).await.unwrap();
         let hash = passwords.hash("correct horse".into()).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{hash}");
-        assert!(passwords.verify("correct horse".into(), Some(hash.clone())).await.unwrap());
+        assert!(
+            passwords
+                .verify("correct horse".into(), Some(hash.clone()))
+                .await
+                .unwrap()
+        );
         assert!(!passwords.verify("battery".into(), Some(hash)).await.unwrap());
         assert!(!passwords.verify("battery".into(), None).await.unwrap());
     }
@@ -136,6 +140,9 @@ mod tests {
             passes: 1,
             lanes: 1,
         };
-        assert!(matches!(Passwords::new(cost).await, Err(PasswordError::Argon2(_))));
+        assert!(matches!(
+            Passwords::new(cost).await,
+            Err(PasswordError::Argon2(_))
+        ));
     }
 }

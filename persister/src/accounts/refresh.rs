@@ -92,7 +92,15 @@ mod tests {
         let (short, long) = (&good[..good.len() - 1], format!("{good}A"));
         let more = format!("{good}.x");
         let upper = good.to_uppercase();
-        for bad in ["", "a.b.c", short, long.as_str(), more.as_str(), upper.as_str(), "..."] {
+        for bad in [
+            "",
+            "a.b.c",
+            short,
+            long.as_str(),
+            more.as_str(),
+            upper.as_str(),
+            "...",
+        ] {
             assert_eq!(bad.parse::<RefreshToken>(), Err(NotARefreshToken), "{bad}");
         }
     }

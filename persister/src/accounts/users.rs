@@ -1,8 +1,10 @@
 //! The table `users`: statements and nothing else.
 
 use natterjack_nats::{UserId, wire::Profile};
-use tokio_postgres::{Error, Row, Transaction};
+use tokio_postgres::Row;
 use uuid::Uuid;
+
+use crate::db::{DbError, Tx};
 
 /// A new user with an account of our own.
 pub struct NewUser {
@@ -35,7 +37,7 @@ pub struct Outsider {
 }
 
 /// A profile from the first three columns: id, handle, name.
-pub fn profile(row: &Row) -> Result<Profile, Error> {
+pub fn profile(row: &Row) -> Result<Profile, DbError> {
     Ok(Profile {
         id: UserId::from_uuid(row.try_get(0)?),
         handle: row.try_get(1)?,
@@ -44,7 +46,7 @@ pub fn profile(row: &Row) -> Result<Profile, Error> {
 }
 
 /// Whether it was inserted: not if somebody has the handle.
-pub async fn insert(tx: &Transaction<'_>, user: &NewUser) -> Result<bool, Error> {
+pub async fn insert(tx: &Tx, user: &NewUser) -> Result<bool, DbError> {
     let inserted = tx
         .execute(
             "insert into users (id, handle, name, password_hash, created_at) values ($1, $2, $3, $4, $5)
@@ -62,10 +64,7 @@ pub async fn insert(tx: &Transaction<'_>, user: &NewUser) -> Result<bool, Error>
 }
 
 /// The profile and password hash that belong to a handle.
-pub async fn by_handle(
-    tx: &Transaction<'_>,
-    handle: &str,
-) -> Result<Option<(Profile, Option<String>)>, Error> {
+pub async fn by_handle(tx: &Tx, handle: &str) -> Result<Option<(Profile, Option<String>)>, DbError> {
     let row = tx
         .query_opt(
             "select id, handle, name, password_hash from users where handle = $1",
@@ -76,7 +75,7 @@ pub async fn by_handle(
 }
 
 /// The profiles of these users, as far as they exist, in the order of the ids.
-pub async fn profiles(tx: &Transaction<'_>, users: &[UserId]) -> Result<Vec<Profile>, Error> {
+pub async fn profiles(tx: &Tx, users: &[UserId]) -> Result<Vec<Profile>, DbError> {
     let ids: Vec<Uuid> = users.iter().map(|user| user.as_uuid()).collect();
     let rows = tx
         .query(
@@ -88,7 +87,7 @@ pub async fn profiles(tx: &Transaction<'_>, users: &[UserId]) -> Result<Vec<Prof
 }
 
 /// Users whose handle or name starts with `prefix`.
-pub async fn find(tx: &Transaction<'_>, prefix: &str, limit: i64) -> Result<Vec<Profile>, Error> {
+pub async fn find(tx: &Tx, prefix: &str, limit: i64) -> Result<Vec<Profile>, DbError> {
     let pattern = format!("{}%", escape_like(prefix));
     // Two index scans, each bounded, instead of an `or` that may read the whole table.
     let rows = tx
@@ -105,7 +104,7 @@ pub async fn find(tx: &Transaction<'_>, prefix: &str, limit: i64) -> Result<Vec<
 }
 
 /// The changed profile; `None` if there is no such user.
-pub async fn set_name(tx: &Transaction<'_>, user: UserId, name: &str) -> Result<Option<Profile>, Error> {
+pub async fn set_name(tx: &Tx, user: UserId, name: &str) -> Result<Option<Profile>, DbError> {
     let row = tx
         .query_opt(
             "update users set name = $2 where id = $1 returning id, handle, name",
@@ -119,7 +118,7 @@ pub async fn set_name(tx: &Transaction<'_>, user: UserId, name: &str) -> Result<
 ///
 /// `None` if somebody else made the same user at the same time and has not committed yet as far as
 /// this transaction can see: try again.
-pub async fn upsert_outsider(tx: &Transaction<'_>, outsider: &Outsider) -> Result<Option<Profile>, Error> {
+pub async fn upsert_outsider(tx: &Tx, outsider: &Outsider) -> Result<Option<Profile>, DbError> {
     if let Some(found) = by_identity(tx, outsider).await? {
         return Ok(Some(found));
     }
@@ -149,7 +148,7 @@ pub async fn upsert_outsider(tx: &Transaction<'_>, outsider: &Outsider) -> Resul
     Ok(None)
 }
 
-async fn by_identity(tx: &Transaction<'_>, outsider: &Outsider) -> Result<Option<Profile>, Error> {
+async fn by_identity(tx: &Tx, outsider: &Outsider) -> Result<Option<Profile>, DbError> {
     let row = tx
         .query_opt(
             "select id, handle, name from users where issuer = $1 and subject = $2",
