@@ -52,6 +52,8 @@ async fn parent(test: &str, dir: &Path) -> anyhow::Result<(Child, Vec<u32>)> {
         .args(["--exact", test, "--nocapture"])
         .env(PARENT, dir)
         .stdin(Stdio::null())
+        // Its test harness reports to there, among our own reports; errors go to stderr.
+        .stdout(Stdio::null())
         .kill_on_drop(true)
         .spawn()?;
     let ready = common::until("the parent has started its servers", || pids.exists());

@@ -83,11 +83,11 @@ impl Tools {
     async fn locate_in(path: &OsStr, tools_dir: &Path, progress: &dyn Progress) -> Result<Self, ToolError> {
         let nats_server = match nats_on_path(path).await {
             Some(program) => program,
-            None => install::nats_server(tools_dir, progress).await?,
+            None => install::nats_server(tools_dir, path, progress).await?,
         };
         let postgres_bin = match postgres_on_path(path).await {
             Some(bin) => bin,
-            None => install::postgres(tools_dir, progress).await?,
+            None => install::postgres(tools_dir, path, progress).await?,
         };
         Ok(Self {
             nats_server,

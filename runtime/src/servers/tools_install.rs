@@ -1,6 +1,7 @@
 //! Installing the servers with pip: exact versions, checked against hashes that are part
 //! of this program, atomically and once even if several processes start at the same time.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -43,8 +44,14 @@ const POSTGRES: Package = Package {
 };
 
 /// The installed nats-server.
-pub(super) async fn nats_server(tools_dir: &Path, progress: &dyn Progress) -> Result<PathBuf, ToolError> {
-    let program = ensure(&NATS, tools_dir, progress).await?.join("nats-server");
+pub(super) async fn nats_server(
+    tools_dir: &Path,
+    path: &OsStr,
+    progress: &dyn Progress,
+) -> Result<PathBuf, ToolError> {
+    let program = ensure(&NATS, tools_dir, path, progress)
+        .await?
+        .join("nats-server");
     if nats_will_do(&program).await {
         return Ok(program);
     }
@@ -55,8 +62,12 @@ pub(super) async fn nats_server(tools_dir: &Path, progress: &dyn Progress) -> Re
 }
 
 /// The directory of the installed Postgres's programs.
-pub(super) async fn postgres(tools_dir: &Path, progress: &dyn Progress) -> Result<PathBuf, ToolError> {
-    let bin = ensure(&POSTGRES, tools_dir, progress).await?;
+pub(super) async fn postgres(
+    tools_dir: &Path,
+    path: &OsStr,
+    progress: &dyn Progress,
+) -> Result<PathBuf, ToolError> {
+    let bin = ensure(&POSTGRES, tools_dir, path, progress).await?;
     if postgres_will_do(&bin).await {
         return Ok(bin);
     }
@@ -67,7 +78,12 @@ pub(super) async fn postgres(tools_dir: &Path, progress: &dyn Progress) -> Resul
     })
 }
 
-async fn ensure(package: &Package, tools_dir: &Path, progress: &dyn Progress) -> Result<PathBuf, ToolError> {
+async fn ensure(
+    package: &Package,
+    tools_dir: &Path,
+    path: &OsStr,
+    progress: &dyn Progress,
+) -> Result<PathBuf, ToolError> {
     let failed = |source| ToolError::File {
         path: tools_dir.to_owned(),
         source,
@@ -82,7 +98,7 @@ async fn ensure(package: &Package, tools_dir: &Path, progress: &dyn Progress) ->
             .map_err(failed)?;
         if !target.exists() {
             progress.say(&format!("installing {} …", package.tool));
-            install(package, &tools_dir, &target).await?;
+            install(package, &tools_dir, &target, path).await?;
         }
     }
     Ok(target.join(package.bin))
@@ -112,7 +128,7 @@ async fn lock(path: &Path, package: &Package, progress: &dyn Progress) -> io::Re
     }
 }
 
-async fn install(package: &Package, tools_dir: &Path, target: &Path) -> Result<(), ToolError> {
+async fn install(package: &Package, tools_dir: &Path, target: &Path, path: &OsStr) -> Result<(), ToolError> {
     let tool = || package.tool.to_owned();
     let failed = |source| ToolError::File {
         path: tools_dir.to_owned(),
@@ -146,6 +162,7 @@ async fn install(package: &Package, tools_dir: &Path, target: &Path) -> Result<(
             ("PIP_REQUIRE_VIRTUALENV", "0"),
             ("PIP_ROOT_USER_ACTION", "ignore"),
         ])
+        .env("PATH", path)
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output()

