@@ -2,6 +2,7 @@
 
 use crate::{
     conversation::Conversation,
+    ids::{GroupId, UserId},
     shard::{Shard, Shards},
 };
 
@@ -26,6 +27,24 @@ pub fn parse(shards: Shards, subject: &str) -> Option<Conversation> {
     (shards.of(&conversation).to_string() == shard).then_some(conversation)
 }
 
+/// What one shard stores for a user: all 1:1 chats in which the user's id stands first, all in which
+/// it stands second, and, where this shard holds them, the user's own log and the groups. For
+/// example `chat.3.dm.01j….*`.
+#[must_use]
+pub fn of_user(
+    shards: Shards,
+    shard: Shard,
+    user: UserId,
+    groups: impl IntoIterator<Item = GroupId>,
+) -> Vec<String> {
+    let named = groups.into_iter().map(Conversation::Group).chain([Conversation::User(user)]);
+    let named = named.filter(|conversation| shards.of(conversation) == shard);
+    let dms = [format!("chat.{shard}.dm.{user}.*"), format!("chat.{shard}.dm.*.{user}")];
+    dms.into_iter()
+        .chain(named.map(|conversation| subject(shards, &conversation)))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -41,6 +60,26 @@ mod tests {
             prop_assert_eq!(parse(shards, &subject), Some(conversation));
             let wildcard = wildcard(shards.of(&conversation));
             prop_assert!(subject.starts_with(wildcard.trim_end_matches('>')));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_user_finds_every_conversation_of_their_own(conversation in any_conversation(), count in 1..=16_u16) {
+            let shards = Shards::new(count).expect("in range");
+            let (user, groups) = match conversation {
+                Conversation::Dm(dm) => (dm.high(), vec![]),
+                Conversation::Group(group) => (UserId::from_parts(1, 1), vec![group]),
+                Conversation::User(user) => (user, vec![]),
+            };
+            let subject = subject(shards, &conversation);
+            let matching = |shard| of_user(shards, shard, user, groups.clone()).into_iter().filter(|pattern| {
+                let (pattern, subject): (Vec<_>, Vec<_>) = (pattern.split('.').collect(), subject.split('.').collect());
+                pattern.len() == subject.len() && pattern.iter().zip(&subject).all(|(p, s)| *p == "*" || p == s)
+            });
+            for shard in shards.all() {
+                prop_assert_eq!(matching(shard).count() > 0, shard == shards.of(&conversation));
+            }
         }
     }
 
