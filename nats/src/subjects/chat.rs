@@ -37,9 +37,15 @@ pub fn of_user(
     user: UserId,
     groups: impl IntoIterator<Item = GroupId>,
 ) -> Vec<String> {
-    let named = groups.into_iter().map(Conversation::Group).chain([Conversation::User(user)]);
+    let named = groups
+        .into_iter()
+        .map(Conversation::Group)
+        .chain([Conversation::User(user)]);
     let named = named.filter(|conversation| shards.of(conversation) == shard);
-    let dms = [format!("chat.{shard}.dm.{user}.*"), format!("chat.{shard}.dm.*.{user}")];
+    let dms = [
+        format!("chat.{shard}.dm.{user}.*"),
+        format!("chat.{shard}.dm.*.{user}"),
+    ];
     dms.into_iter()
         .chain(named.map(|conversation| subject(shards, &conversation)))
         .collect()
