@@ -160,7 +160,9 @@ mod tests {
         let (dir, pid_file) = (temp.path().join("ours"), temp.path().join("pid"));
         end_noted(&pid_file, &dir, Signal::SIGTERM).await?;
 
-        let mut foreign = sleeper(&temp.path().join("other"))?;
+        let other = temp.path().join("other");
+        let mut foreign = sleeper(&other)?;
+        assert!(holds_within(|| is_ours(foreign.id(), &other), GRACE).await);
         fs::write(&pid_file, foreign.id().to_string())?;
         end_noted(&pid_file, &dir, Signal::SIGTERM).await?;
         assert!(
@@ -171,6 +173,8 @@ mod tests {
         foreign.wait()?;
 
         let mut ours = sleeper(&dir)?;
+        // A command line shows up a moment after the process.
+        assert!(holds_within(|| is_ours(ours.id(), &dir), GRACE).await);
         fs::write(&pid_file, format!("{}\n", ours.id()))?;
         end_noted(&pid_file, &dir, Signal::SIGTERM).await?;
         assert!(ours.try_wait()?.is_some());
