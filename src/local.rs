@@ -77,7 +77,7 @@ impl LocalServers {
         })
     }
 
-    /// Makes the exit of one of our own servers a failure of `tasks`.
+    /// Makes the exit of one of our own servers a failure of `tasks`, and their stop its stop.
     pub fn supervise(&self, tasks: &Tasks) {
         if let Some(nats) = &self.nats {
             nats.supervise(tasks);
@@ -95,16 +95,6 @@ impl LocalServers {
         let client = cluster::connect(&self.nats_url, "natterjack provision", |_| {}).await?;
         let context = async_nats::jetstream::new(client);
         Ok(provision::provision(&context, settings, false).await?)
-    }
-
-    /// Stops our own servers.
-    pub async fn stop(&self) {
-        if let Some(nats) = &self.nats {
-            nats.stop().await;
-        }
-        if let Some(postgres) = &self.postgres {
-            postgres.stop().await;
-        }
     }
 }
 

@@ -66,14 +66,13 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     };
     progress.say("starting NATS and Postgres …");
     let servers = LocalServers::start(&dir, &config, &progress).await?;
-    let result = run_on(&args, &servers, &progress).await;
-    servers.stop().await;
-    result
+    run_on(&args, &servers, &progress).await
 }
 
 async fn run_on(args: &Args, servers: &LocalServers, progress: &dyn Progress) -> anyhow::Result<()> {
     let tasks = Tasks::new();
-    servers.supervise(&tasks);
+    let server_tasks = tasks.child("servers");
+    servers.supervise(&server_tasks);
     let report = servers.provision(&args.topology.settings()).await?;
     for drift in &report.drift {
         tracing::warn!(%drift, "the topology differs; `natterjack provision --apply` changes it");
@@ -87,7 +86,7 @@ async fn run_on(args: &Args, servers: &LocalServers, progress: &dyn Progress) ->
     let edge = natterjack_edge::run(&role::args(&options)?, &edge_tasks).await.context("the edge did not start")?;
     print!("{}", welcome(args, servers, edge.addr));
     // What takes in work stops first, then what the work needs.
-    tasks.run_until_signal_then(&[edge_tasks, persister_tasks], DRAIN_GRACE).await
+    tasks.run_until_signal_then(&[edge_tasks, persister_tasks, server_tasks], DRAIN_GRACE).await
 }
 
 fn welcome(args: &Args, servers: &LocalServers, addr: SocketAddr) -> String {
