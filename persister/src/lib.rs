@@ -8,6 +8,8 @@ pub mod accounts;
 mod args;
 pub mod db;
 pub mod failure;
+mod ingest;
+mod receipts;
 pub mod service;
 pub mod watermarks;
 
@@ -84,6 +86,9 @@ pub async fn run_with(args: &Args, tasks: &Tasks, clock: Clock, metrics: Metrics
             .clone()
             .keep_fresh(shared.jetstream.clone(), shards),
     );
+    // A client does all its I/O on one task: what is written must not hold up what is answered.
+    let intake = connect(args, "natterjack-persister-ingest", &health).await?;
+    ingest::start(args, &shared, &jetstream::new(intake), &health, tasks);
     let host = Host::new(shared.client.clone(), tasks, &shared.metrics);
     accounts::start(&shared, args, &host, tasks).await?;
     tracing::info!(shards = shards.count(), "the persister is ready");
