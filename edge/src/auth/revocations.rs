@@ -1,0 +1,190 @@
+//! Devices that were logged out or revoked: their access tokens are signed well and not taken any
+//! more. One watch of one bucket per edge; whoever holds a socket of such a device hears of it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use anyhow::Context;
+use async_nats::jetstream::{self, kv};
+use futures::StreamExt;
+use natterjack_nats::{DeviceId, UserId, subjects::kv as keys, topology::Bucket, wire::Revocation};
+use natterjack_runtime::{clock::Clock, lifecycle::Tasks};
+use tokio::sync::broadcast;
+
+use super::Identity;
+
+/// Longer than the bucket keeps an entry, so that a restarted watch never knows less than before.
+const KEEP_MS: u64 = 60 * 60 * 1_000;
+
+/// Listeners further behind than this many revocations miss some: they compare with the set then.
+const BROADCAST_MAX: usize = 1_024;
+
+/// How long to wait before a broken watch is set up again.
+const WATCH_RETRY: Duration = Duration::from_secs(2);
+
+/// How long the start waits for what was revoked before.
+const FIRST_READ_MAX: Duration = Duration::from_secs(10);
+
+/// What was revoked lately.
+#[derive(Clone)]
+pub(super) struct Revocations(Arc<Inner>);
+
+struct Inner {
+    set: RwLock<Set>,
+    told: broadcast::Sender<(UserId, DeviceId)>,
+    clock: Clock,
+}
+
+#[derive(Default)]
+struct Set {
+    revoked_at_ms: HashMap<(UserId, DeviceId), u64>,
+    cleaned_at_ms: u64,
+}
+
+impl Revocations {
+    pub fn new(clock: Clock) -> Self {
+        Self(Arc::new(Inner {
+            set: RwLock::default(),
+            told: broadcast::Sender::new(BROADCAST_MAX),
+            clock,
+        }))
+    }
+
+    /// Reads what was revoked before, then keeps watching.
+    pub async fn start(context: jetstream::Context, clock: Clock, tasks: &Tasks) -> anyhow::Result<Self> {
+        let this = Self::new(clock);
+        let mut watch = watch(&context).await.context("the bucket of revoked devices")?;
+        // Before a token is taken, what was revoked before must be known. An entry may expire
+        // while it is waited for, so that the wait is bounded.
+        if watch.pending {
+            let caught_up = async { while !this.step(&mut watch).await.unwrap_or(true) {} };
+            let _ = tokio::time::timeout(FIRST_READ_MAX, caught_up).await;
+        }
+        let shutdown = tasks.shutdown().clone();
+        let task = this.clone();
+        tasks.spawn("auth.revocations", async move {
+            tokio::select! {
+                () = task.keep(&context, watch) => {}
+                () = shutdown.draining() => {}
+            }
+            Ok(())
+        });
+        Ok(this)
+    }
+
+    /// Whether the device was revoked after the token was made. A device of an outside provider may
+    /// come back with a token that is younger than the revocation.
+    pub fn covers(&self, identity: &Identity) -> bool {
+        let set = self.0.set.read().unwrap_or_else(PoisonError::into_inner);
+        set.revoked_at_ms
+            .get(&(identity.user, identity.device))
+            .is_some_and(|revoked_at_ms| identity.issued_at_ms <= *revoked_at_ms)
+    }
+
+    pub fn subscribe(&self) -> broadcast::Receiver<(UserId, DeviceId)> {
+        self.0.told.subscribe()
+    }
+
+    /// Takes note; tells listeners if it is news.
+    pub fn add(&self, user: UserId, device: DeviceId, at_ms: u64) {
+        let now_ms = self.0.clock.now_ms();
+        let mut set = self.0.set.write().unwrap_or_else(PoisonError::into_inner);
+        if now_ms.saturating_sub(set.cleaned_at_ms) > KEEP_MS / 10 {
+            set.cleaned_at_ms = now_ms;
+            set.revoked_at_ms
+                .retain(|_, at_ms| now_ms.saturating_sub(*at_ms) <= KEEP_MS);
+        }
+        let known = set.revoked_at_ms.entry((user, device)).or_default();
+        if *known >= at_ms {
+            return;
+        }
+        *known = at_ms;
+        drop(set);
+        // Nobody listening is fine.
+        let _ = self.0.told.send((user, device));
+    }
+
+    async fn keep(&self, context: &jetstream::Context, mut entries: Watched) {
+        loop {
+            while self.step(&mut entries).await.is_some() {}
+            tracing::warn!("the watch of revoked devices ended; it starts again");
+            entries = loop {
+                tokio::time::sleep(WATCH_RETRY).await;
+                match watch(context).await {
+                    Ok(entries) => break entries,
+                    Err(error) => {
+                        tracing::warn!(error = format!("{error:#}"), "revoked devices cannot be watched");
+                    }
+                }
+            };
+        }
+    }
+
+    /// One entry; whether all that was there at the start of the watch is known now. `None` at the
+    /// end of the watch.
+    async fn step(&self, watch: &mut Watched) -> Option<bool> {
+        let entry = watch.entries.next().await?.ok()?;
+        if entry.operation == kv::Operation::Put
+            && let Some((user, device)) = keys::parse_device(&entry.key)
+        {
+            // A value from a newer server that does not decode: the time of storing is the next best.
+            let stored_ms =
+                u64::try_from(entry.created.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
+            let at_ms = serde_json::from_slice::<Revocation>(&entry.value).map_or(stored_ms, |told| told.at);
+            self.add(user, device, at_ms);
+        }
+        Some(entry.seen_current)
+    }
+}
+
+struct Watched {
+    entries: kv::Watch,
+    /// Whether there is anything to catch up on.
+    pending: bool,
+}
+
+async fn watch(context: &jetstream::Context) -> anyhow::Result<Watched> {
+    let bucket = context.get_key_value(Bucket::Revocations.name()).await?;
+    let pending = bucket.status().await?.values() > 0;
+    let entries = bucket.watch_with_history(">").await?;
+    Ok(Watched { entries, pending })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(issued_at_ms: u64) -> Identity {
+        Identity {
+            user: UserId::from_parts(1, 1),
+            device: DeviceId::from_parts(2, 2),
+            expires_at_ms: issued_at_ms + 900_000,
+            issued_at_ms,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_revocation_covers_older_tokens_and_is_told_once() {
+        let (clock, hand) = Clock::manual(50_000_000);
+        let revocations = Revocations::new(clock);
+        let mut told = revocations.subscribe();
+        let token = identity(50_000_000);
+        assert!(!revocations.covers(&token));
+        revocations.add(token.user, token.device, 50_000_500);
+        revocations.add(token.user, token.device, 50_000_500);
+        assert!(revocations.covers(&token));
+        assert!(
+            !revocations.covers(&identity(50_000_501)),
+            "logged in again after it"
+        );
+        assert_eq!(told.try_recv().ok(), Some((token.user, token.device)));
+        assert!(told.try_recv().is_err(), "no news, not told twice");
+
+        hand.advance(Duration::from_millis(KEEP_MS + 1_000));
+        revocations.add(UserId::from_parts(9, 9), token.device, 50_000_000 + KEEP_MS);
+        assert!(!revocations.covers(&token), "forgotten in time");
+    }
+}

@@ -1,0 +1,116 @@
+//! Routes of accounts, profiles and devices.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use natterjack_nats::{
+    DeviceId, UserId,
+    services::{
+        Done,
+        accounts::{LogIn, Refresh, SignUp, Tokens},
+    },
+    wire::{Device, Profile},
+};
+use serde::Deserialize;
+
+use super::{
+    error::{Answer, bad_request},
+    extract::{Address, Body, Path, Query},
+};
+use crate::{app::App, ops::Caller};
+
+pub(super) async fn sign_up(
+    State(app): State<Arc<App>>,
+    Address(address): Address,
+    Body(request): Body<SignUp>,
+) -> Answer<Tokens> {
+    app.limits.sign_in_from(address)?;
+    app.limits.sign_in_as(&request.handle)?;
+    Ok(Json(app.sign_up(&request).await?))
+}
+
+pub(super) async fn log_in(
+    State(app): State<Arc<App>>,
+    Address(address): Address,
+    Body(request): Body<LogIn>,
+) -> Answer<Tokens> {
+    app.limits.sign_in_from(address)?;
+    app.limits.sign_in_as(&request.handle)?;
+    Ok(Json(app.log_in(&request).await?))
+}
+
+pub(super) async fn refresh(
+    State(app): State<Arc<App>>,
+    Address(address): Address,
+    Body(request): Body<Refresh>,
+) -> Answer<Tokens> {
+    app.limits.sign_in_from(address)?;
+    Ok(Json(app.refresh(&request).await?))
+}
+
+pub(super) async fn log_out(State(app): State<Arc<App>>, caller: Caller) -> Answer<Done> {
+    app.revoke_device(&caller, caller.device).await?;
+    Ok(Json(Done {}))
+}
+
+pub(super) async fn me(State(app): State<Arc<App>>, caller: Caller) -> Answer<Profile> {
+    Ok(Json(app.user(caller.user).await?))
+}
+
+#[derive(Deserialize)]
+pub(super) struct ProfileChange {
+    name: String,
+}
+
+pub(super) async fn set_me(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Body(change): Body<ProfileChange>,
+) -> Answer<Profile> {
+    Ok(Json(app.set_profile(&caller, change.name).await?))
+}
+
+#[derive(Deserialize)]
+pub(super) struct UsersQuery {
+    /// Ids, separated by commas.
+    ids: Option<String>,
+    prefix: Option<String>,
+    limit: Option<usize>,
+}
+
+pub(super) async fn users(
+    State(app): State<Arc<App>>,
+    _: Caller,
+    Query(query): Query<UsersQuery>,
+) -> Answer<Vec<Profile>> {
+    let found = match (query.ids, query.prefix) {
+        (Some(ids), None) => app.users(parse_ids(&ids)?).await?,
+        (None, Some(prefix)) => app.find_users(prefix, query.limit).await?,
+        _ => return Err(bad_request("ask for users by `ids` or by `prefix`")),
+    };
+    Ok(Json(found))
+}
+
+fn parse_ids(ids: &str) -> Result<Vec<UserId>, super::ApiError> {
+    ids.split(',')
+        .filter(|id| !id.is_empty())
+        .map(|id| id.parse().map_err(|error| bad_request(format!("`ids`: {error}"))))
+        .collect()
+}
+
+pub(super) async fn user(State(app): State<Arc<App>>, _: Caller, Path(id): Path<UserId>) -> Answer<Profile> {
+    Ok(Json(app.user(id).await?))
+}
+
+pub(super) async fn devices(State(app): State<Arc<App>>, caller: Caller) -> Answer<Vec<Device>> {
+    Ok(Json(app.devices(&caller).await?))
+}
+
+pub(super) async fn revoke(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(device): Path<DeviceId>,
+) -> Answer<Done> {
+    app.revoke_device(&caller, device).await?;
+    Ok(Json(Done {}))
+}

@@ -1,0 +1,96 @@
+//! Pages of history.
+
+use natterjack_nats::{
+    limits::PAGE_MESSAGES_MAX,
+    services::history::ReadPage,
+    wire::{Code, HistoryQuery, Page, WireError},
+};
+
+use super::{Caller, conversations::admitted};
+use crate::app::App;
+
+/// Sequences fit a JavaScript number.
+const SEQ_MAX: u64 = 1 << 53;
+
+impl App {
+    /// A page of a conversation. `member` says that the edge itself knows the caller to be in it,
+    /// which counts only while Postgres is away.
+    ///
+    /// # Errors
+    /// `bad_request`, `not_member`, or the service is away.
+    pub async fn history(
+        &self,
+        caller: &Caller,
+        member: bool,
+        query: HistoryQuery,
+    ) -> Result<Page, WireError> {
+        admitted(caller, &query.conversation)?;
+        let member = member || query.conversation.admits(caller.user) == Some(true);
+        self.ask(&ReadPage {
+            user: caller.user,
+            member,
+            query: checked(query)?,
+        })
+        .await
+    }
+}
+
+/// The query within its limits.
+fn checked(mut query: HistoryQuery) -> Result<HistoryQuery, WireError> {
+    let places = [query.before, query.after, query.around];
+    if places.iter().flatten().count() > 1 {
+        return Err(WireError::new(
+            Code::BadRequest,
+            "a page is asked for with at most one of `before`, `after` and `around`",
+        ));
+    }
+    if places.iter().flatten().any(|seq| *seq > SEQ_MAX) {
+        return Err(WireError::new(
+            Code::BadRequest,
+            "a sequence is a number below 2^53",
+        ));
+    }
+    query.limit = Some(
+        query
+            .limit
+            .unwrap_or(PAGE_MESSAGES_MAX)
+            .clamp(1, PAGE_MESSAGES_MAX),
+    );
+    Ok(query)
+}
+
+#[cfg(test)]
+mod tests {
+    use natterjack_nats::{Conversation, UserId};
+
+    use super::*;
+
+    fn query() -> HistoryQuery {
+        HistoryQuery {
+            conversation: Conversation::dm(UserId::from_parts(1, 1), UserId::from_parts(2, 2)),
+            before: None,
+            after: None,
+            around: None,
+            limit: None,
+        }
+    }
+
+    #[test]
+    fn a_query_names_one_place_and_stays_in_its_limits() {
+        let limit = |limit| checked(HistoryQuery { limit, ..query() }).map(|query| query.limit);
+        assert_eq!(limit(None), Ok(Some(PAGE_MESSAGES_MAX)));
+        assert_eq!(limit(Some(0)), Ok(Some(1)));
+        assert_eq!(limit(Some(usize::MAX)), Ok(Some(PAGE_MESSAGES_MAX)));
+        let two = HistoryQuery {
+            before: Some(5),
+            after: Some(1),
+            ..query()
+        };
+        assert_eq!(checked(two).expect_err("two places").code, Code::BadRequest);
+        let far = HistoryQuery {
+            before: Some(u64::MAX),
+            ..query()
+        };
+        assert_eq!(checked(far).expect_err("too far").code, Code::BadRequest);
+    }
+}

@@ -1,0 +1,106 @@
+//! Accounts, profiles and devices.
+
+use natterjack_nats::{
+    DeviceId, UserId,
+    services::accounts::{
+        Devices, FindUsers, LogIn, Profiles, Refresh, RevokeDevice, SetProfile, SignUp, Tokens,
+    },
+    wire::{Code, Device, Profile, WireError},
+};
+
+use super::Caller;
+use crate::app::App;
+
+/// Most users that are found or looked up at once.
+const FOUND_MAX: usize = 50;
+const LOOKED_UP_MAX: usize = 100;
+
+impl App {
+    /// Makes an account with its first device.
+    ///
+    /// # Errors
+    /// `handle_taken`, `bad_request`, or the service is away.
+    pub async fn sign_up(&self, request: &SignUp) -> Result<Tokens, WireError> {
+        self.ask(request).await
+    }
+
+    /// Gives a device of an account its tokens.
+    ///
+    /// # Errors
+    /// `unauthorized`, or the service is away.
+    pub async fn log_in(&self, request: &LogIn) -> Result<Tokens, WireError> {
+        self.ask(request).await
+    }
+
+    /// Gives new tokens for old.
+    ///
+    /// # Errors
+    /// `unauthorized`, `revoked`, or the service is away.
+    pub async fn refresh(&self, request: &Refresh) -> Result<Tokens, WireError> {
+        self.ask(request).await
+    }
+
+    /// Ends one of the caller's devices, perhaps the one that asks.
+    ///
+    /// # Errors
+    /// `not_found`, or the service is away.
+    pub async fn revoke_device(&self, caller: &Caller, device: DeviceId) -> Result<(), WireError> {
+        let user = caller.user;
+        self.ask(&RevokeDevice { user, device }).await?;
+        Ok(())
+    }
+
+    /// The caller's devices.
+    ///
+    /// # Errors
+    /// The service is away.
+    pub async fn devices(&self, caller: &Caller) -> Result<Vec<Device>, WireError> {
+        self.ask(&Devices { user: caller.user }).await
+    }
+
+    /// One user.
+    ///
+    /// # Errors
+    /// `not_found`, or the service is away.
+    pub async fn user(&self, user: UserId) -> Result<Profile, WireError> {
+        let mut found = self.ask(&Profiles { users: vec![user] }).await?;
+        found
+            .pop()
+            .ok_or_else(|| WireError::new(Code::NotFound, "there is no such user"))
+    }
+
+    /// Users by id; those that do not exist are left out.
+    ///
+    /// # Errors
+    /// `bad_request` for too many, or the service is away.
+    pub async fn users(&self, users: Vec<UserId>) -> Result<Vec<Profile>, WireError> {
+        if users.len() > LOOKED_UP_MAX {
+            return Err(WireError::new(
+                Code::BadRequest,
+                format!("ask for at most {LOOKED_UP_MAX} users at once"),
+            ));
+        }
+        if users.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.ask(&Profiles { users }).await
+    }
+
+    /// Users whose handle or name starts with a text.
+    ///
+    /// # Errors
+    /// `bad_request` for a prefix of less than two characters, or the service is away.
+    pub async fn find_users(&self, prefix: String, limit: Option<usize>) -> Result<Vec<Profile>, WireError> {
+        let limit = limit.unwrap_or(FOUND_MAX).clamp(1, FOUND_MAX);
+        self.ask(&FindUsers { prefix, limit }).await
+    }
+
+    /// A new name for the caller.
+    ///
+    /// # Errors
+    /// `bad_request`, or the service is away.
+    pub async fn set_profile(&self, caller: &Caller, name: String) -> Result<Profile, WireError> {
+        let user = caller.user;
+        self.ask(&SetProfile { user, name }).await
+    }
+}
