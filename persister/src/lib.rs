@@ -6,9 +6,11 @@
 
 pub mod accounts;
 mod args;
+pub mod conversations;
 pub mod db;
 pub mod failure;
 mod ingest;
+pub mod outbox;
 mod receipts;
 pub mod service;
 pub mod watermarks;
@@ -91,6 +93,8 @@ pub async fn run_with(args: &Args, tasks: &Tasks, clock: Clock, metrics: Metrics
     ingest::start(args, &shared, &jetstream::new(intake), &health, tasks);
     let host = Host::new(shared.client.clone(), tasks, &shared.metrics);
     accounts::start(&shared, args, &host, tasks).await?;
+    let outbox = outbox::Outbox::start(&shared, tasks);
+    conversations::start(&shared, args, &host, &outbox).await?;
     tracing::info!(shards = shards.count(), "the persister is ready");
     Ok(())
 }

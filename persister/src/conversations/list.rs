@@ -1,0 +1,215 @@
+//! The conversation list: pages of it, and one conversation.
+
+use std::collections::BTreeMap;
+
+use natterjack_nats::{
+    Conversation, GroupId, UserId,
+    limits::PAGE_CONVERSATIONS_MAX,
+    services::conversations::{List, ListPage, One},
+    wire::ConversationSummary,
+};
+
+use super::{
+    Conversations,
+    errors::{no_such_peer, not_yours},
+    page_token::Place,
+    rights::Refusal,
+    rows::{self, Found},
+    tail::{self, Head, Heads},
+};
+use crate::{db::Tx, failure::Failure};
+
+/// Conversations of a first page whose unpersisted messages are read one by one. Of the others
+/// only the last one counts until Postgres has them, which is a moment later.
+const CAUGHT_UP_MAX: usize = 8;
+
+impl Conversations {
+    /// A page of the list.
+    pub async fn list(&self, request: List) -> Result<ListPage, Failure> {
+        let (user, limit) = (request.user, request.limit.clamp(1, PAGE_CONVERSATIONS_MAX));
+        if let Some(token) = &request.page {
+            let place = Place::of_token(token)?;
+            let read = |tx: Tx| async move {
+                let mut found = rows::page(&tx, user, place, limit + 1).await?;
+                let more = found.len() > limit;
+                found.truncate(limit);
+                let next = found.last().filter(|_| more).map(|last| last.place().token());
+                let conversations = rows::summaries(&tx, user, found).await?;
+                Ok::<_, Failure>(ListPage { conversations, next })
+            };
+            return self.db.read("conversations.list", read).await;
+        }
+        let watermarks = self.watermarks.all();
+        let read = |tx: Tx| async move {
+            let (groups, found) = futures::try_join!(
+                rows::groups(&tx, user),
+                rows::page(&tx, user, Place::START, limit + 1)
+            )?;
+            Ok::<_, Failure>((groups, found))
+        };
+        let (groups, found) = self.db.read("conversations.list", read).await?;
+        let heads = self.heads_or_none(&watermarks, user, &groups).await;
+        self.first_page(user, found, &heads, &groups, limit).await
+    }
+
+    /// The heads beyond the watermarks for a list, which does without if a shard does not answer.
+    async fn heads_or_none(&self, watermarks: &[u64], user: UserId, groups: &[GroupId]) -> Heads {
+        let heads = tail::heads(&self.client, self.shards, watermarks, user, groups).await;
+        heads.unwrap_or_else(|error| {
+            tracing::debug!(%error, "a list leaves out the newest messages");
+            Heads::default()
+        })
+    }
+
+    /// The first page from what Postgres found (one more than `limit` if there is more) and the
+    /// heads that it does not have yet: those come first.
+    pub(super) async fn first_page(
+        &self,
+        user: UserId,
+        mut found: Vec<Found>,
+        heads: &Heads,
+        groups: &[GroupId],
+        limit: usize,
+    ) -> Result<ListPage, Failure> {
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let newest = self.not_among(&found, user, heads, groups);
+        let (found, newest) = (&found, &newest);
+        let read = |tx: Tx| async move {
+            let mut found = found.clone();
+            found.extend(rows::named(&tx, user, newest).await?);
+            let known: Vec<Conversation> = found.iter().map(|found| found.conversation).collect();
+            let absent = newest.iter().filter(|conversation| !known.contains(conversation));
+            found.extend(absent.copied().map(Found::empty));
+            let places: Vec<Place> = found.iter().map(Found::place).collect();
+            Ok::<_, Failure>((places, rows::summaries(&tx, user, found).await?))
+        };
+        let (places, mut summaries) = self.db.read("conversations.summaries", read).await?;
+        self.catch_up(user, &mut summaries, &heads.heads).await;
+        Ok(arrange(
+            places.into_iter().zip(summaries).collect(),
+            &heads.heads,
+            limit,
+            more,
+        ))
+    }
+
+    /// Conversations of the user with news that are not on the page.
+    fn not_among(
+        &self,
+        found: &[Found],
+        user: UserId,
+        heads: &Heads,
+        groups: &[GroupId],
+    ) -> Vec<Conversation> {
+        heads
+            .heads
+            .keys()
+            .filter(|conversation| match conversation {
+                Conversation::Dm(dm) => dm.peer_of(user).is_some(),
+                Conversation::Group(group) => groups.contains(group),
+                Conversation::User(_) => false,
+            })
+            .filter(|conversation| !found.iter().any(|found| found.conversation == **conversation))
+            .take(PAGE_CONVERSATIONS_MAX)
+            .copied()
+            .collect()
+    }
+
+    async fn catch_up(
+        &self,
+        user: UserId,
+        summaries: &mut [ConversationSummary],
+        heads: &BTreeMap<Conversation, Head>,
+    ) {
+        let mut caught_up = 0;
+        for summary in summaries {
+            let Some(head) = heads
+                .get(&summary.conversation)
+                .filter(|head| head.seq > summary.head)
+            else {
+                continue;
+            };
+            if caught_up < CAUGHT_UP_MAX {
+                caught_up += 1;
+                self.catch_up_one(user, summary).await;
+            }
+            tail::apply(summary, user, head);
+        }
+    }
+
+    /// Brings a summary up to date from its stream, as far as that answers.
+    async fn catch_up_one(&self, user: UserId, summary: &mut ConversationSummary) {
+        let conversation = summary.conversation;
+        let watermark = self.watermarks.of(self.shards.of(&conversation));
+        let from = watermark.max(summary.head) + 1;
+        match tail::messages(&self.client, self.shards, &conversation, from).await {
+            Ok(messages) => messages
+                .iter()
+                .for_each(|message| tail::apply(summary, user, message)),
+            Err(error) => tracing::debug!(%error, "a summary leaves out the newest messages"),
+        }
+    }
+
+    /// One conversation as in the list; a 1:1 chat without messages too.
+    pub async fn one(&self, request: One) -> Result<ConversationSummary, Failure> {
+        let (user, conversation) = (request.user, request.conversation);
+        let read = |tx: Tx| async move {
+            let found = match conversation {
+                Conversation::Dm(dm) => {
+                    dm.peer_of(user).ok_or_else(not_yours)?;
+                    let found = rows::named(&tx, user, &[conversation]).await?.pop();
+                    found.unwrap_or_else(|| Found::empty(conversation))
+                }
+                Conversation::Group(_) => {
+                    let found = rows::named(&tx, user, &[conversation]).await?.pop();
+                    found.ok_or(Refusal::NotMember)?
+                }
+                Conversation::User(_) => return Err(not_yours()),
+            };
+            let summary = rows::summaries(&tx, user, vec![found]).await?.pop();
+            summary.ok_or_else(|| Failure::internal("a conversation has no summary"))
+        };
+        let mut summary = self.db.read("conversations.one", read).await?;
+        if matches!(conversation, Conversation::Dm(_)) && summary.peer.is_none() {
+            return Err(no_such_peer());
+        }
+        self.catch_up_one(user, &mut summary).await;
+        Ok(summary)
+    }
+}
+
+/// Puts what has news first, newest first, and cuts the page.
+///
+/// The token continues after the last row that stands in Postgres's own order: one with news that
+/// came from further down is seen again there, and none is left out.
+fn arrange(
+    page: Vec<(Place, ConversationSummary)>,
+    heads: &BTreeMap<Conversation, Head>,
+    limit: usize,
+    more: bool,
+) -> ListPage {
+    let at = |summary: &ConversationSummary| {
+        let stored = heads
+            .get(&summary.conversation)
+            .and_then(|head| head.stored.as_ref());
+        stored.map_or(0, |stored| stored.sent_at)
+    };
+    let (mut fresh, settled): (Vec<_>, Vec<_>) = page
+        .into_iter()
+        .partition(|(_, summary)| heads.contains_key(&summary.conversation));
+    fresh.sort_by_key(|(_, summary)| std::cmp::Reverse(at(summary)));
+    fresh.truncate(limit);
+    let room = limit - fresh.len();
+    let next = (more || settled.len() > room).then(|| {
+        let last = settled.get(..room.min(settled.len())).and_then(<[_]>::last);
+        last.map_or(Place::START, |(place, _)| *place).token()
+    });
+    let settled = settled.into_iter().take(room);
+    let conversations = fresh
+        .into_iter()
+        .chain(settled)
+        .map(|(_, summary)| summary)
+        .collect();
+    ListPage { conversations, next }
+}

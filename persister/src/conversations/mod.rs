@@ -1,0 +1,74 @@
+//! `svc.conversations`: the opening of a session, the list, groups and their members.
+
+mod errors;
+mod group_rows;
+mod groups;
+mod list;
+mod members;
+mod open;
+mod page_token;
+mod rights;
+mod rows;
+pub mod tail;
+
+use async_nats::Client;
+use natterjack_nats::{
+    Shards,
+    services::{conversations as verbs, names as services},
+};
+use natterjack_runtime::clock::Clock;
+
+use crate::{Args, Shared, db::Db, outbox::Outbox, service::Host, watermarks::Watermarks};
+
+/// All that the verbs need; cheap to clone.
+#[derive(Clone)]
+pub struct Conversations {
+    db: Db,
+    client: Client,
+    shards: Shards,
+    watermarks: Watermarks,
+    outbox: Outbox,
+    clock: Clock,
+    group_members_max: u32,
+}
+
+/// Starts the service `conversations`.
+///
+/// # Errors
+/// NATS is away.
+pub async fn start(shared: &Shared, args: &Args, host: &Host, outbox: &Outbox) -> anyhow::Result<()> {
+    let state = Conversations {
+        db: shared.db.clone(),
+        client: shared.client.clone(),
+        shards: shared.shards,
+        watermarks: shared.watermarks.clone(),
+        outbox: outbox.clone(),
+        clock: shared.clock.clone(),
+        group_members_max: args.group_members_max,
+    };
+    let service = host
+        .service(
+            services::CONVERSATIONS,
+            "The opening of a session, the list, groups and their members",
+        )
+        .await?;
+    let verb = |state: Conversations, request: verbs::OpenSession| async move { state.open(request).await };
+    service.verb(&state, verb).await?;
+    let verb = |state: Conversations, request: verbs::List| async move { state.list(request).await };
+    service.verb(&state, verb).await?;
+    let verb = |state: Conversations, request: verbs::One| async move { state.one(request).await };
+    service.verb(&state, verb).await?;
+    let verb = |state: Conversations, request: verbs::Members| async move { state.members(request).await };
+    service.verb(&state, verb).await?;
+    let verb = |state: Conversations, request: verbs::CreateGroup| async move { state.create(request).await };
+    service.verb(&state, verb).await?;
+    let verb = |state: Conversations, request: verbs::Rename| async move { state.rename(request).await };
+    service.verb(&state, verb).await?;
+    let verb = |state: Conversations, request: verbs::AddMembers| async move { state.add(request).await };
+    service.verb(&state, verb).await?;
+    let verb =
+        |state: Conversations, request: verbs::RemoveMember| async move { state.remove(request).await };
+    service.verb(&state, verb).await?;
+    let verb = |state: Conversations, request: verbs::SetRole| async move { state.set_role(request).await };
+    service.verb(&state, verb).await
+}
