@@ -48,7 +48,8 @@ pub struct Host {
 /// One service, to which verbs are added.
 pub struct Hosted {
     host: Host,
-    service: Service,
+    /// Dropping it ends its verbs, so that each of them holds it.
+    service: Arc<Service>,
     running: Arc<Semaphore>,
     admitted: Arc<Semaphore>,
 }
@@ -88,7 +89,7 @@ impl Host {
             .map_err(|error| anyhow::anyhow!("could not start the service {name}: {error}"))?;
         Ok(Hosted {
             host: self.clone(),
-            service,
+            service: Arc::new(service),
             running: Arc::new(Semaphore::new(RUNNING_MAX)),
             admitted: Arc::new(Semaphore::new(ADMITTED_MAX)),
         })
@@ -121,6 +122,7 @@ impl Hosted {
             admitted: Arc::clone(&self.admitted),
         };
         let (state, shutdown) = (state.clone(), self.host.tasks.shutdown().clone());
+        let service = Arc::clone(&self.service);
         self.host
             .tasks
             .spawn(format!("svc.{}.{}", V::SERVICE, V::NAME), async move {
@@ -132,6 +134,7 @@ impl Hosted {
                     () = serve(endpoint, &gate, answer, &shutdown) => {}
                     () = shutdown.killed() => {}
                 }
+                drop(service);
                 Ok(())
             });
         Ok(())

@@ -116,7 +116,8 @@ fn detail(error: &tokio_postgres::Error) -> String {
         )
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+/// An error and its reasons, in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {

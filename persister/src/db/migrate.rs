@@ -2,6 +2,8 @@
 
 use tokio_postgres::Client;
 
+use super::error::chain;
+
 /// Any number will do as long as all versions of the program agree on it.
 const LOCK: i64 = 0x6e61_7474_6572_6a61;
 
@@ -30,7 +32,7 @@ pub enum MigrateError {
 
 /// Runs what is missing. Several processes may start at once: they wait for each other.
 pub async fn migrate(client: &mut Client) -> Result<(), MigrateError> {
-    let failed = |error: &dyn std::fmt::Display| MigrateError::Failed(error.to_string());
+    let failed = |error: &dyn std::error::Error| MigrateError::Failed(chain(error));
     // A migration of a large table may take its time, and so may waiting for another process's.
     client
         .batch_execute("set statement_timeout = 0; set lock_timeout = 0; set client_min_messages = warning")
@@ -48,11 +50,7 @@ pub async fn migrate(client: &mut Client) -> Result<(), MigrateError> {
         .map(refinery::Migration::version)
         .max()
         .unwrap_or_default();
-    let found = runner
-        .get_last_applied_migration_async(client)
-        .await
-        .map_err(|error| failed(&error))?
-        .map_or(0, |migration| migration.version());
+    let found = version(client).await.map_err(|error| failed(&error))?;
     if found > known {
         return Err(MigrateError::Newer { found, known });
     }
@@ -65,4 +63,14 @@ pub async fn migrate(client: &mut Client) -> Result<(), MigrateError> {
         );
     }
     Ok(())
+}
+
+/// The version that the database is at; 0 if it is empty.
+async fn version(client: &Client) -> Result<i32, tokio_postgres::Error> {
+    let exists = "select to_regclass('refinery_schema_history') is not null";
+    if !client.query_one(exists, &[]).await?.get::<_, bool>(0) {
+        return Ok(0);
+    }
+    let newest = "select coalesce(max(version), 0)::int from refinery_schema_history";
+    Ok(client.query_one(newest, &[]).await?.get(0))
 }

@@ -1,0 +1,320 @@
+//! From the streams into Postgres: order, copies, edits and deletions, poison, outages.
+
+mod common;
+
+use anyhow::ensure;
+use common::{World, kind, text_content, until, user};
+use natterjack_nats::{
+    Conversation, GroupId, MessageId,
+    wire::{Content, Fingerprint, Kind, Stored},
+};
+
+#[tokio::test]
+async fn messages_are_written_once_in_order_with_their_conversation() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let persister = world.persister().await?;
+    let (a, b) = (user(1), user(2));
+    let dm = Conversation::dm(a, b);
+    let mut sent = Vec::new();
+    for number in 0..50 {
+        let sender = if number % 2 == 0 { a } else { b };
+        sent.push(world.text(dm, sender, &format!("text {number}")).await?);
+    }
+    world.settled().await?;
+    let rows = world
+        .sql(
+            "select seq, text from messages where conversation = $1 order by seq",
+            &[&dm.key()],
+        )
+        .await?;
+    let found: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+    let expected: Vec<i64> = sent.iter().map(|seq| seq.cast_signed()).collect();
+    ensure!(found == expected, "{found:?}");
+    ensure!(rows[49].get::<_, &str>(1) == "text 49");
+    let row = world
+        .sql(
+            "select head, shown, low, high, kind from conversations where key = $1",
+            &[&dm.key()],
+        )
+        .await?;
+    ensure!(row[0].get::<_, i64>(0) == expected[49] && row[0].get::<_, i64>(1) == expected[49]);
+    ensure!(row[0].get::<_, uuid::Uuid>(2) == a.as_uuid() && row[0].get::<_, uuid::Uuid>(3) == b.as_uuid());
+    ensure!(world.count("select count(*) from members").await? == 2);
+    persister.stop(common::PATIENCE).await
+}
+
+#[tokio::test]
+async fn redelivery_changes_nothing_and_a_copy_keeps_its_place() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let persister = world.persister().await?;
+    let (a, b) = (user(1), user(2));
+    let dm = Conversation::dm(a, b);
+    let id = MessageId::generate(world.clock.now_ms());
+    let stored = Stored::new(dm, id, a, 5, text_content("once"));
+    let first = world.store(&stored).await?;
+    let copy_in_batch = world.store(&stored).await?;
+    world.settled().await?;
+    let copy_later = world.store(&stored).await?;
+    world.settled().await?;
+    let rows = world
+        .sql("select seq, kind, target, text from messages order by seq", &[])
+        .await?;
+    let facts: Vec<(i64, i16, Option<i64>, Option<String>)> = rows
+        .iter()
+        .map(|row| (row.get(0), row.get(1), row.get(2), row.get(3)))
+        .collect();
+    let (first, copies) = (
+        first.cast_signed(),
+        [copy_in_batch, copy_later].map(u64::cast_signed),
+    );
+    ensure!(
+        facts
+            == [
+                (first, kind(Kind::Text), None, Some("once".into())),
+                (copies[0], kind(Kind::Duplicate), Some(first), None),
+                (copies[1], kind(Kind::Duplicate), Some(first), None),
+            ],
+        "{facts:?}"
+    );
+    ensure!(world.count("select head from conversations").await? == copies[1]);
+    ensure!(world.count("select shown from conversations").await? == first);
+
+    // All of it again: a new durable consumer starts from the beginning.
+    persister.stop(common::PATIENCE).await?;
+    forget_acks(&world).await?;
+    let persister = world.persister().await?;
+    world.settled().await?;
+    ensure!(world.count("select count(*) from messages").await? == 3);
+    ensure!(world.count("select count(*) from dead_letters").await? == 0);
+    persister.stop(common::PATIENCE).await
+}
+
+async fn forget_acks(world: &World) -> anyhow::Result<()> {
+    use natterjack_nats::{provision, topology};
+    for shard in world.shards.all() {
+        let stream = world.jetstream.get_stream(topology::chat_stream(shard)).await?;
+        stream.delete_consumer(topology::PERSISTER).await?;
+    }
+    let settings = topology::Settings {
+        chat_bytes_max: 1 << 26,
+        ..Default::default()
+    };
+    provision::provision(&world.jetstream, &settings, false).await?;
+    Ok(())
+}
+
+/// `(text, edited, deleted)` of a message.
+async fn state(world: &World, seq: u64) -> anyhow::Result<(Option<String>, Option<i64>, Option<i64>)> {
+    let rows = world
+        .sql(
+            "select text, edited, deleted from messages where seq = $1",
+            &[&seq.cast_signed()],
+        )
+        .await?;
+    let row = rows.first().ok_or_else(|| anyhow::anyhow!("no message {seq}"))?;
+    Ok((row.get(0), row.get(1), row.get(2)))
+}
+
+fn edit(target: u64, text: &str) -> Content {
+    Content::Edit {
+        target,
+        text: text.into(),
+    }
+}
+
+#[tokio::test]
+async fn edits_and_deletions_count_from_the_sender_only() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let persister = world.persister().await?;
+    let (a, b) = (user(1), user(2));
+    let dm = Conversation::dm(a, b);
+    let target = world.text(dm, a, "first").await?;
+    world.settled().await?;
+    world.say(dm, b, edit(target, "forged")).await?;
+    world.say(dm, b, Content::Delete { target }).await?;
+    world.settled().await?;
+    ensure!(state(&world, target).await? == (Some("first".into()), None, None));
+
+    let second = world.say(dm, a, edit(target, "second")).await?;
+    let third = world.say(dm, a, edit(target, "third")).await?;
+    world.settled().await?;
+    ensure!(state(&world, target).await? == (Some("third".into()), Some(third.cast_signed()), None));
+    let kept = world
+        .sql(
+            "select fingerprint from messages where seq = $1",
+            &[&target.cast_signed()],
+        )
+        .await?;
+    let original = Fingerprint::of(Kind::Text, Some("first"), None, None);
+    ensure!(kept[0].get::<_, &[u8]>(0) == original.as_bytes());
+
+    let deletion = world.say(dm, a, Content::Delete { target }).await?;
+    let late = world.say(dm, a, edit(target, "too late")).await?;
+    world.settled().await?;
+    ensure!(state(&world, target).await? == (None, None, Some(deletion.cast_signed())));
+    for gone in [second, third, late] {
+        ensure!(
+            state(&world, gone).await?.0.is_none(),
+            "the text of edit {gone} is left"
+        );
+    }
+    let kept = world
+        .sql(
+            "select fingerprint from messages where seq = $1",
+            &[&second.cast_signed()],
+        )
+        .await?;
+    let original = Fingerprint::of(Kind::Edit, Some("second"), None, Some(target));
+    ensure!(kept[0].get::<_, &[u8]>(0) == original.as_bytes());
+    ensure!(world.count("select shown from conversations").await? == target.cast_signed());
+    persister.stop(common::PATIENCE).await
+}
+
+#[tokio::test]
+async fn an_admin_deletes_what_others_wrote() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let persister = world.persister().await?;
+    let (admin, member) = (user(1), user(2));
+    let group = Conversation::Group(GroupId::from_parts(1, 1));
+    for (who, role) in [(admin, 1_i16), (member, 0)] {
+        let sql = "insert into members (conversation, user_id, role, joined_at) values ($1, $2, $3, 0)";
+        world.sql(sql, &[&group.key(), &who.as_uuid(), &role]).await?;
+    }
+    let (of_member, of_admin) = (
+        world.text(group, member, "m").await?,
+        world.text(group, admin, "a").await?,
+    );
+    let deletion = world
+        .say(group, admin, Content::Delete { target: of_member })
+        .await?;
+    world
+        .say(group, member, Content::Delete { target: of_admin })
+        .await?;
+    world.settled().await?;
+    ensure!(state(&world, of_member).await? == (None, None, Some(deletion.cast_signed())));
+    ensure!(state(&world, of_admin).await? == (Some("a".into()), None, None));
+    persister.stop(common::PATIENCE).await
+}
+
+#[tokio::test]
+async fn a_target_that_comes_after_its_changes_is_changed_all_the_same() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let (a, b) = (user(1), user(2));
+    let dm = Conversation::dm(a, b);
+    let edited = world.text(dm, a, "one").await?;
+    let deleted = world.text(dm, a, "two").await?;
+    let edit_seq = world.say(dm, a, edit(edited, "new")).await?;
+    let lost_edit = world.say(dm, a, edit(deleted, "new")).await?;
+    let deletion = world.say(dm, a, Content::Delete { target: deleted }).await?;
+    let persister = world.persister().await?;
+    world.settled().await?;
+    // As if another persister had taken the targets and was slow.
+    persister.stop(common::PATIENCE).await?;
+    for target in [edited, deleted] {
+        let sql = "delete from messages where seq = $1";
+        world.sql(sql, &[&target.cast_signed()]).await?;
+    }
+    forget_acks(&world).await?;
+    let persister = world.persister().await?;
+    world.settled().await?;
+    ensure!(state(&world, edited).await? == (Some("new".into()), Some(edit_seq.cast_signed()), None));
+    ensure!(state(&world, deleted).await? == (None, None, Some(deletion.cast_signed())));
+    ensure!(state(&world, lost_edit).await?.0.is_none());
+    persister.stop(common::PATIENCE).await
+}
+
+#[tokio::test]
+async fn poison_is_set_aside_and_blocks_nothing() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let (a, b) = (user(1), user(2));
+    let dm = Conversation::dm(a, b);
+    world.text(dm, a, "before").await?;
+    let mut poison = vec![
+        world.store_raw(&dm, b"garbage".to_vec()).await?,
+        world.text(dm, a, "with a \0 in it").await?,
+    ];
+    let elsewhere = Conversation::User(a);
+    let misplaced = Stored::new(elsewhere, MessageId::generate(1), a, 1, text_content("x"));
+    poison.push(world.store_raw(&dm, serde_json::to_vec(&misplaced)?).await?);
+    world.text(dm, a, "after").await?;
+    let persister = world.persister().await?;
+    world.settled().await?;
+    ensure!(world.count("select count(*) from messages").await? == 2);
+    let rows = world
+        .sql("select seq, payload, error from dead_letters order by seq", &[])
+        .await?;
+    let found: Vec<u64> = rows
+        .iter()
+        .map(|row| row.get::<_, i64>(0).cast_unsigned())
+        .collect();
+    ensure!(found == poison, "{found:?}");
+    ensure!(rows[0].get::<_, &[u8]>(1) == b"garbage");
+    persister.stop(common::PATIENCE).await
+}
+
+#[tokio::test]
+async fn a_row_that_postgres_refuses_is_bisected_out() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    // The schema first, then a rule that only Postgres knows.
+    world.persister().await?.stop(common::PATIENCE).await?;
+    let sql = "alter table messages add constraint picky check (text is null or text <> 'bad')";
+    world.sql(sql, &[]).await?;
+    let (a, b) = (user(1), user(2));
+    let dm = Conversation::dm(a, b);
+    for number in 0..40 {
+        let text = if number % 17 == 5 { "bad" } else { "good" };
+        world.text(dm, a, text).await?;
+    }
+    let persister = world.persister().await?;
+    world.settled().await?;
+    ensure!(world.count("select count(*) from messages").await? == 37);
+    ensure!(world.count("select count(*) from dead_letters").await? == 3);
+    persister.stop(common::PATIENCE).await
+}
+
+#[tokio::test]
+async fn postgres_may_go_away_and_come_back() -> anyhow::Result<()> {
+    let world = World::alone().await?;
+    let persister = world.persister().await?;
+    let (a, b) = (user(1), user(2));
+    let dm = Conversation::dm(a, b);
+    world.text(dm, a, "before").await?;
+    world.settled().await?;
+    world.postgres().kill().await;
+    let mut last = 0;
+    for number in 0..100 {
+        last = world.text(dm, a, &format!("during {number}")).await?;
+    }
+    world.postgres().restart().await?;
+    until("all is written", async || {
+        Ok(world.count("select count(*) from messages").await? == 101)
+    })
+    .await?;
+    world.settled().await?;
+    ensure!(world.count("select head from conversations").await? == last.cast_signed());
+    ensure!(world.count("select count(*) from dead_letters").await? == 0);
+    persister.stop(common::PATIENCE).await
+}
+
+#[tokio::test]
+async fn two_persisters_write_everything_once() -> anyhow::Result<()> {
+    let mut world = World::start().await?;
+    world.args.ingest_batch_max = 7;
+    let persisters = [world.persister().await?, world.persister().await?];
+    let (a, b) = (user(1), user(2));
+    let dm = Conversation::dm(a, b);
+    let mut edits = Vec::new();
+    for number in 0..60 {
+        let target = world.text(dm, a, &format!("text {number}")).await?;
+        edits.push((target, world.say(dm, a, edit(target, "edited")).await?));
+    }
+    world.settled().await?;
+    ensure!(world.count("select count(*) from messages").await? == 120);
+    for (target, edit) in edits {
+        ensure!(state(&world, target).await? == (Some("edited".into()), Some(edit.cast_signed()), None));
+    }
+    for persister in persisters {
+        persister.stop(common::PATIENCE).await?;
+    }
+    Ok(())
+}
