@@ -1,1 +1,185 @@
+//! The machine against a model of a server, over a network that loses, repeats and breaks.
 
+use std::time::Duration;
+
+use natterjack_nats::wire::{Code, ServerFrame, WireError};
+use proptest::prelude::*;
+
+use super::{Command, Input, Output};
+use crate::{
+    error::StopReason,
+    event::Event,
+    token::{AccessToken, TokenError},
+};
+
+mod server;
+mod world;
+
+use world::{Fate, Mood, World};
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// Somebody else writes; what becomes of the live frame.
+    Store(usize, Fate),
+    /// The application sends.
+    Send(usize),
+    /// The server works off so many of the client's frames.
+    Serve(usize, Mood),
+    /// So many of the server's frames arrive.
+    Deliver(usize),
+    /// The connection breaks, or the server closes it with a code that invites back.
+    Cut(Option<u16>),
+    Pass(u64),
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let fate = prop_oneof![
+        6 => Just(Fate::Delivered), 2 => Just(Fate::Dropped), 1 => Just(Fate::Twice), 1 => Just(Fate::Forgot)
+    ];
+    let mood = prop_oneof![5 => Just(Mood::Good), 1 => Just(Mood::AckLost), 1 => Just(Mood::Overloaded)];
+    let code = prop_oneof![Just(None), Just(Some(3001)), Just(Some(3005)), Just(Some(3008))];
+    prop_oneof![
+        4 => (0..3_usize, fate).prop_map(|(conversation, fate)| Step::Store(conversation, fate)),
+        3 => (0..3_usize).prop_map(Step::Send),
+        5 => (1..5_usize, mood).prop_map(|(count, mood)| Step::Serve(count, mood)),
+        5 => (1..8_usize).prop_map(Step::Deliver),
+        1 => code.prop_map(Step::Cut),
+        2 => (1..40_000_u64).prop_map(Step::Pass),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn nothing_is_lost_repeated_or_reordered(
+        steps in prop::collection::vec(any_step(), 1..150), resumes: bool, pipeline in 1..5_usize, seed: u64,
+    ) {
+        let mut world = World::new(resumes, pipeline, seed);
+        for step in steps {
+            match step {
+                Step::Store(conversation, fate) => world.store(conversation, fate),
+                Step::Send(conversation) => world.send(conversation),
+                Step::Serve(count, mood) => world.serve(count, mood),
+                Step::Deliver(count) => world.deliver(count),
+                Step::Cut(code) => world.cut(code),
+                Step::Pass(ms) => world.pass(Duration::from_millis(ms)),
+            }
+        }
+        world.settle();
+        world.check(pipeline == 1);
+    }
+}
+
+fn refused(code: Code) -> WireError {
+    WireError::new(code, "no")
+}
+
+fn stop_reason(outputs: &[Output]) -> Option<&StopReason> {
+    outputs.iter().find_map(|output| match output {
+        Output::Emit(Event::Stopped(reason)) => Some(reason),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_final_close_code_ends_it_with_the_servers_words() {
+    let mut world = World::new(false, 1, 1);
+    world.settle();
+    world.send(0);
+    let error = refused(Code::Revoked);
+    world.input(Input::Frame(ServerFrame::Error {
+        id: None,
+        error: error.clone(),
+    }));
+    let reason = "revoked".to_owned();
+    let outputs = world.input(Input::Lost {
+        code: Some(3503),
+        reason: reason.clone(),
+    });
+    let expected = StopReason::Refused {
+        code: 3503,
+        reason,
+        error: Some(error),
+    };
+    assert_eq!(stop_reason(&outputs), Some(&expected));
+    let failed = |output: &Output| matches!(output, Output::Emit(Event::SendFailed { .. }));
+    assert!(outputs.iter().any(failed), "the message in the outbox fails");
+    assert_eq!(world.machine.deadline(), None);
+}
+
+#[test]
+fn without_a_token_to_be_had_it_ends() {
+    let mut world = World::new(false, 1, 2);
+    let error = refused(Code::Unauthorized);
+    let outputs = world.input(Input::Token(Err(TokenError::Refused(error.clone()))));
+    assert_eq!(stop_reason(&outputs), Some(&StopReason::Token(error)));
+}
+
+#[test]
+fn an_expired_token_is_renewed_before_the_next_attempt() {
+    let mut world = World::new(false, 1, 3);
+    world.settle();
+    world.cut(Some(3005));
+    let until = world.machine.deadline().expect("a time to come back");
+    world.now = until;
+    let outputs = world.machine.input(until, Input::Tick);
+    assert!(matches!(outputs[..], [Output::FetchToken { fresh: true }]));
+}
+
+#[test]
+fn a_token_is_renewed_in_band_before_it_ends() {
+    let mut world = World::new(false, 1, 4);
+    world.settle();
+    let refreshes = world.tokens_fetched;
+    // The model's tokens live for 900 s; the lead is a minute.
+    while world.tokens_fetched == refreshes {
+        assert!(world.now < Duration::from_secs(860), "renewed too late");
+        world.keep_alive();
+    }
+    assert!(world.now >= Duration::from_secs(840), "renewed too early");
+    world.settle();
+    assert_eq!(world.connections, 1);
+    assert_eq!(world.tokens_taken_in_band, 1);
+}
+
+#[test]
+fn silence_is_a_broken_connection() {
+    let mut world = World::new(false, 1, 5);
+    world.settle();
+    let silence_until = world.now + Duration::from_secs(60);
+    while world.now < silence_until && world.connections == 1 {
+        world.tick_next();
+    }
+    assert_eq!(world.connections, 2);
+}
+
+#[test]
+fn a_text_beyond_the_limit_fails_here_and_never_leaves() {
+    let mut world = World::new(false, 1, 6);
+    world.settle();
+    let outputs = world.send_text(0, "x".repeat(world::TEXT_CHARS_MAX + 1));
+    let failed = |output: &Output| matches!(output, Output::Emit(Event::SendFailed { .. }));
+    assert!(outputs.iter().any(failed));
+    assert!(!outputs.iter().any(|output| matches!(output, Output::Send(_))));
+    let outputs = world.send_text(0, "ü".repeat(world::TEXT_CHARS_MAX));
+    assert!(outputs.iter().any(|output| matches!(output, Output::Send(_))));
+}
+
+#[test]
+fn a_stopped_machine_answers_and_asks_nothing_of_the_world() {
+    let mut world = World::new(false, 1, 7);
+    world.settle();
+    world.input(Input::Command(Command::Close));
+    let token = AccessToken {
+        token: "late".to_owned(),
+        expires_at: None,
+    };
+    assert!(world.input(Input::Token(Ok(token))).is_empty());
+    assert!(world.input(Input::Tick).is_empty());
+    let outputs = world.send_text(0, "late".to_owned());
+    assert!(matches!(
+        outputs[..],
+        [Output::Release { .. }, Output::Emit(Event::SendFailed { .. })]
+    ));
+}
