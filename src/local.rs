@@ -96,6 +96,16 @@ impl LocalServers {
         let context = async_nats::jetstream::new(client);
         Ok(provision::provision(&context, settings, false).await?)
     }
+
+    /// Stops our own servers, where nothing supervises them.
+    pub async fn stop(&self) {
+        if let Some(nats) = &self.nats {
+            nats.stop().await;
+        }
+        if let Some(postgres) = &self.postgres {
+            postgres.stop().await;
+        }
+    }
 }
 
 async fn tools(dir: &DataDir, tools_dir: Option<&Path>, progress: &dyn Progress) -> anyhow::Result<Tools> {
