@@ -29,7 +29,7 @@ use revocations::Revocations;
 use token::TokenError;
 use tokio::sync::broadcast;
 
-use crate::app::Connections;
+use crate::{app::Connections, ops::Caller};
 
 /// Whom a token names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,17 @@ pub struct Identity {
     pub expires_at_ms: u64,
     /// When the token was made, Unix milliseconds; 0 if it does not say so.
     pub issued_at_ms: u64,
+}
+
+impl Identity {
+    /// Who asks, for [`crate::ops`].
+    #[must_use]
+    pub const fn caller(&self) -> Caller {
+        Caller {
+            user: self.user,
+            device: self.device,
+        }
+    }
 }
 
 /// Checks access tokens.
@@ -150,6 +161,7 @@ fn no_keys() -> WireError {
     .retry_after_ms(1_000)
 }
 
-fn revoked() -> WireError {
+/// What a revoked device is told.
+pub(crate) fn revoked() -> WireError {
     WireError::new(Code::Revoked, "this device was logged out: log in again")
 }

@@ -15,7 +15,7 @@ use natterjack_nats::wire::{Code, HelloDevice, WireError};
 use serde::de::DeserializeOwned;
 
 use super::error::{ApiError, bad_request};
-use crate::{app::App, ops::Caller};
+use crate::{app::App, auth::Identity, ops::Caller};
 
 /// Names the device of a request whose token does not (tokens of an outside provider).
 pub const DEVICE_HEADER: &str = "natterjack-device";
@@ -78,17 +78,22 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     }
 }
 
-impl FromRequestParts<Arc<App>> for Caller {
+impl FromRequestParts<Arc<App>> for Identity {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let token = bearer(&parts.headers)?;
         let device = device(&parts.headers)?;
-        let identity = app.auth.verify(token, device.as_ref()).await?;
-        Ok(Self {
-            user: identity.user,
-            device: identity.device,
-        })
+        Ok(app.auth.verify(token, device.as_ref()).await?)
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let identity = Identity::from_request_parts(parts, app).await?;
+        Ok(identity.caller())
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     error::Answer,
     extract::{Body, Path, Query},
 };
-use crate::{app::App, ops::Caller};
+use crate::{app::App, auth::Identity, ops::Caller};
 
 /// A message is on disk.
 #[derive(Serialize)]
@@ -93,7 +93,8 @@ pub(super) async fn history(
         around: query.around,
         limit: query.limit,
     };
-    Ok(Json(app.history(&caller, false, query).await?))
+    let member = app.knows_member(&caller, &conversation);
+    Ok(Json(app.history(&caller, member, query).await?))
 }
 
 #[derive(Deserialize)]
@@ -138,9 +139,9 @@ pub(super) struct SyncQuery {
 
 pub(super) async fn sync(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    identity: Identity,
     Query(query): Query<SyncQuery>,
 ) -> Answer<SyncPage> {
     let wait = Duration::from_secs(query.wait).min(super::SYNC_WAIT_MAX);
-    Ok(Json(app.sync(&caller, query.cursor.as_deref(), wait).await?))
+    Ok(Json(app.sync(&identity, query.cursor.as_deref(), wait).await?))
 }

@@ -1,6 +1,7 @@
 //! Pages of history.
 
 use natterjack_nats::{
+    Conversation,
     limits::PAGE_MESSAGES_MAX,
     services::history::ReadPage,
     wire::{Code, HistoryQuery, Page, WireError},
@@ -25,13 +26,22 @@ impl App {
         query: HistoryQuery,
     ) -> Result<Page, WireError> {
         admitted(caller, &query.conversation)?;
-        let member = member || query.conversation.admits(caller.user) == Some(true);
         self.ask(&ReadPage {
             user: caller.user,
             member,
             query: checked(query)?,
         })
         .await
+    }
+
+    /// Whether this edge itself knows the caller to be in a conversation: from its name, or because
+    /// the user is connected here.
+    #[must_use]
+    pub fn knows_member(&self, caller: &Caller, conversation: &Conversation) -> bool {
+        match conversation {
+            Conversation::Group(group) => self.hub.is_member(caller.user, *group) == Some(true),
+            _ => conversation.admits(caller.user) == Some(true),
+        }
     }
 }
 
@@ -61,7 +71,7 @@ fn checked(mut query: HistoryQuery) -> Result<HistoryQuery, WireError> {
 
 #[cfg(test)]
 mod tests {
-    use natterjack_nats::{Conversation, UserId};
+    use natterjack_nats::UserId;
 
     use super::*;
 

@@ -9,36 +9,44 @@ use std::time::Duration;
 use cursor::SyncCursor;
 use natterjack_nats::{
     limits::{PAGE_CONVERSATIONS_MAX, PAGE_MESSAGES_MAX},
-    services::{conversations::OpenSession, history::Sync},
-    wire::{Code, SyncPage, WireError},
+    services::history::Sync,
+    wire::{SyncPage, WireError},
 };
-use tokio::{sync::broadcast::error::RecvError, time::Instant};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Caller;
-use crate::app::App;
+use crate::{
+    app::App,
+    auth::{Identity, revoked},
+};
+
+/// Shortest time between two looks of one poll: whatever wakes it may be nothing to tell.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 impl App {
     /// What follows a cursor; waits up to `wait` if that is nothing. Without a cursor: a cursor at
     /// the present and the first page of conversations.
     ///
     /// # Errors
-    /// `bad_request` for a cursor that is none, `revoked` while waiting, or a service is away.
+    /// `bad_request` for a cursor that is none, `rate_limited` for too many polls at once,
+    /// `revoked` while waiting, or a service is away.
     pub async fn sync(
         &self,
-        caller: &Caller,
+        identity: &Identity,
         cursor: Option<&str>,
         wait: Duration,
     ) -> Result<SyncPage, WireError> {
+        let caller = identity.caller();
         let Some(cursor) = cursor else {
-            return self.sync_from_now(caller).await;
+            return self.sync_from_now(&caller).await;
         };
         let cursor = SyncCursor::parse(cursor, self.shards)?;
         let until = Instant::now() + wait;
-        let page = self.synced(caller, cursor).await?;
-        if wait.is_zero() || !page.1.messages.is_empty() || page.1.more {
-            return Ok(page.1);
+        let (cursor, page) = self.synced(&caller, cursor).await?;
+        if wait.is_zero() || has_news(&page) {
+            return Ok(page);
         }
-        self.wait_and_sync(caller, page.0, until).await
+        self.sync_when_heard(identity, cursor, until).await
     }
 
     /// The cursor is taken before the list is read: what comes in between is told twice rather
@@ -79,45 +87,41 @@ impl App {
     }
 
     /// Listens first and looks then, so that nothing falls between the two.
-    async fn wait_and_sync(
+    async fn sync_when_heard(
         &self,
-        caller: &Caller,
+        identity: &Identity,
         mut cursor: SyncCursor,
         until: Instant,
     ) -> Result<SyncPage, WireError> {
-        let mut revocations = self.auth.revocations();
-        let groups = self
-            .ask(&OpenSession {
-                user: caller.user,
-                resume: None,
-            })
-            .await?
-            .groups;
-        let mut heard = self.hub.listen(caller.user, &groups).await?;
+        let sessions_max = usize::try_from(self.args.socket.user_connections_max).unwrap_or(usize::MAX);
+        let mut ear = self.hub.listen(*identity, sessions_max).await?;
+        let mut looks = 0_u32;
         loop {
-            let (next, page) = self.synced(caller, cursor).await?;
-            if !page.messages.is_empty() || page.more {
+            let (next, page) = self.synced(&identity.caller(), cursor).await?;
+            if has_news(&page) || Instant::now() >= until {
                 return Ok(page);
             }
             cursor = next;
-            let stopped = async {
-                loop {
-                    match revocations.recv().await {
-                        Ok(revoked) if revoked == (caller.user, caller.device) => return,
-                        Ok(_) | Err(RecvError::Lagged(_)) => {}
-                        Err(RecvError::Closed) => std::future::pending().await,
-                    }
-                }
-            };
+            // A look that was worth nothing: the next one is not taken at once.
+            looks += 1;
+            if looks > 1 {
+                sleep(LOOK_INTERVAL).await;
+            }
             tokio::select! {
-                () = heard.next() => {}
-                () = stopped => {
-                    return Err(WireError::new(Code::Revoked, "this device was logged out: log in again"));
-                }
+                heard = timeout_at(until, ear.heard()) => if heard.is_err() {
+                    return Ok(page);
+                },
                 // An edge that drains lets its long polls go: the client asks another one.
                 () = self.tasks.shutdown().draining() => return Ok(page),
-                () = tokio::time::sleep_until(until) => return Ok(page),
+            }
+            if self.auth.is_revoked(identity) {
+                return Err(revoked());
             }
         }
     }
+}
+
+/// Whether a poll should be answered now.
+const fn has_news(page: &SyncPage) -> bool {
+    !page.messages.is_empty() || page.more
 }
