@@ -10,6 +10,7 @@ use async_nats::{Client, HeaderMap, StatusCode};
 use bytes::Bytes;
 use futures::StreamExt;
 use serde::Serialize;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// A stored message.
 #[derive(Debug, Clone)]
@@ -69,6 +70,8 @@ struct GetRequest<'a> {
     next_by_subj: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     multi_last: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_time: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     batch: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -152,6 +155,35 @@ pub async fn last_by_subject_from(
         ..GetRequest::default()
     };
     read(client, stream, &request, bounds).await
+}
+
+/// The first message that was stored at or after a time, Unix milliseconds; `None` if all are
+/// older.
+///
+/// # Errors
+/// [`DirectError`].
+pub async fn first_since(
+    client: &Client,
+    stream: &str,
+    unix_ms: u64,
+    timeout: Duration,
+) -> Result<Option<Direct>, DirectError> {
+    let since = OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000)
+        .ok()
+        .and_then(|since| since.format(&Rfc3339).ok())
+        .ok_or_else(|| DirectError::Refused("a time beyond the year 9999".into()))?;
+    let request = GetRequest {
+        start_time: Some(&since),
+        next_by_subj: Some(">"),
+        batch: Some(1),
+        ..GetRequest::default()
+    };
+    let bounds = Bounds {
+        messages: 1,
+        bytes: usize::MAX,
+        timeout,
+    };
+    Ok(read(client, stream, &request, bounds).await?.messages.pop())
 }
 
 async fn read(
