@@ -18,7 +18,7 @@ mod accounts;
 mod conversations;
 mod messages;
 
-pub use messages::{Sent, SyncPage};
+pub use messages::Sent;
 
 /// How long a call may take, besides the time that long polling asks for.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);

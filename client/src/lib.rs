@@ -23,7 +23,7 @@ mod timeline;
 mod token;
 
 pub use account::{Account, Credentials};
-pub use api::{Api, Sent, SyncPage};
+pub use api::{Api, Sent};
 pub use backoff::Backoff;
 pub use client::Client;
 pub use config::Config;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use natterjack_nats::{
     Conversation, MessageId,
-    wire::{ConversationSummary, Cursor, HistoryQuery, Message, Page},
+    wire::{Cursor, HistoryQuery, Page, SyncPage},
 };
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
@@ -20,21 +20,6 @@ pub struct Sent {
     pub id: MessageId,
     /// Its place.
     pub seq: u64,
-}
-
-/// What happened in all conversations since a cursor.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SyncPage {
-    /// Asks for what follows.
-    pub cursor: String,
-    /// In order within each conversation.
-    pub messages: Vec<Message>,
-    /// Whether there is more already.
-    #[serde(default)]
-    pub more: bool,
-    /// The first page of the list, on the first call only.
-    #[serde(default)]
-    pub conversations: Vec<ConversationSummary>,
 }
 
 impl Api {
