@@ -31,7 +31,7 @@ impl Accounts {
         let handle = names::handle(&request.handle)?;
         names::password(&request.password)?;
         let name = names::shown("name", request.name.as_deref().unwrap_or(&handle))?;
-        let device = labelled(request.device)?;
+        let device = labelled(&request.device)?;
         let now_ms = self.clock.now_ms();
         let user = NewUser {
             id: UserId::generate(now_ms),
@@ -56,7 +56,7 @@ impl Accounts {
 
     /// A session for a device of an account.
     pub async fn log_in(&self, request: LogIn) -> Result<Tokens, Failure> {
-        let device = labelled(request.device)?;
+        let device = labelled(&request.device)?;
         // Too long to be anybody's, and too long to hash.
         if request.password.len() > 1_024 {
             return Err(wrong_login());
@@ -110,7 +110,7 @@ impl Accounts {
         };
         let profile = self.upsert(&outsider).await?;
         if let Some((id, device)) = request.device {
-            self.devices.register(profile.id, id, &labelled(device)?).await?;
+            self.devices.register(profile.id, id, &labelled(&device)?).await?;
         }
         Ok(profile)
     }
@@ -140,7 +140,7 @@ impl Accounts {
     }
 }
 
-fn labelled(device: HelloDevice) -> Result<HelloDevice, Failure> {
+fn labelled(device: &HelloDevice) -> Result<HelloDevice, Failure> {
     Ok(HelloDevice {
         id: device.id,
         name: names::label("device's name", &device.name)?,
