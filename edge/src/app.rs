@@ -5,9 +5,11 @@ use std::{sync::Arc, time::Duration};
 use async_nats::{Client, jetstream};
 use natterjack_nats::{EdgeId, Shards};
 use natterjack_runtime::{clock::Clock, health::Health, lifecycle::Tasks, metrics::Metrics};
+use tokio::sync::Semaphore;
 
 use crate::{
-    args::Args, auth::Auth, http::RateLimits, live::Hub, metrics::EdgeMetrics, ops::send::Peers, receipts::Receipts,
+    args::Args, auth::Auth, http::RateLimits, live::Hub, metrics::EdgeMetrics, ops::send::Peers,
+    receipts::Receipts,
 };
 
 /// How long a call of a service may take before its outcome counts as unknown.
@@ -30,6 +32,8 @@ pub struct App {
     pub auth: Auth,
     /// How often anything may be asked for.
     pub limits: RateLimits,
+    /// One permit for each socket that may be open.
+    pub sockets: Arc<Semaphore>,
     /// Who is connected here, and what they hear.
     pub hub: Hub,
     /// Receipts on their way out.

@@ -89,7 +89,9 @@ impl EdgeMetrics {
 
     /// Counts the outcome of a send.
     pub fn sent(&self, outcome: &Result<u64, WireError>) {
-        let what = outcome.as_ref().map_or_else(|error| error.code.as_str(), |_| "ok");
+        let what = outcome
+            .as_ref()
+            .map_or_else(|error| error.code.as_str(), |_| "ok");
         self.sends.count(what);
     }
 
@@ -131,7 +133,13 @@ mod tests {
         metrics.sent(&Ok(1));
         metrics.sent(&Err(WireError::new(Code::Conflict, "")));
         let text = registry.encode();
-        assert!(text.contains("natterjack_sends_total{role=\"edge\",what=\"conflict\"} 1"), "{text}");
-        assert!(text.contains("natterjack_sends_total{role=\"edge\",what=\"ok\"} 1"), "{text}");
+        assert!(
+            text.contains("natterjack_sends_total{role=\"edge\",what=\"conflict\"} 1"),
+            "{text}"
+        );
+        assert!(
+            text.contains("natterjack_sends_total{role=\"edge\",what=\"ok\"} 1"),
+            "{text}"
+        );
     }
 }

@@ -16,11 +16,7 @@ use natterjack_runtime::lifecycle::Tasks;
 use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::{
-    app::Connections,
-    args::SocketArgs,
-    metrics::EdgeMetrics,
-};
+use crate::{app::Connections, args::SocketArgs, metrics::EdgeMetrics};
 
 /// Most cursors that wait for the next batch.
 const WAITING_MAX: usize = 100_000;
@@ -117,7 +113,11 @@ impl Publisher {
             };
             let subject = subjects::live::subject(&conversation);
             // Ephemeral: who misses it reads the cursors from the conversation.
-            let _ = timeout(PUBLISH_TIMEOUT, self.nats.live.publish(subject, encode(&frame).into())).await;
+            let _ = timeout(
+                PUBLISH_TIMEOUT,
+                self.nats.live.publish(subject, encode(&frame).into()),
+            )
+            .await;
         }
         for (shard, batch) in batches {
             self.store(shard, batch).await;
@@ -127,7 +127,11 @@ impl Publisher {
     async fn store(&self, shard: Shard, batch: ReceiptBatch) {
         let payload = encode(&batch).into();
         let stored = async {
-            let ack = self.nats.context.publish(subjects::receipt::subject(shard), payload).await?;
+            let ack = self
+                .nats
+                .context
+                .publish(subjects::receipt::subject(shard), payload)
+                .await?;
             ack.await
         };
         match timeout(PUBLISH_TIMEOUT, stored).await {
@@ -136,10 +140,13 @@ impl Publisher {
             }
             failed => {
                 // Cursors only rise, so that storing one twice does no harm.
-                let error = failed.map_or_else(|_| "no answer in time".to_owned(), |stored| format!("{stored:?}"));
+                let error =
+                    failed.map_or_else(|_| "no answer in time".to_owned(), |stored| format!("{stored:?}"));
                 tracing::warn!(%shard, receipts = batch.receipts.len(), error, "receipts were not stored; they wait for the next batch");
                 for receipt in batch.receipts {
-                    let _ = self.receipts.record(receipt.conversation, receipt.user, receipt.cursor);
+                    let _ = self
+                        .receipts
+                        .record(receipt.conversation, receipt.user, receipt.cursor);
                 }
             }
         }
@@ -204,8 +211,12 @@ mod tests {
         let user = |n: u64| UserId::from_parts(n, 0);
         for n in 0..5_000 {
             let conversation = Conversation::dm(user(n), user(n + 1));
-            receipts.record(conversation, user(n), cursor(3, 0)).expect("room");
-            receipts.record(conversation, user(n), cursor(1, 2)).expect("room");
+            receipts
+                .record(conversation, user(n), cursor(3, 0))
+                .expect("room");
+            receipts
+                .record(conversation, user(n), cursor(1, 2))
+                .expect("room");
         }
         let collected = collect(shards, mem::take(&mut *receipts.lock()));
         assert_eq!(collected.conversations.len(), 5_000);

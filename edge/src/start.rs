@@ -7,7 +7,7 @@ use async_nats::{Event, jetstream::context::ContextBuilder};
 use axum::serve::ListenerExt;
 use natterjack_nats::{EdgeId, cluster};
 use natterjack_runtime::{clock::Clock, health::Health, lifecycle::Tasks, metrics::Metrics};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore};
 
 use crate::{
     app::{App, Connections},
@@ -46,13 +46,17 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
     let doubt = Doubt::new();
     let nats = connect(args, edge, &health, &doubt).await?;
     let shards = cluster::shards(&nats.context).await?;
-    let listener = TcpListener::bind(args.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}: choose another address with --listen", args.listen))?;
+    let listener = TcpListener::bind(args.listen).await.with_context(|| {
+        format!(
+            "cannot listen on {}: choose another address with --listen",
+            args.listen
+        )
+    })?;
     let addr = listener.local_addr()?;
 
     let auth = Auth::start(&args.auth, &nats, clock.clone(), tasks).await?;
-    let hub = Hub::start(nats.clone(), shards, metrics.clone(), doubt, tasks).await?;
+    let sessions_max = usize::try_from(args.socket.user_connections_max)?;
+    let hub = Hub::start(nats.clone(), shards, sessions_max, metrics.clone(), doubt, tasks).await?;
     let receipts = Receipts::start(&args.socket, &nats, shards, metrics.clone(), tasks);
     let app = Arc::new(App {
         args: args.clone(),
@@ -62,6 +66,7 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
         nats,
         auth,
         limits: RateLimits::new(&args.rates),
+        sockets: Arc::new(Semaphore::new(args.socket.connections_max as usize)),
         hub,
         receipts,
         peers: Peers::default(),
@@ -87,13 +92,20 @@ async fn connect(args: &Args, edge: EdgeId, health: &Health, doubt: &Doubt) -> a
                     tracing::warn!(nats.connection = part, "disconnected from NATS; reconnecting");
                     health.set(check, Err("disconnected from NATS".into()));
                 }
-                other => tracing::warn!(nats.connection = part, nats.event = %other, "an event of the NATS connection"),
+                other => {
+                    tracing::warn!(nats.connection = part, nats.event = %other, "an event of the NATS connection")
+                }
             }
             if let Some(doubt) = &doubt {
                 doubt.hear(&event);
             }
         };
-        cluster::connect(&args.nats_url, &format!("natterjack-edge-{edge} {part}"), on_event).await
+        cluster::connect(
+            &args.nats_url,
+            &format!("natterjack-edge-{edge} {part}"),
+            on_event,
+        )
+        .await
     };
     let publish = connect("publish", None).await?;
     let context = ContextBuilder::new()
@@ -122,9 +134,11 @@ fn revocations(app: &Arc<App>) {
                 () = shutdown.draining() => return Ok(()),
             };
             match next {
-                Ok((user, device)) => app.hub.revoke(user, device),
-                // Which ones were missed is not known: every session checks its own.
-                Err(RecvError::Lagged(_)) => app.hub.recheck_all(),
+                Ok((user, device)) => app
+                    .hub
+                    .end_revoked(user, device, |token| app.auth.is_revoked(token)),
+                // Which ones were missed is not known: everybody is looked at.
+                Err(RecvError::Lagged(_)) => app.hub.end_all_revoked(|token| app.auth.is_revoked(token)),
                 Err(RecvError::Closed) => return Ok(()),
             }
         }

@@ -62,8 +62,15 @@ impl App {
             WireError::new(Code::Internal, "the server made a mistake; it was logged")
         })?;
         let subject = subjects::live::subject(&conversation);
-        self.nats.live.publish(subject, payload.into()).await.map_err(|_| {
-            WireError::new(Code::Unavailable, "the server's own network is disturbed; try again soon")
-        })
+        self.nats
+            .live
+            .publish(subject, payload.into())
+            .await
+            .map_err(|_| {
+                WireError::new(
+                    Code::Unavailable,
+                    "the server's own network is disturbed; try again soon",
+                )
+            })
     }
 }

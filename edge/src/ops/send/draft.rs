@@ -27,7 +27,12 @@ pub struct Draft {
 impl Draft {
     /// A text.
     #[must_use]
-    pub const fn text(id: MessageId, conversation: Conversation, text: String, reply_to: Option<u64>) -> Self {
+    pub const fn text(
+        id: MessageId,
+        conversation: Conversation,
+        text: String,
+        reply_to: Option<u64>,
+    ) -> Self {
         Self {
             id,
             conversation,
@@ -67,7 +72,10 @@ impl Draft {
                 check_seq("target", *target)
             }
             Content::Delete { target } => check_seq("target", *target),
-            Content::Event(_) => Err(WireError::new(Code::Forbidden, "events are made by the server only")),
+            Content::Event(_) => Err(WireError::new(
+                Code::Forbidden,
+                "events are made by the server only",
+            )),
         }
     }
 }

@@ -52,7 +52,8 @@ impl App {
         text: String,
         reply_to: Option<u64>,
     ) -> Result<u64, WireError> {
-        self.store(caller, Draft::text(id, conversation, text, reply_to)).await
+        self.store(caller, Draft::text(id, conversation, text, reply_to))
+            .await
     }
 
     /// Gives a message of one's own a new text.
@@ -67,7 +68,8 @@ impl App {
         target: u64,
         text: String,
     ) -> Result<u64, WireError> {
-        self.store(caller, Draft::edit(id, conversation, target, text)).await
+        self.store(caller, Draft::edit(id, conversation, target, text))
+            .await
     }
 
     /// Takes the text of a message of one's own, or of anybody's as a moderator of the group.

@@ -7,6 +7,7 @@ use async_nats::jetstream::{
     message::PublishMessage,
     publish::PublishAck,
 };
+use bytes::Bytes;
 use natterjack_nats::{
     Conversation, MessageId, UserId, direct,
     services::{self, history::LookUp},
@@ -14,7 +15,6 @@ use natterjack_nats::{
     topology::chat_stream,
     wire::{Code, Fingerprint, Stored, WireError},
 };
-use bytes::Bytes;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
@@ -52,7 +52,9 @@ struct Sent {
 
 impl std::fmt::Debug for Sent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sent").field("msg_id", &self.msg_id).finish_non_exhaustive()
+        f.debug_struct("Sent")
+            .field("msg_id", &self.msg_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -91,7 +93,9 @@ impl App {
         msg_id: &str,
         payload: &Bytes,
     ) -> Result<PublishAckFuture, PublishError> {
-        let message = PublishMessage::build().message_id(msg_id).payload(payload.clone());
+        let message = PublishMessage::build()
+            .message_id(msg_id)
+            .payload(payload.clone());
         self.nats.context.send_publish(subject.to_owned(), message).await
     }
 
@@ -120,7 +124,9 @@ impl App {
             };
             let failure = match answer {
                 Ok(Ok(ack)) => {
-                    self.metrics.ack_seconds.observe(sent.started.elapsed().as_secs_f64());
+                    self.metrics
+                        .ack_seconds
+                        .observe(sent.started.elapsed().as_secs_f64());
                     return self.settle(&ack, &sent).await;
                 }
                 Ok(Err(error)) => verdict::failure(&error),

@@ -2,7 +2,10 @@
 
 use std::error::Error as _;
 
-use async_nats::jetstream::{self, ErrorCode, context::{PublishError, PublishErrorKind}};
+use async_nats::jetstream::{
+    self, ErrorCode,
+    context::{PublishError, PublishErrorKind},
+};
 use natterjack_nats::{
     UserId,
     services::history::Inspected,
@@ -62,7 +65,10 @@ pub(super) fn failure(error: &PublishError) -> Failure {
             Code::TooLarge,
             "the message is larger than the server's streams take",
         )),
-        _ => match error.source().and_then(|source| source.downcast_ref::<jetstream::Error>()) {
+        _ => match error
+            .source()
+            .and_then(|source| source.downcast_ref::<jetstream::Error>())
+        {
             Some(error) => refusal(error),
             None => Failure::Unknown,
         },

@@ -1,0 +1,132 @@
+//! Who is connected to this edge, and which feeds of the live tail that needs.
+//!
+//! Locks are taken in this order and never held across an await: state, then a user's places, then
+//! a feed's listeners.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use natterjack_nats::{DeviceId, GroupId, Shards, UserId, wire::CloseCode};
+use natterjack_runtime::lifecycle::Tasks;
+
+use super::{
+    barrier::Barrier,
+    doubt::{self, Doubt},
+    feed::{GroupFeed, UserFeed},
+};
+use crate::{app::Connections, auth::Identity, metrics::EdgeMetrics};
+
+/// The live side of an edge; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Hub {
+    pub(super) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) nats: Connections,
+    pub(super) shards: Shards,
+    pub(super) metrics: EdgeMetrics,
+    pub(super) tasks: Tasks,
+    /// Most sessions of one user.
+    pub(super) sessions_max: usize,
+    pub(super) barrier: Barrier,
+    state: Mutex<State>,
+}
+
+/// The feeds that run. A feed is in here exactly as long as somebody listens to it.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) users: HashMap<UserId, Arc<UserFeed>>,
+    pub(super) groups: HashMap<GroupId, Arc<GroupFeed>>,
+}
+
+impl Hub {
+    /// A hub without anybody connected.
+    ///
+    /// # Errors
+    /// The connection is closed.
+    pub async fn start(
+        nats: Connections,
+        shards: Shards,
+        sessions_max: usize,
+        metrics: EdgeMetrics,
+        doubt: Doubt,
+        tasks: &Tasks,
+    ) -> anyhow::Result<Self> {
+        let barrier = Barrier::start(nats.live.clone(), tasks).await?;
+        let inner = Inner {
+            nats,
+            shards,
+            metrics,
+            tasks: tasks.clone(),
+            sessions_max,
+            barrier,
+            state: Mutex::default(),
+        };
+        let hub = Self {
+            inner: Arc::new(inner),
+        };
+        doubt::start(hub.clone(), doubt, tasks);
+        Ok(hub)
+    }
+
+    /// Whether a user who is connected here is in a group; `None` if the edge does not know.
+    #[must_use]
+    pub fn is_member(&self, user: UserId, group: GroupId) -> Option<bool> {
+        self.feed(user)?.places().member(group)
+    }
+
+    /// Ends the sessions of a user's device if `revoked` says so of the token that they came with.
+    pub fn end_revoked(&self, user: UserId, device: DeviceId, revoked: impl Fn(&Identity) -> bool) {
+        if let Some(feed) = self.feed(user) {
+            feed.end_where(CloseCode::Revoked, |identity| {
+                identity.device == device && revoked(identity)
+            });
+        }
+    }
+
+    /// Ends all sessions of which `revoked` says so.
+    pub fn end_all_revoked(&self, revoked: impl Fn(&Identity) -> bool) {
+        for feed in self.feeds() {
+            feed.end_where(CloseCode::Revoked, &revoked);
+        }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn feed(&self, user: UserId) -> Option<Arc<UserFeed>> {
+        self.state().users.get(&user).cloned()
+    }
+
+    pub(super) fn feeds(&self) -> Vec<Arc<UserFeed>> {
+        self.state().users.values().cloned().collect()
+    }
+}
+
+impl State {
+    /// The feed of a group with this user among its listeners; started if it was not there.
+    pub(super) fn enter(&mut self, hub: &Hub, group: GroupId, user: &Arc<UserFeed>) -> Arc<GroupFeed> {
+        let feed = self.groups.entry(group).or_insert_with(|| {
+            hub.inner.metrics.groups.inc();
+            GroupFeed::start(hub, group)
+        });
+        feed.add(user);
+        Arc::clone(feed)
+    }
+
+    /// Takes a user from a group's listeners; the feed stops after the last.
+    pub(super) fn leave(&mut self, hub: &Hub, group: GroupId, user: UserId) {
+        if let Some(feed) = self.groups.get(&group)
+            && feed.remove(user)
+        {
+            feed.stop();
+            self.groups.remove(&group);
+            hub.inner.metrics.groups.dec();
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Coming and going: a session attaches to its user's feed before it asks what it missed, so that
+//! nothing falls between the two.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use natterjack_nats::{
+    Conversation, UserId,
+    services::conversations::{OpenSession, Session},
+    wire::{Code, WireError},
+};
+
+use super::{
+    feed::UserFeed,
+    hub::Hub,
+    outlet::{Delivery, Inlet, Outlet, QueueLimits, outlet},
+};
+
+/// How long a user's feed may take to be heard before that counts as an outage.
+const READY: Duration = Duration::from_secs(5);
+
+/// Why a session did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The user has as many sessions here as allowed.
+    #[error("the user has too many connections")]
+    TooMany,
+    /// What a service answered, or that it is away.
+    #[error(transparent)]
+    Service(#[from] WireError),
+}
+
+/// A session's place in the hub; it leaves when this is dropped.
+#[derive(Debug)]
+pub struct Attached {
+    hub: Hub,
+    feed: Arc<UserFeed>,
+    outlet: Outlet,
+}
+
+impl Attached {
+    /// The queue that the live tail fills.
+    #[must_use]
+    pub const fn outlet(&self) -> &Outlet {
+        &self.outlet
+    }
+
+    /// Waits until everything that is published from now on is heard, then asks what there is.
+    ///
+    /// # Errors
+    /// `unavailable` if NATS or the service is away; `unauthorized` if there is no such user.
+    pub async fn open(&self, resume: Option<BTreeMap<Conversation, u64>>) -> Result<Session, WireError> {
+        if !self.feed.is_ready(READY).await {
+            return Err(WireError::new(
+                Code::Unavailable,
+                "the server's own network is disturbed; try again soon",
+            )
+            .retry_after_ms(1_000));
+        }
+        let request = OpenSession {
+            user: self.feed.user,
+            resume,
+        };
+        self.hub.load(&self.feed, request).await
+    }
+
+    /// Whether the user may hear a conversation, as far as the edge knows.
+    #[must_use]
+    pub fn hears(&self, conversation: &Conversation) -> bool {
+        super::membership::hears(conversation, self.feed.user, &self.feed.places())
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        let mut state = self.hub.state();
+        if self.feed.remove(&self.outlet) {
+            let user = self.feed.user;
+            self.feed.stop();
+            state.users.remove(&user);
+            for group in self.feed.places().groups() {
+                state.leave(&self.hub, group, user);
+            }
+            self.hub.inner.metrics.users.dec();
+        }
+    }
+}
+
+/// Hears that anything happened for a user, without being a session: for long polling.
+#[derive(Debug)]
+pub struct Ear {
+    inlet: Inlet,
+    _attached: Attached,
+}
+
+impl Ear {
+    /// Resolves once a message for the user was stored, or might have been.
+    pub async fn next(&mut self) {
+        let ended = self.inlet.ended();
+        let message = async {
+            while let Some(delivery) = self.inlet.recv().await {
+                if !matches!(delivery, Delivery::Ephemeral(_)) {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = message => {}
+            _ = ended => {}
+        }
+    }
+}
+
+impl Hub {
+    /// Gives a session its place in its user's feed, if there is one left.
+    ///
+    /// # Errors
+    /// [`OpenError::TooMany`].
+    pub fn attach(&self, user: UserId, outlet: Outlet) -> Result<Attached, OpenError> {
+        let mut state = self.state();
+        let feed = match state.users.get(&user) {
+            Some(feed) if feed.sessions() >= self.inner.sessions_max => return Err(OpenError::TooMany),
+            Some(feed) => {
+                feed.add(outlet.clone());
+                Arc::clone(feed)
+            }
+            None => {
+                let feed = UserFeed::start(self, user, outlet.clone());
+                state.users.insert(user, Arc::clone(&feed));
+                self.inner.metrics.users.inc();
+                feed
+            }
+        };
+        drop(state);
+        Ok(Attached {
+            hub: self.clone(),
+            feed,
+            outlet,
+        })
+    }
+
+    /// Listens for a user without opening a session. Everything that is stored after this returns
+    /// is heard: sync first, then wait, then sync again.
+    ///
+    /// # Errors
+    /// `rate_limited` if too many sessions and polls of the user run here; `unavailable`.
+    pub async fn listen(&self, user: UserId) -> Result<Ear, WireError> {
+        // One delivery is enough to wake; more than these end the queue, which wakes as well.
+        let limits = QueueLimits {
+            frames: 8,
+            bytes: 1 << 20,
+        };
+        let (outlet, inlet) = outlet(None, limits, self.inner.metrics.clone());
+        let attached = self
+            .attach(user, outlet)
+            .map_err(|error| WireError::new(Code::RateLimited, error.to_string()).retry_after_ms(5_000))?;
+        let known = attached.feed.places().is_loaded();
+        if !known || !attached.feed.is_ready(READY).await {
+            attached.open(None).await?;
+        }
+        Ok(Ear {
+            inlet,
+            _attached: attached,
+        })
+    }
+}

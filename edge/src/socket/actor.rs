@@ -1,0 +1,410 @@
+//! The actor that owns a socket: it reads, runs the machine's effects and writes, and decides
+//! nothing itself.
+
+use std::{collections::VecDeque, ops::ControlFlow, pin::Pin, sync::Arc, time::Duration};
+
+use axum::extract::ws::{Message, WebSocket};
+use futures::{SinkExt, StreamExt, stream::FuturesUnordered};
+use natterjack_nats::{
+    SessionId,
+    wire::{CloseCode, HelloDevice, ServerFrame},
+};
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
+
+use super::{
+    close::close,
+    machine::{Config, Effect, Machine, Now},
+    work::{self, Done, Work},
+};
+use crate::{
+    app::App,
+    auth::Identity,
+    live::{Attached, Delivery, Inlet, QueueLimits, outlet},
+    metrics::Count,
+    ops::{Caller, send::Draft},
+};
+
+/// Deliveries that are taken at a time, and written with one flush.
+const BATCH_MAX: usize = 128;
+
+/// Runs one session until its end.
+pub(super) async fn run(app: Arc<App>, socket: WebSocket) {
+    app.metrics.sockets.inc();
+    let reason = Actor::new(Arc::clone(&app), socket).run().await;
+    app.metrics.closed.count(reason);
+    app.metrics.sockets.dec();
+}
+
+struct Actor {
+    app: Arc<App>,
+    socket: WebSocket,
+    machine: Machine,
+    started: Instant,
+    place: Option<Place>,
+    drafts: VecDeque<Draft>,
+    handing_over: bool,
+    work: FuturesUnordered<Work>,
+    effects: Vec<Effect>,
+}
+
+/// What a session has once it is known who it is.
+struct Place {
+    caller: Caller,
+    attached: Arc<Attached>,
+    inlet: Inlet,
+}
+
+enum Event {
+    Read(Option<Result<Message, axum::Error>>),
+    Delivered(Delivery),
+    Done(Done),
+    Due,
+    Drain,
+    Ended(CloseCode),
+    Killed,
+}
+
+/// Why a session is over, for the metric.
+type Reason = &'static str;
+
+impl Actor {
+    fn new(app: Arc<App>, socket: WebSocket) -> Self {
+        let args = &app.args.socket;
+        let config = Config {
+            session: SessionId::generate(app.clock.now_ms()),
+            edge: app.edge,
+            shards: app.shards,
+            ping_interval_ms: args.ping_interval_ms,
+            hello_timeout_ms: args.hello_timeout_ms,
+            sends_in_flight: args.sends_in_flight as usize,
+            typing_interval_ms: args.typing_interval_ms,
+        };
+        let first_ping_ms = args.ping_interval_ms / 2 + work::jitter_ms(args.ping_interval_ms / 2);
+        Self {
+            machine: Machine::new(config, first_ping_ms),
+            socket,
+            started: Instant::now(),
+            place: None,
+            drafts: VecDeque::new(),
+            handing_over: false,
+            work: FuturesUnordered::new(),
+            effects: vec![],
+            app,
+        }
+    }
+
+    async fn run(mut self) -> Reason {
+        let shutdown = self.app.tasks.shutdown().clone();
+        let spread_ms = work::jitter_ms(self.app.args.socket.drain_spread_ms);
+        let drain = async {
+            shutdown.draining().await;
+            sleep(Duration::from_millis(spread_ms)).await;
+        };
+        tokio::pin!(drain);
+        let mut drains = false;
+        let mut due = Box::pin(sleep_until(self.due_at()));
+        loop {
+            self.reset(&mut due);
+            let (reads, ended) = (self.machine.reads(), ended(self.place.as_ref()));
+            let event = tokio::select! {
+                () = shutdown.killed() => Event::Killed,
+                () = &mut drain, if !drains => Event::Drain,
+                code = ended => Event::Ended(code),
+                Some(done) = self.work.next() => Event::Done(done),
+                delivery = delivered(&mut self.place) => Event::Delivered(delivery),
+                read = self.socket.recv(), if reads => Event::Read(read),
+                () = &mut due => Event::Due,
+            };
+            drains |= matches!(event, Event::Drain);
+            let flow = match event {
+                Event::Killed => return "killed",
+                Event::Read(read) => self.read(read),
+                event => {
+                    self.take(event);
+                    ControlFlow::Continue(())
+                }
+            };
+            if let ControlFlow::Break(reason) = flow {
+                return reason;
+            }
+            if let ControlFlow::Break(code) = self.carry_out().await {
+                // Whoever hears the live tail goes on without this session, whatever the client does.
+                self.place = None;
+                self.work.clear();
+                let limit = Duration::from_millis(self.app.args.socket.write_timeout_ms);
+                tokio::select! {
+                    () = close(&mut self.socket, code, limit) => {}
+                    () = shutdown.killed() => {}
+                }
+                return code.reason();
+            }
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now {
+            session_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            unix_ms: self.app.clock.now_ms(),
+        }
+    }
+
+    fn due_at(&self) -> Instant {
+        let now = self.now();
+        self.started + Duration::from_millis(now.session_ms + self.machine.due_in_ms(now).max(1))
+    }
+
+    /// Sets the timer anew if it has run out, or if something is due earlier.
+    fn reset(&self, due: &mut Pin<Box<Sleep>>) {
+        let due_at = self.due_at();
+        if due.is_elapsed() || due_at < due.deadline() {
+            due.as_mut().reset(due_at);
+        }
+    }
+
+    fn read(&mut self, read: Option<Result<Message, axum::Error>>) -> ControlFlow<Reason> {
+        let now = self.now();
+        self.machine.heard(now);
+        match read {
+            None | Some(Ok(Message::Close(_))) => return ControlFlow::Break("gone"),
+            Some(Err(_)) => self.machine.broken(&mut self.effects),
+            Some(Ok(Message::Text(text))) => {
+                let name = self.machine.text(&text, now, &mut self.effects);
+                self.app.metrics.frames_in.count(name);
+            }
+            Some(Ok(Message::Binary(_))) => self.machine.binary(&mut self.effects),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn take(&mut self, event: Event) {
+        let now = self.now();
+        let (machine, effects) = (&mut self.machine, &mut self.effects);
+        match event {
+            Event::Delivered(first) => {
+                let mut next = Some(first);
+                let mut count = 0_u32;
+                while let Some(delivery) = next.take() {
+                    machine.delivered(delivery, effects);
+                    count += 1;
+                    if effects.len() < BATCH_MAX {
+                        next = self.place.as_mut().and_then(|place| place.inlet.try_recv());
+                    }
+                }
+                self.app.metrics.queue_depth.observe(f64::from(count));
+            }
+            Event::Done(done) => self.finish(done),
+            Event::Due => machine.tick(now, effects),
+            Event::Drain => machine.drain(effects),
+            Event::Ended(code) => machine.end(code, effects),
+            Event::Read(_) | Event::Killed => {}
+        }
+    }
+
+    fn finish(&mut self, done: Done) {
+        let now = self.now();
+        let (machine, effects) = (&mut self.machine, &mut self.effects);
+        match done {
+            Done::Authenticated(outcome) => machine.authenticated(outcome, effects),
+            Done::Opened(outcome) => machine.opened(outcome, now, effects),
+            Done::HandedOver(id, handed) => {
+                self.handing_over = false;
+                match handed {
+                    Ok(pending) => self.work.push(work::outcome(Arc::clone(&self.app), id, pending)),
+                    Err(error) => self.finish(Done::Stored(id, Err(error))),
+                }
+                self.hand_over();
+            }
+            Done::Stored(id, outcome) => {
+                self.app.metrics.sent(&outcome);
+                machine.stored(id, outcome, effects);
+            }
+            Done::Signalled(error) => machine.signalled(error, effects),
+            Done::Page(id, outcome) => machine.page(id, outcome, effects),
+            Done::List(id, outcome) => machine.list(id, outcome, effects),
+            Done::Renewed(id, outcome) => machine.renewed(id, outcome, effects),
+            Done::Fetched(conversation, page) => machine.fetched(conversation, page, effects),
+            Done::Paused(conversation) => machine.retry(conversation, effects),
+            Done::HeadsCompared => {}
+        }
+    }
+
+    /// Sends keep their order: the next is prepared when the one before was handed to NATS.
+    fn hand_over(&mut self) {
+        if !self.handing_over
+            && let Some(place) = &self.place
+            && let Some(draft) = self.drafts.pop_front()
+        {
+            self.handing_over = true;
+            self.work
+                .push(work::hand_over(Arc::clone(&self.app), place.caller, draft));
+        }
+    }
+
+    /// Runs the machine's effects, writes what they say, and breaks with the reason to close.
+    async fn carry_out(&mut self) -> ControlFlow<CloseCode> {
+        let mut frames = vec![];
+        let mut closes = None;
+        // An effect may cause others, such as the refusal of a place.
+        while !self.effects.is_empty() && closes.is_none() {
+            for effect in std::mem::take(&mut self.effects) {
+                match effect {
+                    Effect::Write(frame) => frames.extend(self.encode(&frame)),
+                    Effect::WriteText(text) => frames.push(Message::Text(text)),
+                    Effect::Ping => frames.push(Message::Ping(bytes::Bytes::new())),
+                    Effect::Close(code) => {
+                        closes = Some(code);
+                        break;
+                    }
+                    effect => self.begin(effect),
+                }
+            }
+        }
+        // A slow client has more than enough to read.
+        if !frames.is_empty() && closes != Some(CloseCode::Slow) {
+            self.app
+                .metrics
+                .frames_out
+                .count_by("written", frames.len() as u64);
+            if let Some(code) = self.write(frames).await {
+                return ControlFlow::Break(code);
+            }
+        }
+        closes.map_or(ControlFlow::Continue(()), ControlFlow::Break)
+    }
+
+    fn encode(&self, frame: &ServerFrame) -> Option<Message> {
+        if let ServerFrame::Error { error, .. } = frame {
+            self.app.metrics.refused(error.code);
+        }
+        match serde_json::to_string(frame) {
+            Ok(text) => Some(Message::Text(text.into())),
+            Err(error) => {
+                tracing::error!(%error, "a frame does not encode");
+                None
+            }
+        }
+    }
+
+    /// Writes all frames and flushes once; the reason to close if the client does not take them.
+    async fn write(&mut self, frames: Vec<Message>) -> Option<CloseCode> {
+        let limit = Duration::from_millis(self.app.args.socket.write_timeout_ms);
+        let socket = &mut self.socket;
+        let written = async {
+            for frame in frames {
+                socket.feed(frame).await?;
+            }
+            socket.flush().await
+        };
+        tokio::select! {
+            written = timeout(limit, written) => match written {
+                // A connection that broke is noticed when it is read.
+                Ok(Ok(()) | Err(_)) => None,
+                Err(_) => Some(CloseCode::Slow),
+            },
+            code = ended(self.place.as_ref()) => Some(code),
+        }
+    }
+
+    fn begin(&mut self, effect: Effect) {
+        let app = Arc::clone(&self.app);
+        if let Effect::Authenticate { token, device } = effect {
+            return self.work.push(work::authenticate(app, token, device));
+        }
+        if let Effect::Open { identity, resume } = effect {
+            if let Some(place) = self.attach(identity) {
+                self.work.push(work::open(Arc::clone(&place.attached), resume));
+                self.place = Some(place);
+            }
+            return;
+        }
+        let Some(place) = &self.place else {
+            return;
+        };
+        let caller = place.caller;
+        self.work.push(match effect {
+            Effect::Store(draft) => {
+                self.drafts.push_back(draft);
+                return self.hand_over();
+            }
+            Effect::Renewed(identity) => return place.attached.outlet().renew(identity),
+            Effect::Receipt {
+                conversation,
+                delivered,
+                read,
+            } => work::receipt(app, caller, conversation, delivered, read),
+            Effect::Typing { conversation, active } => work::typing(app, caller, conversation, active),
+            Effect::Page { id, query } => {
+                let member = place.attached.hears(&query.conversation);
+                work::page(app, caller, member, id, query)
+            }
+            Effect::List { id, page } => work::list(app, caller, id, page),
+            Effect::Renew { id, token } => {
+                let device = HelloDevice {
+                    id: Some(caller.device),
+                    name: String::new(),
+                    platform: String::new(),
+                };
+                work::renew(app, device, id, token)
+            }
+            Effect::Fetch { conversation, after } => {
+                let member = place.attached.hears(&conversation);
+                work::fetch(app, caller, member, conversation, after)
+            }
+            Effect::Pause { conversation, ms } => work::pause(conversation, ms),
+            Effect::Live => work::compare_heads(app, caller),
+            Effect::Write(_)
+            | Effect::WriteText(_)
+            | Effect::Ping
+            | Effect::Close(_)
+            | Effect::Authenticate { .. }
+            | Effect::Open { .. } => return,
+        });
+    }
+
+    fn attach(&mut self, identity: Identity) -> Option<Place> {
+        let args = &self.app.args.socket;
+        let limits = QueueLimits {
+            frames: args.socket_queue_frames as usize,
+            bytes: usize::try_from(args.socket_queue_bytes).unwrap_or(usize::MAX),
+        };
+        let (outlet, inlet) = outlet(Some(identity), limits, self.app.metrics.clone());
+        let Ok(attached) = self.app.hub.attach(identity.user, outlet) else {
+            self.machine.too_many(&mut self.effects);
+            return None;
+        };
+        // It may have been revoked between the check of its token and this moment, from which on
+        // the hub tells of it.
+        if self.app.auth.is_revoked(&identity) {
+            attached.outlet().end(CloseCode::Revoked);
+        }
+        Some(Place {
+            caller: Caller {
+                user: identity.user,
+                device: identity.device,
+            },
+            attached: Arc::new(attached),
+            inlet,
+        })
+    }
+}
+
+fn ended(place: Option<&Place>) -> impl Future<Output = CloseCode> + Send + use<> {
+    let ended = place.map(|place| place.inlet.ended());
+    async move {
+        match ended {
+            Some(ended) => ended.await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// The next delivery; pends while there is no place, and when nothing comes any more.
+async fn delivered(place: &mut Option<Place>) -> Delivery {
+    if let Some(place) = place
+        && let Some(delivery) = place.inlet.recv().await
+    {
+        return delivery;
+    }
+    std::future::pending().await
+}

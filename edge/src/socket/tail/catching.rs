@@ -1,0 +1,190 @@
+//! One conversation that is being caught up from history.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use natterjack_nats::{
+    limits,
+    wire::{Page, WireError},
+};
+
+use super::{HELD_BYTES_MAX, Out};
+use crate::live::LiveMessage;
+
+/// Live messages that are held back in one conversation; those beyond come from history.
+const HELD_MAX: usize = 64;
+/// First and longest pause between tries.
+const PAUSE_MS: (u64, u64) = (200, 10_000);
+
+/// How a conversation that misses something gets on.
+#[derive(Debug)]
+pub(super) struct Catching {
+    state: State,
+    /// Live messages behind the gap, ascending.
+    held: VecDeque<Arc<LiveMessage>>,
+    held_bytes: usize,
+    /// The highest sequence that was heard of live: the gap is not closed before it was delivered.
+    need: u64,
+    /// Messages delivered from history since it began.
+    replayed: usize,
+    fruitless: u32,
+    resumes: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Fetching,
+    Paused,
+}
+
+/// What follows a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Everything up to here was delivered.
+    Done,
+    /// There is more.
+    Again,
+    /// Not now: after so many milliseconds.
+    Pause(u64),
+}
+
+impl Catching {
+    pub(super) const fn gap() -> Self {
+        Self::new(false)
+    }
+
+    pub(super) const fn resuming() -> Self {
+        Self::new(true)
+    }
+
+    const fn new(resumes: bool) -> Self {
+        Self {
+            state: State::Waiting,
+            held: VecDeque::new(),
+            held_bytes: 0,
+            need: 0,
+            replayed: 0,
+            fruitless: 0,
+            resumes,
+        }
+    }
+
+    pub(super) const fn resumes(&self) -> bool {
+        self.resumes
+    }
+
+    pub(super) const fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    pub(super) fn is_fetching(&self) -> bool {
+        self.state == State::Fetching
+    }
+
+    /// Its turn has come; whether it waited for it.
+    pub(super) fn begin(&mut self) -> bool {
+        let waited = self.state == State::Waiting;
+        if waited {
+            self.state = State::Fetching;
+        }
+        waited
+    }
+
+    /// The pause is over; whether there was one.
+    pub(super) fn resume_pause(&mut self) -> bool {
+        let paused = self.state == State::Paused;
+        if paused {
+            self.state = State::Waiting;
+        }
+        paused
+    }
+
+    /// Keeps a live message for later, if there is room; otherwise history has it.
+    pub(super) fn hold(&mut self, message: Arc<LiveMessage>, held_bytes: &mut usize) {
+        let (seq, size) = (message.position.seq, message.frame.len());
+        let next = seq > self.need;
+        // A message that was dropped leaves a hole in what is held, so that nothing more is kept.
+        let whole = self.held.back().map_or(0, |last| last.position.seq) == self.need;
+        self.need = seq.max(self.need);
+        if next && whole && self.held.len() < HELD_MAX && *held_bytes + size <= HELD_BYTES_MAX {
+            *held_bytes += size;
+            self.held_bytes += size;
+            self.held.push_back(message);
+        }
+    }
+
+    /// Delivers a page, and what was held behind the gap once it is closed.
+    pub(super) fn page(
+        &mut self,
+        last: &mut u64,
+        exact: &mut bool,
+        page: Page,
+        held_bytes: &mut usize,
+        out: &mut Vec<Out>,
+    ) -> Step {
+        let before = *last;
+        for message in page.messages {
+            if message.seq > *last {
+                (*last, *exact) = (message.seq, true);
+                self.replayed += 1;
+                out.push(Out::Message(Box::new(message)));
+            }
+        }
+        if page.more_after && self.replayed >= limits::RESUME_MESSAGES_MAX && page.head > *last {
+            out.push(Out::Truncated {
+                conversation: page.conversation,
+                cursor: *last,
+                head: page.head,
+            });
+            (*last, *exact, self.replayed) = (page.head, true, 0);
+        } else if page.more_after {
+            self.release(*last, held_bytes);
+            return self.again(*last > before);
+        }
+        self.release(*last, held_bytes);
+        while let Some(message) = self.held.front()
+            && message.position.prev != 0
+            && message.position.prev <= *last
+        {
+            (*last, *exact) = (message.position.seq, true);
+            out.push(Out::Frame(message.frame.clone()));
+            self.release(*last, held_bytes);
+        }
+        if self.need <= *last {
+            return Step::Done;
+        }
+        self.again(*last > before)
+    }
+
+    /// The page could not be read.
+    pub(super) fn failed(&mut self, error: &WireError) -> Step {
+        if error.retryable {
+            self.again(false)
+        } else {
+            // Not a member any more, or no such conversation: there is nothing to hear.
+            Step::Done
+        }
+    }
+
+    fn again(&mut self, fruitful: bool) -> Step {
+        if fruitful {
+            (self.fruitless, self.state) = (0, State::Waiting);
+            return Step::Again;
+        }
+        self.state = State::Paused;
+        let pause_ms = (PAUSE_MS.0 << self.fruitless.min(10)).min(PAUSE_MS.1);
+        self.fruitless += 1;
+        Step::Pause(pause_ms)
+    }
+
+    /// Lets go of what was held up to `last`.
+    fn release(&mut self, last: u64, held_bytes: &mut usize) {
+        while let Some(message) = self.held.front()
+            && message.position.seq <= last
+        {
+            self.held_bytes -= message.frame.len();
+            *held_bytes -= message.frame.len();
+            self.held.pop_front();
+        }
+    }
+}

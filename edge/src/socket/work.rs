@@ -1,0 +1,151 @@
+//! What a session has under way: each piece of work is a future that ends in a [`Done`].
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use futures::future::BoxFuture;
+use natterjack_nats::{
+    Conversation, MessageId,
+    limits::{PAGE_CONVERSATIONS_MAX, PAGE_MESSAGES_MAX},
+    services::conversations::{ListPage, Session},
+    wire::{HelloDevice, HistoryQuery, Page, WireError},
+};
+use tokio::time::sleep;
+
+use crate::{
+    app::App,
+    auth::Identity,
+    live::Attached,
+    metrics::Count,
+    ops::{
+        Caller,
+        send::{Draft, Pending},
+    },
+};
+
+/// When heads are compared after a session went live: by then every server of a cluster has heard
+/// of its subscriptions.
+const HEADS_AFTER_MS: u64 = 1_500;
+
+/// A piece of work that ended.
+#[derive(Debug)]
+pub(super) enum Done {
+    Authenticated(Result<Identity, WireError>),
+    Opened(Result<Session, WireError>),
+    HandedOver(MessageId, Result<Pending, WireError>),
+    Stored(MessageId, Result<u64, WireError>),
+    Signalled(Option<WireError>),
+    Page(String, Result<Page, WireError>),
+    List(String, Result<ListPage, WireError>),
+    Renewed(String, Result<Identity, WireError>),
+    Fetched(Conversation, Result<Page, WireError>),
+    Paused(Conversation),
+    HeadsCompared,
+}
+
+/// A piece of work.
+pub(super) type Work = BoxFuture<'static, Done>;
+
+pub(super) fn authenticate(app: Arc<App>, token: String, device: Option<HelloDevice>) -> Work {
+    Box::pin(async move { Done::Authenticated(app.auth.verify(&token, device.as_ref()).await) })
+}
+
+pub(super) fn open(attached: Arc<Attached>, resume: Option<BTreeMap<Conversation, u64>>) -> Work {
+    Box::pin(async move { Done::Opened(attached.open(resume).await) })
+}
+
+/// Everything up to the hand-over, of which a session has one under way at a time.
+pub(super) fn hand_over(app: Arc<App>, caller: Caller, draft: Draft) -> Work {
+    Box::pin(async move {
+        let id = draft.id;
+        let handed = async {
+            let prepared = app.prepare(&caller, draft).await?;
+            app.publish(prepared).await
+        };
+        Done::HandedOver(id, handed.await)
+    })
+}
+
+pub(super) fn outcome(app: Arc<App>, id: MessageId, pending: Pending) -> Work {
+    Box::pin(async move { Done::Stored(id, app.outcome(pending).await) })
+}
+
+pub(super) fn receipt(
+    app: Arc<App>,
+    caller: Caller,
+    conversation: Conversation,
+    delivered: Option<u64>,
+    read: Option<u64>,
+) -> Work {
+    Box::pin(async move { Done::Signalled(app.receipt(&caller, conversation, delivered, read).await.err()) })
+}
+
+pub(super) fn typing(app: Arc<App>, caller: Caller, conversation: Conversation, active: bool) -> Work {
+    Box::pin(async move {
+        // Never answered: nobody waits for it.
+        let _ = app.typing(&caller, conversation, active).await;
+        Done::Signalled(None)
+    })
+}
+
+pub(super) fn page(app: Arc<App>, caller: Caller, member: bool, id: String, query: HistoryQuery) -> Work {
+    Box::pin(async move { Done::Page(id, app.history(&caller, member, query).await) })
+}
+
+pub(super) fn list(app: Arc<App>, caller: Caller, id: String, page: Option<String>) -> Work {
+    Box::pin(async move { Done::List(id, app.conversations(&caller, page, PAGE_CONVERSATIONS_MAX).await) })
+}
+
+pub(super) fn renew(app: Arc<App>, device: HelloDevice, id: String, token: String) -> Work {
+    Box::pin(async move { Done::Renewed(id, app.auth.verify(&token, Some(&device)).await) })
+}
+
+pub(super) fn fetch(
+    app: Arc<App>,
+    caller: Caller,
+    member: bool,
+    conversation: Conversation,
+    after: u64,
+) -> Work {
+    Box::pin(async move {
+        let query = HistoryQuery {
+            conversation,
+            before: None,
+            after: Some(after),
+            around: None,
+            limit: Some(PAGE_MESSAGES_MAX),
+        };
+        let page = app.history(&caller, member, query).await;
+        app.metrics
+            .repairs
+            .count(if page.is_ok() { "page" } else { "failed" });
+        Done::Fetched(conversation, page)
+    })
+}
+
+pub(super) fn pause(conversation: Conversation, ms: u64) -> Work {
+    // Full jitter over the upper half: many sessions wait for the same service.
+    let pause = Duration::from_millis(ms / 2 + jitter_ms(ms / 2));
+    Box::pin(async move {
+        sleep(pause).await;
+        Done::Paused(conversation)
+    })
+}
+
+pub(super) fn compare_heads(app: Arc<App>, caller: Caller) -> Work {
+    Box::pin(async move {
+        sleep(Duration::from_millis(
+            HEADS_AFTER_MS + jitter_ms(HEADS_AFTER_MS / 2),
+        ))
+        .await;
+        if let Err(error) = app.hub.compare_heads(caller.user).await {
+            tracing::debug!(user = %caller.user, %error, "heads could not be compared");
+        }
+        Done::HeadsCompared
+    })
+}
+
+/// A random time below `below_ms`.
+pub(super) fn jitter_ms(below_ms: u64) -> u64 {
+    let (random, _) = uuid::Uuid::new_v4().as_u64_pair();
+    random % below_ms.max(1)
+}
