@@ -9,3 +9,6 @@ pub mod lifecycle;
 pub mod metrics;
 pub mod servers;
 pub mod telemetry;
+
+pub use lifecycle::{Shutdown, Tasks};
+pub use telemetry::LogArgs;
