@@ -73,47 +73,32 @@ impl Conversations {
     ) -> Result<ListPage, Failure> {
         let more = found.len() > limit;
         found.truncate(limit);
-        let newest = self.not_among(&found, user, heads, groups);
-        let (found, newest) = (&found, &newest);
+        let end = found.last().filter(|_| more).map(Found::place);
+        let others = not_among(&found, user, heads, groups);
+        let (page, others) = (&found, &others);
         let read = |tx: Tx| async move {
-            let mut found = found.clone();
-            found.extend(rows::named(&tx, user, newest).await?);
-            let known: Vec<Conversation> = found.iter().map(|found| found.conversation).collect();
-            let absent = newest.iter().filter(|conversation| !known.contains(conversation));
-            found.extend(absent.copied().map(Found::empty));
-            let places: Vec<Place> = found.iter().map(Found::place).collect();
-            Ok::<_, Failure>((places, rows::summaries(&tx, user, found).await?))
+            let mut others_found = rows::named(&tx, user, others).await?;
+            let absent = |conversation: &&Conversation| {
+                !others_found
+                    .iter()
+                    .any(|found| found.conversation == **conversation)
+            };
+            let absent: Vec<Found> = others.iter().filter(absent).copied().map(Found::empty).collect();
+            // Those that Postgres knows by now and that stand further down come with a later page.
+            others_found.retain(|found| has_news(found, heads) || end.is_none_or(|end| found.place() > end));
+            let first: Vec<Found> = others_found.into_iter().chain(absent).collect();
+            let (news, settled): (Vec<_>, Vec<_>) =
+                page.iter().cloned().partition(|found| has_news(found, heads));
+            let first: Vec<Found> = first.into_iter().chain(news).collect();
+            let places: Vec<Place> = settled.iter().map(Found::place).collect();
+            let all = first.into_iter().chain(settled).collect();
+            Ok::<_, Failure>((places, rows::summaries(&tx, user, all).await?))
         };
         let (places, mut summaries) = self.db.read("conversations.summaries", read).await?;
         self.catch_up(user, &mut summaries, &heads.heads).await;
-        Ok(arrange(
-            places.into_iter().zip(summaries).collect(),
-            &heads.heads,
-            limit,
-            more,
-        ))
-    }
-
-    /// Conversations of the user with news that are not on the page.
-    fn not_among(
-        &self,
-        found: &[Found],
-        user: UserId,
-        heads: &Heads,
-        groups: &[GroupId],
-    ) -> Vec<Conversation> {
-        heads
-            .heads
-            .keys()
-            .filter(|conversation| match conversation {
-                Conversation::Dm(dm) => dm.peer_of(user).is_some(),
-                Conversation::Group(group) => groups.contains(group),
-                Conversation::User(_) => false,
-            })
-            .filter(|conversation| !found.iter().any(|found| found.conversation == **conversation))
-            .take(PAGE_CONVERSATIONS_MAX)
-            .copied()
-            .collect()
+        let settled = summaries.split_off(summaries.len() - places.len());
+        let settled = places.into_iter().zip(settled).collect();
+        Ok(arrange(summaries, settled, &heads.heads, limit, more))
     }
 
     async fn catch_up(
@@ -179,12 +164,35 @@ impl Conversations {
     }
 }
 
-/// Puts what has news first, newest first, and cuts the page.
+/// Whether the streams have more of it than Postgres had.
+fn has_news(found: &Found, heads: &Heads) -> bool {
+    let head = heads.heads.get(&found.conversation);
+    head.is_some_and(|head| head.seq > found.head)
+}
+
+/// Conversations of the user that were written to lately and are not on the page.
+fn not_among(found: &[Found], user: UserId, heads: &Heads, groups: &[GroupId]) -> Vec<Conversation> {
+    heads
+        .heads
+        .keys()
+        .filter(|conversation| match conversation {
+            Conversation::Dm(dm) => dm.peer_of(user).is_some(),
+            Conversation::Group(group) => groups.contains(group),
+            Conversation::User(_) => false,
+        })
+        .filter(|conversation| !found.iter().any(|found| found.conversation == **conversation))
+        .take(PAGE_CONVERSATIONS_MAX)
+        .copied()
+        .collect()
+}
+
+/// Puts what has news first, newest first, then what Postgres has in its own order, and cuts.
 ///
-/// The token continues after the last row that stands in Postgres's own order: one with news that
-/// came from further down is seen again there, and none is left out.
+/// The token continues after the last row that stands in Postgres's order: one with news that came
+/// from further down is seen again there, and none is left out.
 fn arrange(
-    page: Vec<(Place, ConversationSummary)>,
+    mut news: Vec<ConversationSummary>,
+    settled: Vec<(Place, ConversationSummary)>,
     heads: &BTreeMap<Conversation, Head>,
     limit: usize,
     more: bool,
@@ -195,21 +203,17 @@ fn arrange(
             .and_then(|head| head.stored.as_ref());
         stored.map_or(0, |stored| stored.sent_at)
     };
-    let (mut fresh, settled): (Vec<_>, Vec<_>) = page
-        .into_iter()
-        .partition(|(_, summary)| heads.contains_key(&summary.conversation));
-    fresh.sort_by_key(|(_, summary)| std::cmp::Reverse(at(summary)));
-    fresh.truncate(limit);
-    let room = limit - fresh.len();
-    let next = (more || settled.len() > room).then(|| {
+    news.sort_by_key(|summary| std::cmp::Reverse(at(summary)));
+    let cut = news.len() > limit;
+    news.truncate(limit);
+    let room = limit - news.len();
+    let next = (more || cut || settled.len() > room).then(|| {
         let last = settled.get(..room.min(settled.len())).and_then(<[_]>::last);
         last.map_or(Place::START, |(place, _)| *place).token()
     });
-    let settled = settled.into_iter().take(room);
-    let conversations = fresh
-        .into_iter()
-        .chain(settled)
-        .map(|(_, summary)| summary)
-        .collect();
-    ListPage { conversations, next }
+    let settled = settled.into_iter().take(room).map(|(_, summary)| summary);
+    ListPage {
+        conversations: news.into_iter().chain(settled).collect(),
+        next,
+    }
 }

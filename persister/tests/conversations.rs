@@ -1,0 +1,308 @@
+//! The conversation list and the opening of a session against real servers: order, pages, unread
+//! counts, and what only the streams have yet.
+
+mod common;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use common::{World, until};
+use natterjack_nats::{
+    Conversation, GroupId, UserId,
+    services::conversations::{CreateGroup, List, Members, One, OpenSession},
+    wire::{Code, Content, ConversationSummary, WireError},
+};
+use tokio_postgres::NoTls;
+use uuid::Uuid;
+
+/// Users with profiles, without the cost of signing up.
+async fn users<const N: usize>(world: &World) -> anyhow::Result<[UserId; N]> {
+    let users: [UserId; N] = std::array::from_fn(|n| common::user(n as u128 + 1));
+    many(world, &users).await?;
+    Ok(users)
+}
+
+async fn many(world: &World, users: &[UserId]) -> anyhow::Result<()> {
+    let ids: Vec<Uuid> = users.iter().map(|user| user.as_uuid()).collect();
+    let insert =
+        "insert into users (id, name, created_at) select id, 'user', 0 from unnest($1::uuid[]) as u(id)";
+    world.sql(insert, &[&ids]).await?;
+    Ok(())
+}
+
+async fn group(world: &World, owner: UserId, members: &[UserId]) -> anyhow::Result<GroupId> {
+    let request = CreateGroup {
+        user: owner,
+        title: "the group".into(),
+        members: members.to_vec(),
+    };
+    match world.call(&request).await?.conversation {
+        Conversation::Group(group) => Ok(group),
+        other => anyhow::bail!("{other} is no group"),
+    }
+}
+
+fn code<T>(result: Result<T, WireError>) -> Option<Code> {
+    result.err().map(|error| error.code)
+}
+
+#[tokio::test]
+async fn the_list_is_paged_counted_and_in_order() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let persister = world.persister().await?;
+    let people: [UserId; 9] = users(&world).await?;
+    let me = people[0];
+    let mut expected = Vec::new();
+    for (n, other) in people[1..].iter().enumerate() {
+        let dm = Conversation::dm(me, *other);
+        for text in 0..=n {
+            world.text(dm, *other, &format!("text {text}")).await?;
+        }
+        world.text(dm, me, "mine").await?;
+        // The next one is sent in another millisecond: the order is that of time.
+        let now = world.clock.now_ms();
+        until("time passes", async || Ok(world.clock.now_ms() > now)).await?;
+        expected.insert(0, dm);
+    }
+    world.settled().await?;
+    let request = |page, limit| List {
+        user: me,
+        page,
+        limit,
+    };
+    let mut found = Vec::new();
+    let mut page = None;
+    for _ in 0..10 {
+        let list = world.call(&request(page, 3)).await?;
+        ensure!(list.conversations.len() <= 3);
+        found.extend(list.conversations);
+        page = list.next;
+        if page.is_none() {
+            break;
+        }
+    }
+    let names: Vec<_> = found.iter().map(|summary| summary.conversation).collect();
+    ensure!(names == expected, "{names:?}");
+    let unread: Vec<_> = found.iter().map(|summary| summary.unread).collect();
+    ensure!(unread == [8, 7, 6, 5, 4, 3, 2, 1], "{unread:?}");
+    let last = found[0].last_message.as_ref().context("none")?;
+    ensure!(last.text.as_deref() == Some("mine") && last.sender == me && last.seq == found[0].head);
+    ensure!(found[0].peer.as_ref().map(|peer| peer.id) == Some(people[8]));
+    // What was read is not unread, and neither is what was deleted.
+    let dm = expected[0];
+    let texts = "select seq from messages where conversation = $1 and kind = 0 order by seq";
+    let seqs: Vec<i64> = world
+        .sql(texts, &[&dm.key()])
+        .await?
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
+    let insert = "insert into cursors (conversation, user_id, delivered, read) values ($1, $2, $3, $3)";
+    world.sql(insert, &[&dm.key(), &me.as_uuid(), &seqs[2]]).await?;
+    let target = seqs[3].cast_unsigned();
+    world.say(dm, people[8], Content::Delete { target }).await?;
+    world.settled().await?;
+    let one = world
+        .call(&One {
+            user: me,
+            conversation: dm,
+        })
+        .await?;
+    ensure!(
+        one.unread == 4 && one.cursor.read == seqs[2].cast_unsigned(),
+        "{one:?}"
+    );
+    ensure!(code(world.call(&request(Some("nonsense".into()), 3)).await) == Some(Code::BadRequest));
+    persister.stop(common::PATIENCE).await
+}
+
+#[tokio::test]
+async fn a_chat_exists_without_messages_if_its_users_do() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let persister = world.persister().await?;
+    let [a, b, c] = users(&world).await?;
+    let dm = Conversation::dm(a, b);
+    let one = world
+        .call(&One {
+            user: a,
+            conversation: dm,
+        })
+        .await?;
+    ensure!((one.head, one.unread) == (0, 0) && one.peer.is_some_and(|peer| peer.id == b));
+    let members = world
+        .call(&Members {
+            user: b,
+            conversation: dm,
+        })
+        .await?;
+    ensure!(members.len() == 2);
+    let own = Conversation::dm(a, a);
+    ensure!(
+        world
+            .call(&Members {
+                user: a,
+                conversation: own
+            })
+            .await?
+            .len()
+            == 1
+    );
+    let nobody = Conversation::dm(a, UserId::from_parts(9, 9));
+    for (conversation, user, expected) in [
+        (nobody, a, Code::NotFound),
+        (dm, c, Code::NotMember),
+        (Conversation::User(a), a, Code::NotMember),
+    ] {
+        ensure!(code(world.call(&One { user, conversation }).await) == Some(expected));
+        ensure!(code(world.call(&Members { user, conversation }).await) == Some(expected));
+    }
+    let stranger = OpenSession {
+        user: UserId::from_parts(9, 9),
+        resume: None,
+    };
+    ensure!(code(world.call(&stranger).await) == Some(Code::Unauthorized));
+    persister.stop(common::PATIENCE).await
+}
+
+/// Head, unread count and last text of each.
+fn shown(list: &[ConversationSummary]) -> BTreeMap<Conversation, (u64, u32, Option<&str>)> {
+    list.iter()
+        .map(|summary| {
+            let last = summary.last_message.as_ref();
+            let text = last.and_then(|last| last.text.as_deref());
+            (summary.conversation, (summary.head, summary.unread, text))
+        })
+        .collect()
+}
+
+/// Postgres reads and does not write: all that comes now is in the streams alone.
+#[tokio::test]
+async fn what_postgres_does_not_have_yet_is_not_missed() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let persister = world.persister().await?;
+    let [me, b, c, d] = users(&world).await?;
+    let group = group(&world, b, &[me]).await?;
+    let (with_b, with_c, with_d) = (
+        Conversation::dm(me, b),
+        Conversation::dm(me, c),
+        Conversation::dm(me, d),
+    );
+    let in_group = Conversation::Group(group);
+    let old = world.text(with_b, b, "old").await?;
+    let settled = world.text(with_d, d, "settled").await?;
+    world.text(in_group, b, "old in the group").await?;
+    world.settled().await?;
+    // The copy of the watermark lags a little.
+    tokio::time::timeout(common::PATIENCE, async {
+        loop {
+            let session = world
+                .call(&OpenSession {
+                    user: me,
+                    resume: None,
+                })
+                .await?;
+            if session.watermarks[world.shards.of(&with_b).index()] >= old {
+                return anyhow::Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await??;
+
+    let (mut blocker, connection) = tokio_postgres::connect(&world.args.database_url, NoTls).await?;
+    let connection = tokio::spawn(connection);
+    let lock = blocker.transaction().await?;
+    lock.batch_execute("lock table messages in exclusive mode")
+        .await?;
+    world.text(with_b, b, "one").await?;
+    let two = world.text(with_b, b, "two").await?;
+    let edit = Content::Edit {
+        target: two,
+        text: "two!".into(),
+    };
+    let edited = world.say(with_b, b, edit).await?;
+    let new = world.text(with_c, c, "new chat").await?;
+    let said = world.text(in_group, b, "new in the group").await?;
+
+    let resume = BTreeMap::from([
+        (with_b, old),
+        (with_d, settled),
+        (Conversation::User(me), u64::MAX),
+    ]);
+    let session = world
+        .call(&OpenSession {
+            user: me,
+            resume: Some(resume),
+        })
+        .await?;
+    ensure!(session.behind_complete && session.groups == [group]);
+    let behind: BTreeMap<_, _> = session
+        .behind
+        .iter()
+        .map(|b| (b.conversation, (b.cursor, b.head)))
+        .collect();
+    let expected = BTreeMap::from([(with_b, (old, edited)), (with_c, (0, new)), (in_group, (0, said))]);
+    ensure!(behind == expected, "{behind:?}");
+    let list = world
+        .call(&List {
+            user: me,
+            page: None,
+            limit: 100,
+        })
+        .await?
+        .conversations;
+    ensure!(list == session.conversations, "{list:?}");
+    let listed = shown(&list);
+    let expected = BTreeMap::from([
+        (with_b, (edited, 3, Some("two!"))),
+        (with_c, (new, 1, Some("new chat"))),
+        (with_d, (settled, 1, Some("settled"))),
+        (in_group, (said, 2, Some("new in the group"))),
+    ]);
+    ensure!(listed == expected, "{listed:?}");
+    ensure!(list[3].conversation == with_d, "news first");
+    let one = world
+        .call(&One {
+            user: me,
+            conversation: with_b,
+        })
+        .await?;
+    ensure!(list.contains(&one), "{one:?}");
+    // Cut short, the rest follows, and nothing is left out.
+    let first = world
+        .call(&List {
+            user: me,
+            page: None,
+            limit: 2,
+        })
+        .await?;
+    ensure!(first.conversations.len() == 2);
+    let rest = world
+        .call(&List {
+            user: me,
+            page: first.next,
+            limit: 100,
+        })
+        .await?;
+    ensure!(
+        rest.conversations
+            .iter()
+            .any(|summary| summary.conversation == with_d)
+    );
+
+    lock.rollback().await?;
+    drop(blocker);
+    connection.await??;
+    world.settled().await?;
+    let list = world
+        .call(&List {
+            user: me,
+            page: None,
+            limit: 100,
+        })
+        .await?
+        .conversations;
+    let after = shown(&list);
+    ensure!(after == expected, "the same from Postgres: {after:?}");
+    persister.stop(common::PATIENCE).await
+}
