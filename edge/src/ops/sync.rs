@@ -8,11 +8,15 @@ use std::time::Duration;
 
 use cursor::SyncCursor;
 use natterjack_nats::{
+    DeviceId, UserId,
     limits::{PAGE_CONVERSATIONS_MAX, PAGE_MESSAGES_MAX},
     services::history::Sync,
     wire::{SyncPage, WireError},
 };
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::{
+    sync::broadcast::{Receiver, error::RecvError},
+    time::{Instant, sleep, timeout_at},
+};
 
 use super::Caller;
 use crate::{
@@ -93,8 +97,8 @@ impl App {
         mut cursor: SyncCursor,
         until: Instant,
     ) -> Result<SyncPage, WireError> {
-        let sessions_max = usize::try_from(self.args.socket.user_connections_max).unwrap_or(usize::MAX);
-        let mut ear = self.hub.listen(*identity, sessions_max).await?;
+        let mut revocations = self.auth.revocations();
+        let mut ear = self.hub.listen(identity.user).await?;
         let mut looks = 0_u32;
         loop {
             let (next, page) = self.synced(&identity.caller(), cursor).await?;
@@ -108,14 +112,26 @@ impl App {
                 sleep(LOOK_INTERVAL).await;
             }
             tokio::select! {
-                heard = timeout_at(until, ear.heard()) => if heard.is_err() {
+                heard = timeout_at(until, ear.next()) => if heard.is_err() {
                     return Ok(page);
                 },
+                () = self.revocation(identity, &mut revocations) => return Err(revoked()),
                 // An edge that drains lets its long polls go: the client asks another one.
                 () = self.tasks.shutdown().draining() => return Ok(page),
             }
+        }
+    }
+
+    /// Resolves once the device is revoked.
+    async fn revocation(&self, identity: &Identity, heard: &mut Receiver<(UserId, DeviceId)>) {
+        loop {
+            // Of another device, or too many to tell which: what counts is the set.
+            let closed = heard.recv().await == Err(RecvError::Closed);
             if self.auth.is_revoked(identity) {
-                return Err(revoked());
+                return;
+            }
+            if closed {
+                std::future::pending::<()>().await;
             }
         }
     }
