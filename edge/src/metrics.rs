@@ -41,7 +41,8 @@ pub struct EdgeMetrics {
     pub sends: Counters,
     /// From the hand-over to NATS to its ack, in seconds.
     pub ack_seconds: Histogram,
-    /// Live messages, by what became of them for one session.
+    /// Live messages and ephemeral frames: heard for a `user` or a `group`, or `dropped` for one
+    /// session because its queue was full.
     pub live: Counters,
     /// Gaps in the live tail that were closed from history, by outcome.
     pub repairs: Counters,
@@ -69,7 +70,10 @@ impl EdgeMetrics {
                 "From the hand-over to NATS to its ack",
                 Histogram::new(exponential_buckets(0.000_25, 2.0, 16)),
             ),
-            live: counters("live", "Live messages, by what became of them for one session"),
+            live: counters(
+                "live",
+                "Live frames heard for users and groups, or dropped for one session",
+            ),
             repairs: counters(
                 "repairs",
                 "Gaps in the live tail that were closed from history, by outcome",

@@ -7,7 +7,7 @@ use async_nats::{Event, jetstream::context::ContextBuilder};
 use axum::serve::ListenerExt;
 use natterjack_nats::{EdgeId, cluster};
 use natterjack_runtime::{clock::Clock, health::Health, lifecycle::Tasks, metrics::Metrics};
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{net::TcpListener, sync::Semaphore, time::sleep};
 
 use crate::{
     app::{App, Connections},
@@ -21,7 +21,9 @@ use crate::{
 };
 
 /// How long one try to publish may wait for its ack.
-const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long requests that are under way may take when the edge drains.
+const DRAIN: Duration = Duration::from_secs(3);
 /// Acks that may be outstanding over all sessions: what a server stores in a few seconds.
 const ACKS_IN_FLIGHT: usize = 50_000;
 
@@ -154,9 +156,18 @@ fn serve(app: &Arc<App>, listener: TcpListener) {
         let _ = socket.set_nodelay(true);
     });
     app.tasks.spawn("http", async move {
-        axum::serve(listener, service)
-            .with_graceful_shutdown(async move { shutdown.draining().await })
-            .await?;
-        Ok(())
+        let draining = shutdown.clone();
+        let served = axum::serve(listener, service)
+            .with_graceful_shutdown(async move { draining.draining().await })
+            .into_future();
+        let patience = async {
+            shutdown.draining().await;
+            sleep(DRAIN).await;
+        };
+        tokio::select! {
+            served = served => Ok(served?),
+            // Half a request may never become a whole one.
+            () = patience => Ok(()),
+        }
     });
 }

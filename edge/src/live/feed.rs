@@ -22,7 +22,7 @@ use super::{
     membership::Places,
     outlet::{Delivery, Outlet},
 };
-use crate::auth::Identity;
+use crate::{auth::Identity, metrics::Count};
 
 /// How long a round trip that proves a subscription may take before it is tried again.
 const BARRIER: Duration = Duration::from_secs(10);
@@ -98,6 +98,7 @@ impl UserFeed {
             if conversation == to_self && pattern == 1 {
                 continue;
             }
+            hub.inner.metrics.live.count("user");
             self.deliver(&delivery);
             let happened = matches!(conversation, Conversation::User(_)).then(|| frame::event(&message));
             if let Some(happened) = happened.flatten() {
@@ -206,6 +207,7 @@ impl GroupFeed {
                 complain(&message);
                 continue;
             };
+            hub.inner.metrics.live.count("group");
             for user in self.read().values() {
                 user.deliver(&delivery);
             }
