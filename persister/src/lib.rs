@@ -9,11 +9,15 @@ mod args;
 pub mod conversations;
 pub mod db;
 pub mod failure;
+mod history;
 mod ingest;
 pub mod outbox;
 mod receipts;
 pub mod service;
+pub mod trim;
 pub mod watermarks;
+
+use std::time::Duration;
 
 use anyhow::Context as _;
 use async_nats::{Client, Event, jetstream};
@@ -91,7 +95,10 @@ pub async fn run_with(args: &Args, tasks: &Tasks, clock: Clock, metrics: Metrics
     // A client does all its I/O on one task: what is written must not hold up what is answered.
     let intake = connect(args, "natterjack-persister-ingest", &health).await?;
     ingest::start(args, &shared, &jetstream::new(intake), &health, tasks);
+    let window = Duration::from_secs(u64::from(args.tail_window_hours) * 3_600);
+    until_drain(tasks, "trim", trim::keep_trimmed(shared.clone(), window));
     let host = Host::new(shared.client.clone(), tasks, &shared.metrics);
+    history::start(&shared, &host).await?;
     accounts::start(&shared, args, &host, tasks).await?;
     let outbox = outbox::Outbox::start(&shared, tasks);
     conversations::start(&shared, args, &host, &outbox).await?;

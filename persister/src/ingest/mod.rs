@@ -7,8 +7,8 @@
 
 mod apply;
 mod dead_letters;
-mod decode;
-mod messages;
+pub(crate) mod decode;
+pub(crate) mod messages;
 mod metrics;
 mod settle;
 mod source;

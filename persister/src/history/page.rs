@@ -1,0 +1,170 @@
+//! `svc.history.page`.
+
+use natterjack_nats::{
+    Conversation,
+    limits::PAGE_MESSAGES_MAX,
+    services::history::ReadPage,
+    topology,
+    wire::{Code, HistoryQuery, Page},
+};
+
+use super::{
+    access, facts,
+    overlay::{Facts, Overlay},
+    rows,
+    tail::{self, Most, Tail},
+    timeline::{self, Rows, Window},
+};
+use crate::{Shared, failure::Failure};
+
+const LIMIT_DEFAULT: usize = 50;
+/// Of a page after a sequence: what the page can hold, and as much again to look for edits in.
+const FORWARD: Most = Most {
+    messages: 1_000,
+    bytes: 1024 * 1024,
+};
+/// Of any other page, which needs the tail to its end.
+const WHOLE: Most = Most {
+    messages: 5_000,
+    bytes: 8 * 1024 * 1024,
+};
+
+/// Answers a page.
+pub async fn read_page(shared: Shared, request: ReadPage) -> Result<Page, Failure> {
+    let ReadPage { user, member, query } = request;
+    let window = window(&query)?;
+    let limit = query.limit.unwrap_or(LIMIT_DEFAULT).clamp(1, PAGE_MESSAGES_MAX);
+    let conversation = query.conversation;
+    let settled = access::by_name(&conversation, user)?;
+    // Before anything else is read.
+    let watermark = shared.watermarks.of(shared.shards.of(&conversation));
+    let from_postgres = shared.db.read("history_page", |tx| async move {
+        access::check(&tx, &conversation, user).await?;
+        rows::read(&tx, &conversation, window, limit).await
+    });
+    let from_stream = beyond(&shared, &conversation, window, watermark);
+    let (rows, tail) = tokio::join!(from_postgres, from_stream);
+    let (mut rows, mut tail) = match rows {
+        Ok(rows) => (rows, tail?),
+        Err(failure) if failure.postgres_away() && (settled || member) => {
+            return without_postgres(&shared, conversation, window, watermark, limit, failure).await;
+        }
+        Err(failure) => return Err(failure),
+    };
+    if let Window::After(seq) = window
+        && tail.more
+        && tail.next <= seq
+    {
+        // The cursor lies beyond what we read of a long tail: everything between it and what
+        // follows is proven empty by reading from there.
+        tail = tail::read(&shared, &conversation, seq + 1, FORWARD).await?;
+        rows.below = seq;
+    }
+    let facts = if tail.messages.is_empty() {
+        Facts::default()
+    } else {
+        let tail = &tail.messages;
+        shared
+            .db
+            .read("history_facts", |tx| async move {
+                facts::gather(&tx, &conversation, tail).await
+            })
+            .await?
+    };
+    finish(&shared, conversation, window, limit, rows, &tail, &facts).await
+}
+
+fn window(query: &HistoryQuery) -> Result<Window, Failure> {
+    match (query.before, query.after, query.around) {
+        (None, None, None) => Ok(Window::Before(u64::MAX)),
+        (Some(seq), None, None) => Ok(Window::Before(seq)),
+        (None, Some(seq), None) => Ok(Window::After(seq)),
+        (None, None, Some(seq)) => Ok(Window::Around(seq)),
+        _ => Err(Failure::wire(
+            Code::BadRequest,
+            "name at most one of before, after and around",
+        )),
+    }
+}
+
+async fn beyond(
+    shared: &Shared,
+    conversation: &Conversation,
+    window: Window,
+    watermark: u64,
+) -> Result<Tail, Failure> {
+    let forward = matches!(window, Window::After(_));
+    let most = if forward { FORWARD } else { WHOLE };
+    let tail = tail::read(shared, conversation, watermark + 1, most).await?;
+    if tail.more && !forward {
+        return Err(Failure::wire(
+            Code::Overloaded,
+            "the history is catching up; page forward with `after`, or try again later",
+        ));
+    }
+    Ok(tail)
+}
+
+/// While Postgres is away: what follows a cursor that the stream still covers.
+async fn without_postgres(
+    shared: &Shared,
+    conversation: Conversation,
+    window: Window,
+    watermark: u64,
+    limit: usize,
+    failure: Failure,
+) -> Result<Page, Failure> {
+    let Window::After(seq) = window else {
+        return Err(failure);
+    };
+    if seq < watermark {
+        let stream = topology::chat_stream(shared.shards.of(&conversation));
+        let stream = shared
+            .jetstream
+            .get_stream(stream)
+            .await
+            .map_err(|_| failure_of_stream())?;
+        if seq + 1 < stream.cached_info().state.first_sequence {
+            return Err(failure);
+        }
+    }
+    let tail = tail::read(shared, &conversation, seq.saturating_add(1), FORWARD).await?;
+    // Nothing lies between the cursor and what follows: that is all that `prev` has to say.
+    let rows = Rows {
+        below: seq,
+        ..Rows::default()
+    };
+    finish(
+        shared,
+        conversation,
+        window,
+        limit,
+        rows,
+        &tail,
+        &Facts::default(),
+    )
+    .await
+}
+
+fn failure_of_stream() -> Failure {
+    natterjack_nats::direct::DirectError::NoResponders.into()
+}
+
+async fn finish(
+    shared: &Shared,
+    conversation: Conversation,
+    window: Window,
+    limit: usize,
+    rows: Rows,
+    tail: &Tail,
+    facts: &Facts,
+) -> Result<Page, Failure> {
+    let head = if tail.more {
+        tail::head(shared, &conversation).await?
+    } else {
+        0
+    };
+    let mut page = timeline::page(conversation, window, limit, rows, &tail.messages, head);
+    Overlay::new(&tail.messages, facts).apply(&mut page.messages);
+    Ok(page)
+}
