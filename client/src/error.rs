@@ -72,7 +72,7 @@ pub enum ApiError {
     #[error("{}", .0.message)]
     Wire(#[from] WireError),
     /// No server answered.
-    #[error("cannot reach {server}: {source}")]
+    #[error("cannot reach {server}")]
     Unreachable {
         /// The one that was tried last.
         server: String,

@@ -177,8 +177,6 @@ impl Machine {
 
     fn acked(&mut self, now: Duration, id: MessageId, seq: u64) {
         if let Some(queued) = self.outbox.acked(id) {
-            let bytes = queued.draft.sent_text().len();
-            self.out.push(Output::Release { bytes });
             let latency = now.saturating_sub(queued.queued_at);
             let conversation = queued.draft.conversation;
             self.emit(Event::Acked {
@@ -187,6 +185,9 @@ impl Machine {
                 seq,
                 latency,
             });
+            // After the event, so that whoever waits for an empty outbox finds it.
+            let bytes = queued.draft.sent_text().len();
+            self.out.push(Output::Release { bytes });
         }
         self.pump(now);
     }
@@ -220,14 +221,14 @@ impl Machine {
 
     /// A message will not be sent.
     pub(super) fn fail(&mut self, queued: &Queued, error: SendFailure) {
-        let bytes = queued.draft.sent_text().len();
-        self.out.push(Output::Release { bytes });
         let (id, conversation) = (queued.id, queued.draft.conversation);
         self.emit(Event::SendFailed {
             id,
             conversation,
             error,
         });
+        let bytes = queued.draft.sent_text().len();
+        self.out.push(Output::Release { bytes });
     }
 
     pub(super) fn answer(&mut self, purpose: Purpose, answer: Result<Reply, RequestError>) {

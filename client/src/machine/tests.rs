@@ -180,6 +180,6 @@ fn a_stopped_machine_answers_and_asks_nothing_of_the_world() {
     let outputs = world.send_text(0, "late".to_owned());
     assert!(matches!(
         outputs[..],
-        [Output::Release { .. }, Output::Emit(Event::SendFailed { .. })]
+        [Output::Emit(Event::SendFailed { .. }), Output::Release { .. }]
     ));
 }
