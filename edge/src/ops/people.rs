@@ -1,15 +1,21 @@
 //! Accounts, profiles and devices.
 
+use std::time::Duration;
+
 use natterjack_nats::{
     DeviceId, UserId,
-    services::accounts::{
-        Devices, FindUsers, LogIn, Profiles, Refresh, RevokeDevice, SetProfile, SignUp, Tokens,
+    services::{
+        accounts::{Devices, FindUsers, LogIn, Profiles, Refresh, RevokeDevice, SetProfile, SignUp, Tokens},
+        call,
     },
     wire::{Code, Device, Profile, WireError},
 };
 
 use super::Caller;
 use crate::app::App;
+
+/// Hashing a password is slow on purpose, and a rush of logins has to queue for it.
+const PASSWORD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Most users that are found or looked up at once.
 const FOUND_MAX: usize = 50;
@@ -21,7 +27,7 @@ impl App {
     /// # Errors
     /// `handle_taken`, `bad_request`, or the service is away.
     pub async fn sign_up(&self, request: &SignUp) -> Result<Tokens, WireError> {
-        self.ask(request).await
+        call(&self.nats.service, request, PASSWORD_TIMEOUT).await
     }
 
     /// Gives a device of an account its tokens.
@@ -29,7 +35,7 @@ impl App {
     /// # Errors
     /// `unauthorized`, or the service is away.
     pub async fn log_in(&self, request: &LogIn) -> Result<Tokens, WireError> {
-        self.ask(request).await
+        call(&self.nats.service, request, PASSWORD_TIMEOUT).await
     }
 
     /// Gives new tokens for old.
