@@ -1,12 +1,13 @@
 //! Natterjack: a self-hosted chat backend centred on NATS JetStream.
 //!
 //! This package composes the roles: [`cli`] is the command line, [`up`] the plain run that starts
-//! everything on one machine, [`local`] the servers below it, [`chat`] the terminal client, and
-//! [`check`] the checker that tests and fault runs share.
+//! everything on one machine, [`local`] the servers below it, [`chat`] the terminal client, [`check`]
+//! the checker that tests and fault runs share, and [`fleet`] what they stand on.
 
 pub mod chat;
 pub mod check;
 pub mod cli;
+pub mod fleet;
 pub mod local;
 pub mod provision;
 pub mod role;

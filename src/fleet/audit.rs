@@ -1,0 +1,74 @@
+//! What a run must not leave behind.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use async_nats::jetstream::{self, consumer::PullConsumer};
+use natterjack_nats::{
+    cluster,
+    topology::{self, Settings},
+};
+use tokio::time::{Instant, sleep};
+use tokio_postgres::NoTls;
+
+/// How long the persister may take to catch up with a test, on a busy machine.
+const PERSISTED_WITHIN: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(20);
+
+/// Waits until every durable consumer has acked all that its stream holds.
+///
+/// # Errors
+/// One has not after a minute, or NATS does not answer.
+pub async fn persisted(nats_url: &str, settings: &Settings) -> anyhow::Result<()> {
+    let client = cluster::connect(nats_url, "natterjack audit", |_| {}).await?;
+    let context = jetstream::new(client);
+    let deadline = Instant::now() + PERSISTED_WITHIN;
+    for (stream, config) in topology::consumers(settings) {
+        let name = config.durable_name.unwrap_or_default();
+        loop {
+            let consumer: PullConsumer = context
+                .get_consumer_from_stream(&name, &stream)
+                .await
+                .with_context(|| format!("{stream} > {name}"))?;
+            let info = consumer.cached_info();
+            let (pending, unacked) = (info.num_pending, info.num_ack_pending);
+            if pending == 0 && unacked == 0 {
+                break;
+            }
+            if Instant::now() > deadline {
+                bail!("{stream} > {name} has {pending} messages pending and {unacked} unacked");
+            }
+            sleep(POLL).await;
+        }
+    }
+    Ok(())
+}
+
+/// Fails if there are dead letters, or events that were not published.
+///
+/// # Errors
+/// What was found.
+pub async fn nothing_left(database_url: &str) -> anyhow::Result<()> {
+    let (client, connection) = tokio_postgres::connect(database_url, NoTls).await?;
+    let connection = tokio::spawn(connection);
+    let letters = client
+        .query(
+            "select stream, seq, subject, error from dead_letters order by at",
+            &[],
+        )
+        .await?;
+    let letters: Vec<String> = letters
+        .iter()
+        .map(|row| {
+            let (stream, seq, subject, error): (&str, i64, &str, &str) =
+                (row.get(0), row.get(1), row.get(2), row.get(3));
+            format!("{stream} {seq} on {subject}: {error}")
+        })
+        .collect();
+    let waiting: i64 = client.query_one("select count(*) from outbox", &[]).await?.get(0);
+    drop(client);
+    connection.await??;
+    anyhow::ensure!(letters.is_empty(), "dead letters:\n{}", letters.join("\n"));
+    anyhow::ensure!(waiting == 0, "{waiting} events were not published");
+    Ok(())
+}

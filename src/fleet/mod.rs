@@ -1,0 +1,21 @@
+//! A whole Natterjack on this machine for tests, benchmarks and fault runs: real servers in a
+//! directory of their own, and the roles above them.
+//!
+//! [`Ground`] is nats-server and Postgres, provisioned. On it stands either a [`House`], whose
+//! roles run in this process and start within milliseconds, or a [`Fleet`], whose roles are
+//! processes that can be killed and held still. Both end with `finish`, which fails if anything
+//! was left behind: a message that was not persisted, a dead letter, a task or a process that
+//! failed. Until then the directory is kept, so that a failed test leaves all its logs.
+
+pub mod audit;
+mod ground;
+mod house;
+mod processes;
+mod role;
+mod scratch;
+
+pub use ground::{Ground, GroundConfig};
+pub use house::House;
+pub use processes::{Fleet, FleetConfig};
+pub use role::RoleProcess;
+pub use scratch::Scratch;

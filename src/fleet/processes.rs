@@ -1,0 +1,113 @@
+//! Roles as processes.
+
+use std::path::PathBuf;
+
+use super::{ground::Ground, role::RoleProcess};
+
+/// What to start on a ground.
+#[derive(Debug, Clone)]
+pub struct FleetConfig {
+    /// The `natterjack` binary.
+    pub binary: PathBuf,
+    /// How many edges.
+    pub edges: usize,
+    /// How many persisters.
+    pub persisters: usize,
+    /// Further options of every edge.
+    pub edge_options: Vec<String>,
+    /// Further options of every persister.
+    pub persister_options: Vec<String>,
+}
+
+impl FleetConfig {
+    /// Two edges without rate limits, and one persister for which passwords cost next to nothing.
+    #[must_use]
+    pub fn new(binary: impl Into<PathBuf>) -> Self {
+        let options = |words: &[&str]| words.iter().map(ToString::to_string).collect();
+        Self {
+            binary: binary.into(),
+            edges: 2,
+            persisters: 1,
+            edge_options: options(&["--no-rate-limits"]),
+            persister_options: options(&["--argon2-memory-kib", "8", "--argon2-passes", "1"]),
+        }
+    }
+}
+
+/// Edges and persisters, each a process; they die with this one.
+#[derive(Debug)]
+pub struct Fleet {
+    /// The edges.
+    pub edges: Vec<RoleProcess>,
+    /// The persisters.
+    pub persisters: Vec<RoleProcess>,
+    ground: Ground,
+}
+
+impl Fleet {
+    /// Starts the roles; all are ready when this returns.
+    ///
+    /// # Errors
+    /// Whatever kept one from starting.
+    pub async fn start(ground: Ground, config: &FleetConfig) -> anyhow::Result<Self> {
+        let common = ["--nats-url", ground.nats_url()];
+        let (mut edges, mut persisters) = (Vec::new(), Vec::new());
+        let database = ["--database-url", ground.database_url()];
+        for index in 0..config.persisters {
+            let own = config.persister_options.iter().map(String::as_str);
+            let arguments: Vec<_> = common.into_iter().chain(database).chain(own).collect();
+            let dir = ground.path().join(format!("persister-{index}"));
+            let role =
+                RoleProcess::start(&config.binary, "persister", "--admin-listen", &arguments, &dir).await?;
+            persisters.push(role);
+        }
+        for index in 0..config.edges {
+            let own = config.edge_options.iter().map(String::as_str);
+            let arguments: Vec<_> = common.into_iter().chain(own).collect();
+            let dir = ground.path().join(format!("edge-{index}"));
+            edges.push(RoleProcess::start(&config.binary, "edge", "--listen", &arguments, &dir).await?);
+        }
+        Ok(Self {
+            edges,
+            persisters,
+            ground,
+        })
+    }
+
+    /// What it stands on.
+    #[must_use]
+    pub const fn ground(&self) -> &Ground {
+        &self.ground
+    }
+
+    /// Where the edges answer.
+    #[must_use]
+    pub fn urls(&self) -> Vec<String> {
+        self.edges.iter().map(|edge| edge.url().to_owned()).collect()
+    }
+
+    /// Ends everything, and fails if something was left behind: see the module.
+    ///
+    /// # Errors
+    /// What was left behind; the directory is then kept.
+    pub async fn finish(self) -> anyhow::Result<()> {
+        for edge in &self.edges {
+            edge.stop().await?;
+        }
+        self.ground.persisted().await?;
+        for persister in &self.persisters {
+            persister.stop().await?;
+        }
+        for role in self.edges.iter().chain(&self.persisters) {
+            role.no_panic()?;
+        }
+        self.ground.nothing_left().await?;
+        let Self {
+            edges,
+            persisters,
+            ground,
+        } = self;
+        drop((edges, persisters));
+        ground.finish().await
+    }
+}
