@@ -7,6 +7,9 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+/// Our own events; of those below us only what somebody should look at.
+const DEFAULT_FILTER: &str = "info,async_nats=warn,refinery_core=warn";
+
 /// What is logged and how; flatten it into a command's arguments.
 #[derive(Debug, Clone, Args)]
 pub struct LogArgs {
@@ -14,7 +17,7 @@ pub struct LogArgs {
     #[arg(
         long = "log",
         env = "NATTERJACK_LOG",
-        default_value = "info",
+        default_value = DEFAULT_FILTER,
         global = true,
         value_name = "FILTER"
     )]
@@ -28,7 +31,7 @@ pub struct LogArgs {
 impl Default for LogArgs {
     fn default() -> Self {
         Self {
-            filter: "info".to_owned(),
+            filter: DEFAULT_FILTER.to_owned(),
             format: LogFormat::Text,
         }
     }
@@ -46,12 +49,12 @@ pub enum LogFormat {
 /// Installs the tracing subscriber of this process.
 ///
 /// A second call leaves the first subscriber alone, because tests in one process
-/// all call this. A filter that does not parse falls back to `info` and says so:
+/// all call this. A filter that does not parse falls back to the default and says so:
 /// a typing error in a log filter is no reason to keep a chat server down.
 pub fn init(args: &LogArgs) {
     let (filter, complaint) = match EnvFilter::try_new(&args.filter) {
         Ok(filter) => (filter, None),
-        Err(error) => (EnvFilter::new("info"), Some(error)),
+        Err(error) => (EnvFilter::new(DEFAULT_FILTER), Some(error)),
     };
     let registry = tracing_subscriber::registry().with(filter);
     let installed = match args.format {
@@ -74,7 +77,7 @@ pub fn init(args: &LogArgs) {
     if installed.is_ok()
         && let Some(error) = complaint
     {
-        tracing::warn!(log.filter = %args.filter, %error, "the log filter does not parse; logging at info");
+        tracing::warn!(log.filter = %args.filter, %error, "the log filter does not parse; logging the default");
     }
 }
 
