@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::{Args, FromArgMatches};
+use clap::Args;
 use natterjack_runtime::Tasks;
 
 /// How long a role may drain after SIGTERM: less than the 10 s after which most service managers
