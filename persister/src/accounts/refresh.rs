@@ -88,7 +88,9 @@ mod tests {
 
     #[test]
     fn garbage_is_no_token() {
-        let good = RefreshToken::generate(UserId::from_parts(1, 2), DeviceId::from_parts(3, 4)).to_string();
+        // Ids with letters in them, so that upper case is another text.
+        let user = UserId::from_parts(1_700_000_000_000, 2);
+        let good = RefreshToken::generate(user, DeviceId::from_parts(3, 4)).to_string();
         let (short, long) = (&good[..good.len() - 1], format!("{good}A"));
         let more = format!("{good}.x");
         let upper = good.to_uppercase();

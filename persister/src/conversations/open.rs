@@ -44,17 +44,17 @@ impl Conversations {
                     None => Ok(Vec::new()),
                 }
             };
-            let ids = [user];
+            let profile = async { Ok(users::profiles(&tx, &[user]).await?.pop()) };
             let all = futures::try_join!(
-                users::profiles(&tx, &ids),
+                profile,
                 rows::groups(&tx, user),
                 rows::page(&tx, user, Place::START, PAGE_CONVERSATIONS_MAX + 1),
                 newer,
             )?;
             Ok::<_, Failure>(all)
         };
-        let (mut profiles, groups, found, newer) = self.db.read("conversations.open", read).await?;
-        let profile = profiles.pop().ok_or_else(|| {
+        let (profile, groups, found, newer) = self.db.read("conversations.open", read).await?;
+        let profile = profile.ok_or_else(|| {
             Failure::wire(
                 Code::Unauthorized,
                 "this account does not exist; sign up or log in again",

@@ -9,7 +9,10 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{page_token::Place, rights};
-use crate::db::{DbError, Tx};
+use crate::{
+    db::{DbError, Tx},
+    failure::Failure,
+};
 
 /// How many messages beyond the read cursor are looked at to count the unread ones: the sender of
 /// very many messages who never reads must not cost more than this.
@@ -52,21 +55,21 @@ impl Found {
     }
 }
 
-const COLUMNS_NOTE: &str = "kind, key, low and high name no conversation";
-
 /// From the columns kind, key, low, high.
-pub fn conversation(row: &Row) -> Result<Conversation, DbError> {
+pub fn conversation(row: &Row) -> Result<Conversation, Failure> {
     let (kind, key): (i16, Uuid) = (row.try_get(0)?, row.try_get(1)?);
     let (low, high): (Option<Uuid>, Option<Uuid>) = (row.try_get(2)?, row.try_get(3)?);
     match (kind, low, high) {
         (0, Some(low), Some(high)) => Ok(Conversation::dm(UserId::from_uuid(low), UserId::from_uuid(high))),
         (1, _, _) => Ok(Conversation::Group(GroupId::from_uuid(key))),
         (2, _, _) => Ok(Conversation::User(UserId::from_uuid(key))),
-        _ => Err(DbError::Away(COLUMNS_NOTE.into())),
+        _ => Err(Failure::internal(format!(
+            "the row {key} of conversations names none"
+        ))),
     }
 }
 
-fn found(row: &Row) -> Result<Found, DbError> {
+fn found(row: &Row) -> Result<Found, Failure> {
     let conversation = conversation(row)?;
     let group = matches!(conversation, Conversation::Group(_));
     let member_count: Option<i32> = row.try_get(5)?;
@@ -83,7 +86,7 @@ fn found(row: &Row) -> Result<Found, DbError> {
 }
 
 /// A page of a user's list, most recent first, from after `place` on.
-pub async fn page(tx: &Tx, user: UserId, place: Place, limit: usize) -> Result<Vec<Found>, DbError> {
+pub async fn page(tx: &Tx, user: UserId, place: Place, limit: usize) -> Result<Vec<Found>, Failure> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = tx
         .query(
@@ -98,7 +101,7 @@ pub async fn page(tx: &Tx, user: UserId, place: Place, limit: usize) -> Result<V
 }
 
 /// These conversations as far as Postgres has them; groups only if the user is in.
-pub async fn named(tx: &Tx, user: UserId, conversations: &[Conversation]) -> Result<Vec<Found>, DbError> {
+pub async fn named(tx: &Tx, user: UserId, conversations: &[Conversation]) -> Result<Vec<Found>, Failure> {
     let keys: Vec<Uuid> = conversations.iter().map(Conversation::key).collect();
     let rows = tx
         .query(
@@ -112,7 +115,7 @@ pub async fn named(tx: &Tx, user: UserId, conversations: &[Conversation]) -> Res
 }
 
 /// All groups of a user.
-pub async fn groups(tx: &Tx, user: UserId) -> Result<Vec<GroupId>, DbError> {
+pub async fn groups(tx: &Tx, user: UserId) -> Result<Vec<GroupId>, Failure> {
     let rows = tx
         .query(
             "select c.key from members m join conversations c on c.key = m.conversation
@@ -140,7 +143,7 @@ pub async fn newer(
     keys: &[Uuid],
     cursors: &[i64],
     limit: usize,
-) -> Result<Vec<Newer>, DbError> {
+) -> Result<Vec<Newer>, Failure> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = tx
         .query(
