@@ -50,7 +50,11 @@ impl Session {
                 self.open(conversation).await?;
             }
             Command::List => self.list().await?,
-            Command::History(count) => self.history(self.open_chat()?, count, None).await?,
+            Command::History(count) => {
+                let summary = self.api.conversation(self.open_chat()?).await?;
+                self.history(summary.conversation, count, summary.peer_cursor)
+                    .await?;
+            }
             Command::Members => self.members().await?,
             Command::Reply(number, text) => {
                 let (conversation, seq) = self.numbered(number)?;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{anyhow, bail};
-use natterjack_client::{Account, Api, Client, Draft, Event, Events, StopReason};
+use natterjack_client::{Account, Api, Client, Draft, Events, StopReason};
 use natterjack_nats::{
     Conversation, MessageId, UserId,
     wire::{Cursor, Profile},
@@ -47,6 +47,9 @@ pub(super) enum Link {
     Down,
 }
 
+/// Something that is waited for beside everything else.
+type Wait = Option<Pin<Box<dyn Future<Output = bool> + Send>>>;
+
 pub(super) struct Session {
     pub(super) api: Api,
     pub(super) client: Client,
@@ -66,6 +69,8 @@ pub(super) struct Session {
     /// What was said about how far others have got.
     pub(super) told: HashMap<(Conversation, UserId), Cursor>,
     pub(super) link: Link,
+    /// Why no further event comes.
+    pub(super) stopped: Option<StopReason>,
     state: State,
 }
 
@@ -87,6 +92,7 @@ impl Session {
             own: HashMap::new(),
             told: HashMap::new(),
             link: Link::New,
+            stopped: None,
             state,
         }
     }
@@ -94,40 +100,51 @@ impl Session {
     pub(super) async fn run(mut self, mut events: Events, mut input: Input) -> anyhow::Result<()> {
         let mut saving = interval(SAVE_INTERVAL);
         saving.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut leaving: Option<Pin<Box<dyn Future<Output = bool> + Send>>> = None;
-        let mut stopped = None;
-        input.ask(self.prompt());
+        let mut leaving: Wait = None;
+        // The first line is read when the first connection stands or is known not to, and in a
+        // script each further one when the one before is on disk: what is printed between does not
+        // depend on chance.
+        let mut next_line: Wait = None;
+        let mut asked = false;
         let flushed = loop {
+            if !asked && self.link != Link::New {
+                asked = true;
+                input.ask(self.prompt());
+            }
             let goes = tokio::select! {
                 typed = input.typed(), if leaving.is_none() => match typed {
                     Typed::Key => self.key(),
                     Typed::Line(line) => {
                         let goes = self.line(&line).await;
                         if goes == Goes::On {
-                            input.ask(self.prompt());
+                            let patience = if self.screen.is_terminal() { Duration::ZERO } else { LEAVE_TIMEOUT };
+                            next_line = self.flush(patience);
                         }
                         goes
                     }
                     Typed::End => Goes::Away,
                 },
                 event = events.next() => match event {
-                    Some(Event::Stopped(reason)) => {
-                        stopped = Some(reason);
-                        break true;
-                    }
                     Some(event) => self.event(event).await,
                     None => break true,
                 },
+                _ = over(&mut next_line), if next_line.is_some() => {
+                    next_line = None;
+                    while let Some(event) = events.try_next() {
+                        self.event(event).await;
+                    }
+                    input.ask(self.prompt());
+                    Goes::On
+                }
                 _ = saving.tick() => self.save().await,
                 signal = tokio::signal::ctrl_c() => { signal?; Goes::Away }
-                flushed = flushed(&mut leaving), if leaving.is_some() => break flushed,
+                flushed = over(&mut leaving), if leaving.is_some() => break flushed,
             };
             if goes == Goes::Away && leaving.is_none() {
-                let client = self.client.clone();
-                leaving = Some(Box::pin(async move { client.flush(LEAVE_TIMEOUT).await }));
+                leaving = self.flush(LEAVE_TIMEOUT);
             }
         };
-        if let Some(reason) = stopped {
+        if let Some(reason) = self.stopped.take() {
             return self.ended(reason, input, leaving.is_some()).await;
         }
         self.save().await;
@@ -152,6 +169,12 @@ impl Session {
             while input.typed().await == Typed::Key {}
         }
         Err(anyhow!("the session has ended: {reason}"))
+    }
+
+    /// Until everything is acknowledged, or not within that time.
+    fn flush(&self, within: Duration) -> Wait {
+        let client = self.client.clone();
+        Some(Box::pin(async move { client.flush(within).await }))
     }
 
     fn prompt(&self) -> String {
@@ -183,9 +206,9 @@ impl Session {
     }
 }
 
-async fn flushed(leaving: &mut Option<Pin<Box<dyn Future<Output = bool> + Send>>>) -> bool {
-    match leaving {
-        Some(flush) => flush.as_mut().await,
+async fn over(wait: &mut Wait) -> bool {
+    match wait {
+        Some(wait) => wait.as_mut().await,
         None => std::future::pending().await,
     }
 }

@@ -73,7 +73,8 @@ impl Session {
             Event::Error(error) => self
                 .screen
                 .note(&format!("the server says: {}", clean_line(&error.message))),
-            Event::Resumed { .. } | Event::Stopped(_) => {}
+            Event::Stopped(reason) => self.stopped = Some(reason),
+            Event::Resumed { .. } => {}
         }
         Goes::On
     }
