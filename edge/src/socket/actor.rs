@@ -132,11 +132,15 @@ impl Actor {
                 self.place = None;
                 self.work.clear();
                 let limit = Duration::from_millis(self.app.args.socket.write_timeout_ms);
-                tokio::select! {
-                    () = close(&mut self.socket, code, limit) => {}
-                    () = shutdown.killed() => {}
-                }
-                return code.reason();
+                let sent = tokio::select! {
+                    sent = close(&mut self.socket, code, limit) => sent,
+                    () = shutdown.killed() => return "killed",
+                };
+                // A connection that broke off reads like one that breaks the protocol.
+                return match code {
+                    CloseCode::BadRequest if !sent => "gone",
+                    code => code.reason(),
+                };
             }
         }
     }
