@@ -22,4 +22,5 @@ pub(super) async fn close(socket: &mut WebSocket, code: CloseCode, limit: Durati
     if sent {
         let _ = timeout(ANSWER, async { while let Some(Ok(_)) = socket.recv().await {} }).await;
     }
+    sent
 }
