@@ -1,0 +1,16 @@
+//! The message path end to end: two edges and a persister on a real nats-server and Postgres.
+//!
+//! One program for all scenarios, because linking it costs more than running a scenario.
+
+#![expect(clippy::unwrap_used, reason = "what is not as expected fails the test")]
+
+mod chat;
+mod gap;
+mod http;
+mod idempotency;
+mod identity;
+mod limits;
+mod plain_run;
+mod resume;
+mod signals;
+mod support;

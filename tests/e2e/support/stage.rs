@@ -1,0 +1,89 @@
+//! The stage of a scenario: two edges and a persister in this process, on real servers.
+
+use natterjack::fleet::{Ground, GroundConfig, House};
+use natterjack_nats::topology::Settings;
+
+use super::{database::Database, panics, proxy::Proxy};
+
+type Tune<T> = Box<dyn FnOnce(&mut T)>;
+
+/// What differs from the usual.
+#[derive(Default)]
+pub struct Stage {
+    settings: Settings,
+    edge: Option<Tune<natterjack_edge::Args>>,
+    persister: Option<Tune<natterjack_persister::Args>>,
+    own_postgres: bool,
+    first_edge_via_proxy: bool,
+}
+
+/// What a scenario gets.
+pub struct Play {
+    pub house: House,
+    /// Between the first edge and NATS, if asked for.
+    pub proxy: Option<Proxy>,
+}
+
+impl Stage {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn settings(mut self, tune: impl FnOnce(&mut Settings)) -> Self {
+        tune(&mut self.settings);
+        self
+    }
+
+    pub fn edge(mut self, tune: impl FnOnce(&mut natterjack_edge::Args) + 'static) -> Self {
+        self.edge = Some(Box::new(tune));
+        self
+    }
+
+    pub fn persister(mut self, tune: impl FnOnce(&mut natterjack_persister::Args) + 'static) -> Self {
+        self.persister = Some(Box::new(tune));
+        self
+    }
+
+    /// For scenarios that disturb Postgres.
+    pub fn own_postgres(mut self) -> Self {
+        self.own_postgres = true;
+        self
+    }
+
+    /// For scenarios that disturb an edge's connection to NATS.
+    pub fn first_edge_via_proxy(mut self) -> Self {
+        self.first_edge_via_proxy = true;
+        self
+    }
+
+    /// Runs a scenario, and fails also if it left something behind.
+    pub async fn run(self, scenario: impl AsyncFnOnce(&mut Play) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        panics::listen();
+        let database = if self.own_postgres { None } else { Some(Database::new().await?) };
+        let database_url = database.as_ref().map(Database::url);
+        let ground = Ground::start(GroundConfig { settings: self.settings, database_url }).await?;
+        let mut persister = House::persister_args(&ground)?;
+        if let Some(tune) = self.persister {
+            tune(&mut persister);
+        }
+        let mut first = House::edge_args(&ground)?;
+        if let Some(tune) = self.edge {
+            tune(&mut first);
+        }
+        let second = first.clone();
+        let proxy = if self.first_edge_via_proxy { Some(Proxy::start(ground.nats_url()).await?) } else { None };
+        if let Some(proxy) = &proxy {
+            first.nats_url = proxy.url();
+        }
+        let house = House::start(ground, persister, vec![first, second]).await?;
+        let mut play = Play { house, proxy };
+        scenario(&mut play).await?;
+        play.house.finish().await?;
+        panics::none()
+    }
+}
+
+/// The usual stage.
+pub async fn run(scenario: impl AsyncFnOnce(&mut Play) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    Stage::new().run(scenario).await
+}
