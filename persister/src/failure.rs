@@ -62,7 +62,7 @@ impl From<Failure> for WireError {
         match failure {
             Failure::Wire(error) => error,
             Failure::Db(DbError::Away(_)) => {
-                Self::new(Code::Unavailable, "the history is away for now; try again soon")
+                Self::new(Code::Unavailable, "the database is away for now; try again soon")
                     .retry_after_ms(1_000)
             }
             Failure::Db(DbError::Contended(_)) => {

@@ -318,3 +318,23 @@ async fn two_persisters_write_everything_once() -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn nats_may_go_away_and_come_back() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let persister = world.persister().await?;
+    let dm = Conversation::dm(user(1), user(2));
+    world.text(dm, user(1), "before").await?;
+    world.settled().await?;
+    world.nats.kill().await;
+    world.nats.restart().await?;
+    until("a send is taken again", async || {
+        Ok(world.text(dm, user(1), "after").await.is_ok())
+    })
+    .await?;
+    until("it is written", async || {
+        Ok(world.count("select count(*) from messages").await? >= 2)
+    })
+    .await?;
+    persister.stop(common::PATIENCE).await
+}

@@ -136,9 +136,8 @@ async fn patiently(config: &Config, at: &str) -> Result<tokio_postgres::Client, 
             (None, Some(source)) => source.to_string(),
             (None, None) => error.to_string(),
         };
-        let starting = error
-            .code()
-            .is_none_or(|state| *state == SqlState::CANNOT_CONNECT_NOW);
+        let passing = [SqlState::CANNOT_CONNECT_NOW, SqlState::TOO_MANY_CONNECTIONS];
+        let starting = error.code().is_none_or(|state| passing.contains(state));
         if !starting {
             return Err(ConnectError::Refused { at: at.into(), why });
         }

@@ -19,6 +19,10 @@ pub use tx::{Params, Tx};
 
 /// How often a transaction is tried before its error is the caller's.
 const TRIES: u32 = 4;
+/// After this long there is no further try: somebody waits for the answer.
+const TRY_FOR: Duration = Duration::from_secs(2);
+/// A server that is there and does not answer counts as away after this long.
+const READ_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The database; cheap to clone.
 #[derive(Debug, Clone)]
@@ -87,7 +91,8 @@ impl Db {
                 Ok(value) => break Ok(value),
                 Err(error) => error,
             };
-            if tried >= TRIES || !error.db().is_some_and(DbError::worth_another_try) {
+            let again = error.db().is_some_and(DbError::worth_another_try);
+            if !again || tried >= TRIES || started.elapsed() >= TRY_FOR {
                 break Err(error);
             }
             self.transactions.retried(name);
@@ -110,7 +115,11 @@ impl Db {
     {
         let tx = Tx::new(self.pool.get().await.map_err(DbError::from)?);
         if !transaction {
-            return work(tx).await;
+            tx.busy(true);
+            let answered = tokio::time::timeout(READ_TIMEOUT, work(tx.lend())).await;
+            let result = answered.map_err(|_| DbError::Away("no answer in time".into()))?;
+            tx.busy(false);
+            return result;
         }
         tx.begin().await?;
         match work(tx.lend()).await {

@@ -25,15 +25,15 @@ pub struct Tx(Arc<Lent>);
 struct Lent {
     /// Taken only when it is dropped.
     connection: Option<Object>,
-    /// Whether a transaction is open on it.
-    open: AtomicBool,
+    /// Whether a transaction is open on it, or a statement may still be under way.
+    busy: AtomicBool,
 }
 
 impl Tx {
     pub(super) fn new(connection: Object) -> Self {
         Self(Arc::new(Lent {
             connection: Some(connection),
-            open: AtomicBool::new(false),
+            busy: AtomicBool::new(false),
         }))
     }
 
@@ -42,8 +42,12 @@ impl Tx {
         Self(Arc::clone(&self.0))
     }
 
+    pub(super) fn busy(&self, busy: bool) {
+        self.0.busy.store(busy, Ordering::Release);
+    }
+
     pub(super) async fn begin(&self) -> Result<(), DbError> {
-        self.0.open.store(true, Ordering::Release);
+        self.busy(true);
         self.connection()?
             .batch_execute("begin")
             .await
@@ -55,7 +59,7 @@ impl Tx {
             .batch_execute("commit")
             .await
             .map_err(DbError::at_commit)?;
-        self.0.open.store(false, Ordering::Release);
+        self.busy(false);
         Ok(())
     }
 
@@ -63,7 +67,7 @@ impl Tx {
         if let Ok(connection) = self.connection()
             && connection.batch_execute("rollback").await.is_ok()
         {
-            self.0.open.store(false, Ordering::Release);
+            self.busy(false);
         }
     }
 
@@ -115,9 +119,9 @@ impl Tx {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        // Work that was cancelled half-way (a deadline) left its transaction open: close the
-        // connection, which rolls back, instead of handing it to the next one.
-        if self.open.load(Ordering::Acquire)
+        // Work that was cancelled half-way (a deadline) left a transaction or a statement behind:
+        // close the connection, which rolls back, instead of handing it to the next one.
+        if self.busy.load(Ordering::Acquire)
             && let Some(connection) = self.connection.take()
         {
             drop(Object::take(connection));

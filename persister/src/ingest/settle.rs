@@ -73,7 +73,7 @@ impl Settle {
         messages: &[(u64, Message)],
         items: &[S::Item],
     ) -> Result<(), Drained> {
-        let mut open = Vec::from_iter([(0..items.len())]);
+        let mut open: Vec<_> = std::iter::once(0..items.len()).collect();
         while let Some(range) = open.pop() {
             if range.is_empty() {
                 continue;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use async_nats::jetstream::{
-    Context, Message,
+    AckKind, Context, Message,
     consumer::{PullConsumer, pull},
 };
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use natterjack_nats::topology;
 use natterjack_runtime::lifecycle::Shutdown;
 use rand::RngExt as _;
@@ -58,7 +58,10 @@ impl Source {
         let shutdown = self.shutdown.clone();
         let first = tokio::select! {
             biased;
-            () = shutdown.draining() => return None,
+            () = shutdown.draining() => {
+                self.give_back().await;
+                return None;
+            }
             first = self.first() => first,
         };
         let deadline = Instant::now() + self.limits.age;
@@ -79,6 +82,17 @@ impl Source {
             }
         }
         Some(batch)
+    }
+
+    /// Hands what was sent ahead to the next persister, which would else wait for the ack wait.
+    async fn give_back(&mut self) {
+        if let Some(mut messages) = self.messages.take() {
+            while let Some(Some(Ok(message))) = messages.next().now_or_never() {
+                if message.ack_with(AckKind::Nak(None)).await.is_err() {
+                    return;
+                }
+            }
+        }
     }
 
     async fn first(&mut self) -> Message {

@@ -1,0 +1,60 @@
+//! The schema's life: made by several at once, refused when it is newer than the program.
+
+mod common;
+
+use anyhow::ensure;
+use common::World;
+use natterjack_persister::Args;
+use natterjack_runtime::lifecycle::Tasks;
+
+#[tokio::test]
+async fn several_persisters_may_start_on_an_empty_database() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let started = tokio::join!(world.persister(), world.persister(), world.persister());
+    for persister in [started.0?, started.1?, started.2?] {
+        persister.stop(common::PATIENCE).await?;
+    }
+    ensure!(
+        world
+            .count("select count(*) from refinery_schema_history")
+            .await?
+            >= 1
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    world.persister().await?.stop(common::PATIENCE).await?;
+    let sql = "insert into refinery_schema_history (version, name, applied_on, checksum) \
+        select 999, 'future', applied_on, checksum from refinery_schema_history limit 1";
+    world.sql(sql, &[]).await?;
+    let error = world.persister().await.expect_err("it is newer").to_string();
+    ensure!(
+        error.contains("version 999") && error.contains("run the newer natterjack"),
+        "{error}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_database_is_said_at_once() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let start = async |database_url: String| {
+        let args = Args::new(world.nats.url(), database_url);
+        let started = natterjack_persister::run(&args, &Tasks::new()).await;
+        started.expect_err("it cannot start").to_string()
+    };
+    let error = start("nonsense".into()).await;
+    ensure!(
+        error.contains("postgres://user:password@host/database"),
+        "{error}"
+    );
+    let missing = world.args.database_url.replace("/test_", "/missing_");
+    let error = start(missing.clone()).await;
+    ensure!(error.contains("does not exist"), "{error}");
+    let password = missing.split([':', '@']).nth(2).unwrap_or_default();
+    ensure!(!error.contains(password), "the password is in {error}");
+    Ok(())
+}
