@@ -52,7 +52,9 @@ struct World {
     pauses: Vec<Conversation>,
     /// Up to where each conversation was delivered or called truncated.
     client: Vec<u64>,
-    trimmed: u64,
+    trimmed: Vec<u64>,
+    /// Whether the session knows a message of the conversation, and not only its shard's baseline.
+    exact: Vec<bool>,
     resumed: usize,
     resumes: bool,
 }
@@ -67,7 +69,8 @@ impl World {
             fetches: vec![],
             pauses: vec![],
             client: vec![0; 3],
-            trimmed: 0,
+            trimmed: vec![0; 3],
+            exact: vec![false; 3],
             resumed: 0,
             resumes: cursors.is_some(),
         };
@@ -75,7 +78,7 @@ impl World {
             world.publish(*n);
         }
         if trims {
-            world.trimmed = world.seq;
+            world.trimmed = vec![world.seq; 3];
         }
         let watermark = world.seq;
         let head = |world: &Self, n: usize| world.stream[n].last().copied().unwrap_or_default();
@@ -90,6 +93,7 @@ impl World {
                     .min(world.stream[n].len());
                 let cursor = known.checked_sub(1).map_or(0, |index| world.stream[n][index]);
                 world.client[n] = cursor;
+                world.exact[n] = cursor > 0;
                 if cursor > 0 {
                     resume.insert(conversation(n), cursor);
                 }
@@ -125,10 +129,17 @@ impl World {
         let prev = self.stream[n]
             .last()
             .copied()
-            .filter(|prev| *prev > self.trimmed)
+            .filter(|prev| *prev > self.trimmed[n])
             .unwrap_or_default();
         self.stream[n].push(self.seq);
         self.flight.push_back((n, self.seq, prev));
+    }
+
+    /// The stream lets go of a conversation: the next message's predecessor is in history only.
+    fn trim(&mut self, n: usize) {
+        if self.exact[n] {
+            self.trimmed[n] = self.seq;
+        }
     }
 
     fn live(&mut self, (n, seq, prev): (usize, u64, u64)) {
@@ -181,7 +192,7 @@ impl World {
         let n = self.index(message.conversation);
         let next = self.stream[n].iter().find(|seq| **seq > self.client[n]);
         assert_eq!(next, Some(&message.seq), "in {n} after {}", self.client[n]);
-        self.client[n] = message.seq;
+        (self.client[n], self.exact[n]) = (message.seq, true);
     }
 
     fn index(&self, wanted: Conversation) -> usize {
@@ -267,6 +278,7 @@ enum Op {
     Fail(usize),
     Retry,
     Heads,
+    Trim(usize),
 }
 
 fn any_op() -> impl Strategy<Value = Op> {
@@ -280,6 +292,7 @@ fn any_op() -> impl Strategy<Value = Op> {
         1 => any::<usize>().prop_map(Op::Fail),
         2 => Just(Op::Retry),
         1 => Just(Op::Heads),
+        1 => (0..3_usize).prop_map(Op::Trim),
     ]
 }
 
@@ -306,6 +319,7 @@ proptest! {
                 Op::Fail(index) => if !world.fetches.is_empty() { world.answer(index, 1, true) },
                 Op::Retry => world.retry(),
                 Op::Heads => world.compare_heads(),
+                Op::Trim(n) => world.trim(n),
             }
         }
         world.settle();
