@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Event, jetstream};
 
-use crate::{shard::Shards, subjects::kv, topology::Bucket};
+use crate::{
+    shard::Shards,
+    subjects::kv,
+    topology::{self, Bucket},
+};
 
 /// The oldest nats-server that Natterjack runs on: per-message TTL and fsync group commit.
 pub const SERVER_VERSION_MIN: (u64, u64) = (2, 15);
@@ -117,4 +121,22 @@ pub async fn shards(context: &jetstream::Context) -> Result<Shards, JoinError> {
         .ok()
         .and_then(Shards::new)
         .ok_or_else(|| JoinError::BadShards(text.into_owned()))
+}
+
+/// How long the cluster's chat streams recognise a retry by themselves: the shortest window of all,
+/// as it is provisioned now.
+///
+/// # Errors
+/// [`JoinError::JetStream`].
+pub async fn dedupe_window(context: &jetstream::Context, shards: Shards) -> Result<Duration, JoinError> {
+    let mut shortest = Duration::MAX;
+    for shard in shards.all() {
+        let stream = topology::chat_stream(shard);
+        let info = context
+            .get_stream(&stream)
+            .await
+            .map_err(|error| JoinError::JetStream(format!("{stream}: {error}")))?;
+        shortest = shortest.min(info.cached_info().config.duplicate_window);
+    }
+    Ok(shortest)
 }

@@ -25,15 +25,6 @@ pub struct Settings {
     pub dedupe_window: Duration,
 }
 
-impl Settings {
-    /// Age up to which a message id may rely on the dedupe window: half of it, so that a retry
-    /// that passes the check still meets the first try in the window.
-    #[must_use]
-    pub fn fresh_ms(&self) -> u64 {
-        u64::try_from(self.dedupe_window.as_millis() / 2).unwrap_or(u64::MAX)
-    }
-}
-
 impl Default for Settings {
     fn default() -> Self {
         Self {
