@@ -8,7 +8,7 @@ use natterjack_runtime::{clock::Clock, health::Health, lifecycle::Tasks, metrics
 use tokio::sync::Semaphore;
 
 use crate::{
-    args::Args, auth::Auth, http::RateLimits, live::Hub, metrics::EdgeMetrics, ops::send::Peers,
+    args::Args, auth::Auth, http::RateLimits, live::Hub, metrics::EdgeMetrics, ops::send::{Peers, Window},
     receipts::Receipts,
 };
 
@@ -24,6 +24,8 @@ pub struct App {
     pub edge: EdgeId,
     /// How conversations map to streams.
     pub shards: Shards,
+    /// How far the streams' own memory of message ids reaches.
+    pub window: Window,
     /// The time.
     pub clock: Clock,
     /// The ways to NATS.

@@ -16,7 +16,7 @@ use crate::{
     http::{self, RateLimits},
     live::{Doubt, Hub},
     metrics::EdgeMetrics,
-    ops::send::Peers,
+    ops::send::{Peers, Window},
     receipts::Receipts,
 };
 
@@ -48,6 +48,7 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
     let doubt = Doubt::new();
     let nats = connect(args, edge, &health, &doubt).await?;
     let shards = cluster::shards(&nats.context).await?;
+    let window = Window::new(cluster::dedupe_window(&nats.context, shards).await?);
     let listener = TcpListener::bind(args.listen).await.with_context(|| {
         format!(
             "cannot listen on {}: choose another address with --listen",
@@ -64,6 +65,7 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
         args: args.clone(),
         edge,
         shards,
+        window,
         clock: clock.clone(),
         nats,
         auth,

@@ -5,11 +5,6 @@ use natterjack_nats::{
     wire::{Code, Content, WireError},
 };
 
-/// Age up to which an id may rely on the stream's dedupe window: half of the default window (see
-/// `topology::Settings::fresh_ms`), so that a retry that passes still meets the first try in it.
-const FRESH_MS: u64 = 60_000;
-/// How far a client's clock may be ahead without a look-up for each of its messages.
-const AHEAD_MS: u64 = 2_000;
 /// Sequences are numbers in JSON: beyond this, JavaScript loses count.
 const SEQ_MAX: u64 = 1 << 53;
 
@@ -111,16 +106,6 @@ fn check_seq(field: &'static str, seq: u64) -> Result<(), WireError> {
     ))
 }
 
-/// Whether the id's own time lies so close to now that the stream's dedupe window recognises a
-/// retry. Any other id is looked up in history first.
-///
-/// An id made by a clock that runs far ahead is looked up when it is first sent, and passes for
-/// fresh when the server's clock has caught up with it; a retry that waited until then is the
-/// one kind that only the unique key in Postgres recognises.
-pub(super) fn is_fresh(id: MessageId, now_ms: u64) -> bool {
-    (now_ms.saturating_sub(FRESH_MS)..=now_ms.saturating_add(AHEAD_MS)).contains(&id.unix_ms())
-}
-
 #[cfg(test)]
 mod tests {
     use natterjack_nats::UserId;
@@ -169,13 +154,6 @@ mod tests {
             prop_assert_eq!(draft(Content::Delete { target: seq }).check().is_ok(), fine);
             let reply = Content::Text { text: "a".into(), reply_to: Some(seq) };
             prop_assert_eq!(draft(reply).check().is_ok(), fine);
-        }
-
-        #[test]
-        fn only_ids_of_the_last_minute_are_fresh(age_ms in -200_000_i64..200_000) {
-            let now_ms = 1_800_000_000_000_u64;
-            let id = MessageId::generate(now_ms.saturating_add_signed(-age_ms));
-            prop_assert_eq!(is_fresh(id, now_ms), (-2_000..=60_000).contains(&age_ms));
         }
     }
 }

@@ -9,10 +9,12 @@ mod draft;
 mod peers;
 mod publish;
 mod verdict;
+mod window;
 
 pub use draft::Draft;
 pub use peers::Peers;
 pub use publish::Pending;
+pub use window::Window;
 
 use natterjack_nats::{
     Conversation, MessageId, UserId,
@@ -121,7 +123,7 @@ impl App {
         };
         let stored = Box::new(Stored::new(conversation, id, caller.user, now_ms, content));
         // A change is looked up whatever its age: its target may have changed by this very id.
-        if (changes.is_some() || !draft::is_fresh(id, now_ms))
+        if (changes.is_some() || !self.window.is_fresh(id, now_ms))
             && let Some(found) = self.look_up(&stored).await?
         {
             return verdict::same(found.fingerprint == stored.fingerprint(), found.seq).map(Prepared::Known);

@@ -23,8 +23,6 @@ use super::{
 };
 use crate::app::{App, SERVICE_TIMEOUT};
 
-/// Until when a message is tried: far less than the dedupe window, so that no retry slips past it.
-const TRIES: Duration = Duration::from_secs(20);
 /// Between tries, if the last one was answered at once.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -111,7 +109,7 @@ impl App {
             State::Known(seq) => return Ok(seq),
             State::Sent(sent) => sent,
         };
-        let deadline = sent.started + TRIES;
+        let deadline = sent.started + self.window.tries();
         let mut unknown = false;
         loop {
             let one_try = match sent.first_try.take() {
