@@ -1,9 +1,11 @@
 //! Idempotent provisioning: makes what is missing, and reports what differs.
 
+use std::fmt::Display;
+
 use async_nats::jetstream::{
-    Context,
-    consumer::pull,
-    context::{ConsumerInfoErrorKind, GetStreamErrorKind},
+    Context, ErrorCode,
+    consumer::{IntoConsumerConfig as _, pull},
+    context::{ConsumerInfoErrorKind, GetStreamErrorKind, KeyValueErrorKind},
     kv, stream,
 };
 use serde_json::Value;
@@ -75,11 +77,10 @@ pub enum ProvisionError {
     },
 }
 
-fn refused(what: &str) -> impl Fn(String) -> ProvisionError + use<> {
-    let what = what.to_owned();
-    move |why| ProvisionError::Refused {
-        what: what.clone(),
-        why,
+fn refused(what: &str, why: &impl Display) -> ProvisionError {
+    ProvisionError::Refused {
+        what: what.to_owned(),
+        why: why.to_string(),
     }
 }
 
@@ -121,7 +122,6 @@ pub async fn provision(
     settings: &Settings,
     apply: bool,
 ) -> Result<Report, ProvisionError> {
-    let mut report = Report::default();
     match cluster::shards(context).await {
         Ok(found) if found != settings.shards => {
             return Err(ProvisionError::Shards {
@@ -132,162 +132,142 @@ pub async fn provision(
         Ok(_) | Err(JoinError::NotProvisioned) => {}
         Err(error) => return Err(error.into()),
     }
+    let mut round = Round {
+        context,
+        apply,
+        report: Report::default(),
+    };
     for config in topology::streams(settings) {
-        stream(context, config, apply, &mut report).await?;
+        round.stream(config).await?;
     }
     for config in topology::buckets(settings) {
-        bucket(context, config, apply, &mut report).await?;
+        round.bucket(config).await?;
     }
     for (stream, config) in topology::consumers(settings) {
-        consumer(context, &stream, config, apply, &mut report).await?;
+        round.consumer(&stream, config).await?;
     }
     record_shards(context, settings).await?;
-    Ok(report)
+    Ok(round.report)
 }
 
-async fn stream(
-    context: &Context,
-    wanted: stream::Config,
+/// One run over the topology.
+struct Round<'a> {
+    context: &'a Context,
     apply: bool,
-    report: &mut Report,
-) -> Result<(), ProvisionError> {
-    let what = format!("stream {}", wanted.name);
-    let fail = refused(&what);
-    let found = match context.get_stream(&wanted.name).await {
-        Ok(found) => found,
-        Err(error) if is_missing(&error.kind()) => {
-            context
-                .create_stream(wanted)
-                .await
-                .map_err(|error| fail(error.to_string()))?;
-            report.created.push(what);
-            return Ok(());
-        }
-        Err(error) => return Err(fail(error.to_string())),
-    };
-    let drift = differences(&what, STREAM_SETTINGS, &found.cached_info().config, &wanted);
-    if drift.is_empty() {
-        return Ok(());
-    }
-    if apply {
-        context
-            .update_stream(wanted)
+    report: Report,
+}
+
+impl Round<'_> {
+    async fn stream(&mut self, wanted: stream::Config) -> Result<(), ProvisionError> {
+        let (what, context) = (format!("stream {}", wanted.name), self.context);
+        let found = match context.get_stream(&wanted.name).await {
+            Ok(found) => Some(differences(
+                &what,
+                STREAM_SETTINGS,
+                &found.cached_info().config,
+                &wanted,
+            )),
+            Err(error) if is_missing(&error.kind()) => None,
+            Err(error) => return Err(refused(&what, &error)),
+        };
+        let create = context.create_stream(wanted.clone());
+        self.settle(what, found, create, context.update_stream(wanted))
             .await
-            .map_err(|error| fail(error.to_string()))?;
-        report.updated.push(what);
-    } else {
-        report.drift.extend(drift);
     }
-    Ok(())
+
+    async fn bucket(&mut self, wanted: kv::Config) -> Result<(), ProvisionError> {
+        let (what, context) = (format!("bucket {}", wanted.bucket), self.context);
+        let found = match context.get_key_value(&wanted.bucket).await {
+            Ok(found) => {
+                let status = found.status().await.map_err(|error| refused(&what, &error))?;
+                Some(bucket_differences(&what, &status.info.config, &wanted))
+            }
+            Err(error) if error.kind() == KeyValueErrorKind::GetBucket => None,
+            Err(error) => return Err(refused(&what, &error)),
+        };
+        let create = context.create_key_value(wanted.clone());
+        self.settle(what, found, create, context.update_key_value(wanted))
+            .await
+    }
+
+    async fn consumer(&mut self, stream: &str, wanted: pull::Config) -> Result<(), ProvisionError> {
+        let name = wanted.durable_name.clone().unwrap_or_default();
+        let what = format!("consumer {stream} > {name}");
+        let stream = self
+            .context
+            .get_stream(stream)
+            .await
+            .map_err(|error| refused(&what, &error))?;
+        let found = match stream.consumer_info(&name).await {
+            Ok(found) => {
+                let wanted = (&wanted).into_consumer_config();
+                Some(differences(&what, CONSUMER_SETTINGS, &found.config, &wanted))
+            }
+            Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => None,
+            Err(error) => return Err(refused(&what, &error)),
+        };
+        let create = stream.create_consumer(wanted.clone());
+        self.settle(what, found, create, stream.update_consumer(wanted))
+            .await
+    }
+
+    /// Creates what is missing (`found` is `None`); updates or reports what differs. Of the two
+    /// futures at most one runs.
+    async fn settle<A, B, E: Display, F: Display>(
+        &mut self,
+        what: String,
+        found: Option<Vec<Drift>>,
+        create: impl Future<Output = Result<A, E>>,
+        update: impl Future<Output = Result<B, F>>,
+    ) -> Result<(), ProvisionError> {
+        match found {
+            None => {
+                create.await.map_err(|error| refused(&what, &error))?;
+                self.report.created.push(what);
+            }
+            Some(drift) if drift.is_empty() => {}
+            Some(_) if self.apply => {
+                update.await.map_err(|error| refused(&what, &error))?;
+                self.report.updated.push(what);
+            }
+            Some(drift) => self.report.drift.extend(drift),
+        }
+        Ok(())
+    }
 }
 
 fn is_missing(kind: &GetStreamErrorKind) -> bool {
-    use async_nats::jetstream::ErrorCode;
     matches!(kind, GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
-async fn bucket(
-    context: &Context,
-    wanted: kv::Config,
-    apply: bool,
-    report: &mut Report,
-) -> Result<(), ProvisionError> {
-    let what = format!("bucket {}", wanted.bucket);
-    let fail = refused(&what);
-    let Ok(found) = context.get_key_value(&wanted.bucket).await else {
-        context
-            .create_key_value(wanted)
-            .await
-            .map_err(|error| fail(error.to_string()))?;
-        report.created.push(what);
-        return Ok(());
-    };
-    let status = found.status().await.map_err(|error| fail(error.to_string()))?;
-    let have = &status.info.config;
+fn bucket_differences(what: &str, found: &stream::Config, wanted: &kv::Config) -> Vec<Drift> {
     let facts = [
         (
             "max_age",
-            format!("{:?}", have.max_age),
+            format!("{:?}", found.max_age),
             format!("{:?}", wanted.max_age),
         ),
         (
             "num_replicas",
-            have.num_replicas.to_string(),
+            found.num_replicas.to_string(),
             wanted.num_replicas.to_string(),
         ),
         (
             "history",
-            have.max_messages_per_subject.to_string(),
+            found.max_messages_per_subject.to_string(),
             wanted.history.to_string(),
         ),
     ];
-    let drift: Vec<Drift> = facts
+    facts
         .into_iter()
         .filter(|(_, found, wanted)| found != wanted)
         .map(|(setting, found, wanted)| Drift {
-            of: what.clone(),
-            setting: setting.into(),
+            of: what.to_owned(),
+            setting: setting.to_owned(),
             found,
             wanted,
         })
-        .collect();
-    if drift.is_empty() {
-        return Ok(());
-    }
-    if apply {
-        context
-            .update_key_value(wanted)
-            .await
-            .map_err(|error| fail(error.to_string()))?;
-        report.updated.push(what);
-    } else {
-        report.drift.extend(drift);
-    }
-    Ok(())
-}
-
-async fn consumer(
-    context: &Context,
-    stream: &str,
-    wanted: pull::Config,
-    apply: bool,
-    report: &mut Report,
-) -> Result<(), ProvisionError> {
-    let name = wanted.durable_name.clone().unwrap_or_default();
-    let what = format!("consumer {stream} > {name}");
-    let fail = refused(&what);
-    let stream = context
-        .get_stream(stream)
-        .await
-        .map_err(|error| fail(error.to_string()))?;
-    let found = match stream.consumer_info(&name).await {
-        Ok(found) => found,
-        Err(error) if matches!(error.kind(), ConsumerInfoErrorKind::NotFound) => {
-            stream
-                .create_consumer(wanted)
-                .await
-                .map_err(|error| fail(error.to_string()))?;
-            report.created.push(what);
-            return Ok(());
-        }
-        Err(error) => return Err(fail(error.to_string())),
-    };
-    let desired =
-        <&pull::Config as async_nats::jetstream::consumer::IntoConsumerConfig>::into_consumer_config(&wanted);
-    let drift = differences(&what, CONSUMER_SETTINGS, &found.config, &desired);
-    if drift.is_empty() {
-        return Ok(());
-    }
-    if apply {
-        stream
-            .update_consumer(wanted)
-            .await
-            .map_err(|error| fail(error.to_string()))?;
-        report.updated.push(what);
-    } else {
-        report.drift.extend(drift);
-    }
-    Ok(())
+        .collect()
 }
 
 /// The settings in `names` whose JSON differs; absent, zero and -1 are the same "no limit".
@@ -316,12 +296,10 @@ fn differences<T: serde::Serialize>(of: &str, names: &[&str], found: &T, wanted:
 }
 
 async fn record_shards(context: &Context, settings: &Settings) -> Result<(), ProvisionError> {
-    let what = "bucket cluster";
-    let fail = refused(what);
     let bucket = context
         .get_key_value(Bucket::Cluster.name())
         .await
-        .map_err(|error| fail(error.to_string()))?;
+        .map_err(|error| refused("bucket cluster", &error))?;
     let wanted = settings.shards.count();
     // Create, not put: of two first provisionings at once, the second reads what the first wrote.
     if bucket
