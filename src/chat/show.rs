@@ -148,7 +148,8 @@ impl Session {
                     });
                 let reply = reply.unwrap_or_default();
                 let edited = if message.edited.is_some() { " (edited)" } else { "" };
-                let mark = if mark.is_empty() {
+                // Of a deleted message there is nothing left that could have been read.
+                let mark = if mark.is_empty() || message.text.is_none() {
                     String::new()
                 } else {
                     format!(" {mark}")
