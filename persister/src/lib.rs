@@ -48,6 +48,9 @@ pub struct Shared {
     pub metrics: Metrics,
 }
 
+/// The check that fails until everything was started.
+const STARTING: &str = "start";
+
 /// Starts the persister and returns once it is ready; it goes on under `tasks`.
 ///
 /// # Errors
@@ -63,6 +66,8 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<()> {
 pub async fn run_with(args: &Args, tasks: &Tasks, clock: Clock, metrics: Metrics) -> anyhow::Result<()> {
     let tasks = &tasks.child("persister");
     let health = Health::new();
+    // `/readyz` is served from here on, but whoever waits for it wants the services.
+    health.set(STARTING, Err("not all services answer yet".into()));
     if let Some(address) = args.admin_listen {
         let bound = natterjack_runtime::health::serve(address, metrics.clone(), health.clone(), tasks)
             .await
@@ -102,6 +107,8 @@ pub async fn run_with(args: &Args, tasks: &Tasks, clock: Clock, metrics: Metrics
     accounts::start(&shared, args, &host, tasks).await?;
     let outbox = outbox::Outbox::start(&shared, tasks);
     conversations::start(&shared, args, &host, &outbox).await?;
+    shared.client.flush().await?;
+    health.set(STARTING, Ok(()));
     tracing::info!(shards = shards.count(), "the persister is ready");
     Ok(())
 }
