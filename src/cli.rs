@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use natterjack_runtime::{LogArgs, telemetry};
 
-use crate::{chat, provision, role, up};
+use crate::{bench, chat, provision, role, up};
 
 /// A self-hosted chat backend: WebSocket edges, NATS JetStream, history in Postgres.
 ///
@@ -32,6 +32,8 @@ enum Command {
     Provision(provision::Args),
     /// Chat in this terminal
     Chat(Box<chat::Args>),
+    /// Measure it, next to what the bare parts do on this machine
+    Bench(Box<bench::Args>),
 }
 
 /// Runs the command line; the exit code is that of the process.
@@ -55,6 +57,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Persister(args)) => role::persister(&args).await,
         Some(Command::Provision(args)) => provision::run(&args).await,
         Some(Command::Chat(args)) => chat::run(*args).await,
+        Some(Command::Bench(args)) => bench::run(*args).await,
     }
 }
 

@@ -2,8 +2,10 @@
 //!
 //! This package composes the roles: [`cli`] is the command line, [`up`] the plain run that starts
 //! everything on one machine, [`local`] the servers below it, [`chat`] the terminal client, [`check`]
-//! the checker that tests and fault runs share, and [`fleet`] what they stand on.
+//! the checker that tests and fault runs share, [`fleet`] what they stand on, and [`bench`] the
+//! benchmarks.
 
+pub mod bench;
 pub mod chat;
 pub mod check;
 pub mod cli;
