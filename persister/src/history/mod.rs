@@ -3,7 +3,9 @@
 //! Every answer joins two halves without a seam: what Postgres has, which is everything up to the
 //! shard's watermark, and the stream's tail beyond it. The watermark is always captured *before*
 //! either half is read, so that what moves from one half to the other meanwhile is seen twice and
-//! never missed. The joining itself is pure ([`timeline`], [`overlay`], [`plan`]); reading is apart
+//! never missed. And Postgres is read before the stream: beyond the watermark its rows may have
+//! holes, since batches are committed in any order, and the tail that is read later fills them. The
+//! joining itself is pure ([`timeline`], [`overlay`], [`plan`]); reading is apart
 //! ([`rows`], [`tail`], [`facts`]).
 
 mod access;

@@ -42,22 +42,23 @@ pub async fn read_page(shared: Shared, request: ReadPage) -> Result<Page, Failur
         access::check(&tx, &conversation, user).await?;
         rows::read(&tx, &conversation, window, limit).await
     });
-    let from_stream = beyond(&shared, &conversation, window, watermark);
-    let (rows, tail) = tokio::join!(from_postgres, from_stream);
-    let (mut rows, mut tail) = match rows {
-        Ok(rows) => (rows, tail?),
+    let mut rows = match from_postgres.await {
+        Ok(rows) => rows,
         Err(failure) if failure.postgres_away() && (settled || member) => {
             return without_postgres(&shared, conversation, window, watermark, limit, failure).await;
         }
         Err(failure) => return Err(failure),
     };
+    // After the rows: a row that is seen beyond the watermark was in the stream before, and so is
+    // what came before it and is not written yet.
+    let mut tail = beyond(&shared, &conversation, window, watermark).await?;
     if let Window::After(seq) = window
         && tail.more
-        && tail.next <= seq
+        && tail.next <= seq.saturating_add(1)
     {
-        // The cursor lies beyond what we read of a long tail: everything between it and what
+        // What we read of a long tail ends before the cursor: everything between it and what
         // follows is proven empty by reading from there.
-        tail = tail::read(&shared, &conversation, seq + 1, FORWARD).await?;
+        tail = tail::read(&shared, &conversation, seq.saturating_add(1), FORWARD).await?;
         rows.below = seq;
     }
     let facts = if tail.messages.is_empty() {
@@ -159,12 +160,14 @@ async fn finish(
     tail: &Tail,
     facts: &Facts,
 ) -> Result<Page, Failure> {
-    let head = if tail.more {
+    // A tail that was read only in part, or from a cursor on that nothing follows, does not tell
+    // where the conversation ends.
+    let head = if tail.more || (tail.messages.is_empty() && rows.head < rows.below) {
         tail::head(shared, &conversation).await?
     } else {
         0
     };
-    let mut page = timeline::page(conversation, window, limit, rows, &tail.messages, head);
+    let mut page = timeline::page(conversation, window, limit, rows, tail, head);
     Overlay::new(&tail.messages, facts).apply(&mut page.messages);
     Ok(page)
 }

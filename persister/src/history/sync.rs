@@ -140,7 +140,7 @@ async fn tails(
         if tail.more && tail.next <= cursor[at] {
             // Far behind, and the caller is further: then `prev` of the first may name an earlier
             // message than its predecessor, which the caller has as well.
-            tail = tail::read(shared, &conversation, cursor[at] + 1, most).await?;
+            tail = tail::read(shared, &conversation, cursor[at].saturating_add(1), most).await?;
         }
         Ok::<_, Failure>((conversation, tail))
     });

@@ -8,6 +8,8 @@ use natterjack_nats::{
     wire::{Message, Page},
 };
 
+use super::tail::Tail;
+
 /// Which part of a conversation a page shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Window {
@@ -34,16 +36,22 @@ pub struct Rows {
     pub cut_high: bool,
 }
 
-/// The page of at most `limit` messages. `tail` is all that the stream has beyond the watermark, or
-/// its beginning as far as it was read; `head` is the last sequence in the stream, if known.
+/// The page of at most `limit` messages. `tail` is what the stream has beyond the watermark, read
+/// after `rows`; `head` is the last sequence in the stream, if known.
 pub fn page(
     conversation: Conversation,
     window: Window,
     limit: usize,
-    rows: Rows,
-    tail: &[Message],
+    mut rows: Rows,
+    tail: &Tail,
     head: u64,
 ) -> Page {
+    // Batches are committed in any order: beyond the watermark rows may have holes, which only the
+    // tail fills, and only as far as it was read.
+    if tail.more {
+        rows.messages.retain(|message| message.seq < tail.next);
+    }
+    let tail = &tail.messages[..];
     let tail_head = tail.last().map_or(0, |last| last.seq);
     let head = head.max(rows.head).max(tail_head);
     let lowest = rows

@@ -82,6 +82,17 @@ fn read_rows(in_postgres: &[Message], window: Window, limit: usize) -> Rows {
     }
 }
 
+/// What a read of the stream answers, of at most `most` messages.
+fn read_tail(all: &[Message], from: u64, most: usize) -> Tail {
+    let beyond = all.iter().filter(|one| one.seq >= from);
+    let messages: Vec<Message> = beyond.clone().take(most).cloned().collect();
+    Tail {
+        more: beyond.count() > messages.len(),
+        next: messages.last().map_or(from, |last| last.seq + 1),
+        messages,
+    }
+}
+
 fn any_window() -> impl Strategy<Value = Window> {
     prop_oneof![
         (0_u64..130).prop_map(Window::Before),
@@ -99,13 +110,27 @@ proptest! {
         ahead in prop::collection::btree_set(1_u64..120, 0..20),
         window in any_window(),
         limit in 1_usize..30,
+        reads in prop::option::of(1_usize..20),
     ) {
         let all: Vec<Message> = seqs.iter().map(|&seq| message(seq, 3)).collect();
         let is_in_postgres = |seq: u64| seq <= watermark || ahead.contains(&seq);
         let in_postgres: Vec<Message> = all.iter().filter(|one| is_in_postgres(one.seq)).cloned().collect();
-        let tail: Vec<Message> = all.iter().filter(|one| one.seq > watermark).cloned().collect();
+        // Only a page after a sequence does with a part of the tail, from its cursor on if need be.
+        let (tail, below) = match (window, reads) {
+            (Window::After(after), Some(reads)) => {
+                let tail = read_tail(&all, watermark + 1, reads);
+                if tail.more && tail.next <= after + 1 {
+                    (read_tail(&all, after + 1, reads), Some(after))
+                } else {
+                    (tail, None)
+                }
+            }
+            _ => (read_tail(&all, watermark + 1, usize::MAX), None),
+        };
         let rows = read_rows(&in_postgres, window, limit);
-        let page = page(Conversation::User(me()), window, limit, rows, &tail, 0);
+        let rows = Rows { below: below.unwrap_or(rows.below), ..rows };
+        let head = if tail.more || below.is_some() { seqs.last().copied().unwrap_or_default() } else { 0 };
+        let page = page(Conversation::User(me()), window, limit, rows, &tail, head);
 
         let seqs: Vec<u64> = seqs.into_iter().collect();
         let got: Vec<u64> = page.messages.iter().map(|one| one.seq).collect();
@@ -116,6 +141,10 @@ proptest! {
         };
         let fitting: Vec<u64> = seqs.iter().copied().filter(|&seq| wanted(seq)).collect();
         match window {
+            Window::After(_) if tail.more => {
+                prop_assert!(!got.is_empty() && got.len() <= limit);
+                prop_assert_eq!(&got[..], &fitting[..got.len()]);
+            }
             Window::After(_) => prop_assert_eq!(&got[..], &fitting[..fitting.len().min(limit)]),
             Window::Before(_) => prop_assert_eq!(&got[..], &fitting[fitting.len().saturating_sub(limit)..]),
             Window::Around(seq) => {
@@ -131,13 +160,16 @@ proptest! {
         }
         for one in &page.messages {
             let prev = seqs.iter().rev().copied().find(|&seq| seq < one.seq).unwrap_or_default();
-            prop_assert_eq!(one.prev, prev, "prev of {}", one.seq);
+            // Nothing lies between the cursor and its successor.
+            prop_assert_eq!(one.prev, prev.max(below.filter(|&below| below < one.seq).unwrap_or_default()), "prev of {}", one.seq);
         }
         prop_assert_eq!(page.head, seqs.last().copied().unwrap_or_default());
         if let (Some(first), Some(last)) = (got.first(), got.last()) {
-            prop_assert_eq!(page.more_before, seqs.first().is_some_and(|seq| seq < first));
+            if below.is_none() {
+                prop_assert_eq!(page.more_before, seqs.first().is_some_and(|seq| seq < first));
+            }
             prop_assert_eq!(page.more_after, seqs.last().is_some_and(|seq| seq > last));
-        } else if let Window::After(after) = window {
+        } else if let Window::After(after) = window && below.is_none() {
             prop_assert_eq!(page.more_before, seqs.iter().any(|&seq| seq <= after));
             prop_assert!(!page.more_after);
         }
@@ -148,7 +180,8 @@ proptest! {
         sizes in prop::collection::vec(0_usize..300_000, 1..6), window in any_window(),
     ) {
         let all: Vec<Message> = (1..).zip(&sizes).map(|(seq, &size)| message(seq, size)).collect();
-        let page = page(Conversation::User(me()), window, 200, Rows::default(), &all, 0);
+        let tail = read_tail(&all, 1, usize::MAX);
+        let page = page(Conversation::User(me()), window, 200, Rows::default(), &tail, 0);
         let bytes: usize = page.messages.iter().map(cost).sum();
         prop_assert!(bytes <= PAGE_BYTES_MAX || page.messages.len() == 1);
         let seqs: BTreeSet<u64> = page.messages.iter().map(|one| one.seq).collect();
