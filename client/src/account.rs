@@ -7,11 +7,11 @@ use natterjack_nats::{
     services::accounts::{LogIn, SignUp, Tokens},
     wire::{HelloDevice, Profile},
 };
-use natterjack_runtime::clock::Clock;
 use tokio::sync::Mutex;
 
 use crate::{
     api::Api,
+    clock::now_ms,
     config::Config,
     error::ApiError,
     token::{AccessToken, TokenError, TokenFuture, TokenSource},
@@ -46,7 +46,6 @@ struct Inner {
     device: DeviceId,
     tokens: Mutex<Tokens>,
     saver: Option<Saver>,
-    clock: Clock,
 }
 
 impl Account {
@@ -101,7 +100,6 @@ impl Account {
             device: tokens.device,
             tokens: Mutex::new(tokens),
             saver,
-            clock: Clock::system(),
         }))
     }
 
@@ -167,7 +165,7 @@ impl TokenSource for Account {
         Box::pin(async move {
             let mut tokens = self.0.tokens.lock().await;
             let lead_ms = u64::try_from(TOKEN_LEAD.as_millis()).unwrap_or_default();
-            if fresh || tokens.expires_at < self.0.clock.now_ms().saturating_add(lead_ms) {
+            if fresh || tokens.expires_at < now_ms().saturating_add(lead_ms) {
                 self.0.refresh(&mut tokens).await.map_err(token_error)?;
             }
             Ok(AccessToken {

@@ -6,7 +6,6 @@ use natterjack_nats::{
     Conversation, MessageId,
     wire::{Content, ConversationSummary, Cursor, HistoryQuery, Page},
 };
-use natterjack_runtime::clock::Clock;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::Instant,
@@ -14,6 +13,7 @@ use tokio::{
 
 use crate::{
     actor::{self, Actor},
+    clock::now_ms,
     config::Config,
     draft::Draft,
     error::{ApiError, QueueError, RequestError},
@@ -55,7 +55,6 @@ pub struct Client {
     load: Arc<watch::Sender<Load>>,
     limits: Load,
     epoch: Instant,
-    clock: Clock,
 }
 
 impl Client {
@@ -83,7 +82,6 @@ impl Client {
             load: Arc::new(watch::Sender::new(Load::default())),
             limits,
             epoch: Instant::now(),
-            clock: config.clock.clone(),
         };
         let load = Arc::clone(&client.load);
         let actor = Actor::new(config, servers, inbox, event_sender, load, client.epoch);
@@ -121,7 +119,7 @@ impl Client {
         if !self.load.send_if_modified(fits) {
             return Err(QueueError::Full);
         }
-        let made = || MessageId::generate(self.clock.now_ms());
+        let made = || MessageId::generate(now_ms());
         let id = *draft.id.get_or_insert_with(made);
         let queued = Queued {
             id,

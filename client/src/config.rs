@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use natterjack_nats::{Conversation, wire::HelloDevice};
-use natterjack_runtime::clock::Clock;
 
 use crate::token::TokenSource;
 
@@ -60,8 +59,6 @@ pub struct Config {
     pub stable_after: Duration,
     /// The source address of the socket; load generators need more than one.
     pub local_addr: Option<IpAddr>,
-    /// Wall-clock time, for message ids.
-    pub clock: Clock,
 }
 
 impl Config {
@@ -90,7 +87,6 @@ impl Config {
             backoff_max: Duration::from_secs(20),
             stable_after: Duration::from_secs(10),
             local_addr: None,
-            clock: Clock::system(),
         }
     }
 }

@@ -10,6 +10,7 @@ mod actor;
 mod api;
 mod backoff;
 mod client;
+mod clock;
 mod config;
 mod draft;
 mod error;

@@ -40,7 +40,7 @@ pub struct Drift {
     pub wanted: String,
 }
 
-impl std::fmt::Display for Drift {
+impl Display for Drift {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self {
             of,

@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn a_foreign_shard_is_refused() {
         let shards = Shards::new(4).expect("in range");
-        let conversation = Conversation::User(crate::UserId::from_parts(1, 1));
+        let conversation = Conversation::User(UserId::from_parts(1, 1));
         let other = (shards.of(&conversation).index() + 1) % 4;
         assert_eq!(parse(shards, &format!("chat.{other}.{conversation}")), None);
         assert_eq!(parse(shards, "live.user.x"), None);
