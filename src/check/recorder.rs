@@ -36,6 +36,8 @@ struct Record {
     readers: BTreeMap<UserId, Api>,
     devices: BTreeMap<String, UserId>,
     stopped: BTreeMap<String, StopReason>,
+    /// Devices that were connected at least once.
+    ready: HashSet<String>,
 }
 
 impl std::fmt::Debug for Record {
@@ -109,10 +111,55 @@ impl Recorder {
         look(&mut self.record().journal)
     }
 
+    /// Waits until every device has been connected at least once: from then on it has to be given
+    /// whatever is sent.
+    ///
+    /// # Errors
+    /// One takes longer than `within`, or has stopped.
+    pub async fn ready(&self, within: Duration) -> anyhow::Result<()> {
+        let deadline = Instant::now() + within;
+        loop {
+            {
+                let record = self.record();
+                let missing = record
+                    .devices
+                    .keys()
+                    .find(|device| !record.ready.contains(*device));
+                let Some(missing) = missing else { return Ok(()) };
+                let stopped = record.stopped.get(missing);
+                anyhow::ensure!(
+                    stopped.is_none() && Instant::now() < deadline,
+                    "{missing} is not ready: {stopped:?}"
+                );
+            }
+            sleep(POLL).await;
+        }
+    }
+
     /// What was handed over and has neither been acknowledged nor failed.
     #[must_use]
     pub fn open_count(&self) -> usize {
         self.record().open.len()
+    }
+
+    /// A receiver that was not given the last message that was acknowledged in one of its
+    /// conversations, if there is one; asks no server.
+    #[must_use]
+    pub fn undelivered(&self) -> Option<String> {
+        let conversations = self.conversations();
+        let record = self.record();
+        let mut heads: BTreeMap<Conversation, u64> = BTreeMap::new();
+        for (id, seq) in &record.journal.acks {
+            if let Some(attempt) = record.journal.attempts.get(id) {
+                let head = heads.entry(attempt.conversation).or_default();
+                *head = (*head).max(*seq);
+            }
+        }
+        conversations.iter().find_map(|conversation| {
+            let head = *heads.get(conversation)?;
+            let behind = behind(&record.journal, conversation, head);
+            (!behind.is_empty()).then(|| format!("{conversation} has {head}, but {behind:?}"))
+        })
     }
 
     /// What the server refused for good, or was open when its client was closed.
@@ -360,11 +407,14 @@ impl Listener {
             let recorder = self.recorder.clone();
             let mut record = recorder.record();
             match event {
-                Event::Ready(first) if std::mem::take(&mut new) => {
-                    for summary in &first.conversations {
-                        record
-                            .journal
-                            .listens(self.stretch(summary.conversation), summary.head);
+                Event::Ready(first) => {
+                    record.ready.insert(self.device.clone());
+                    if std::mem::take(&mut new) {
+                        for summary in &first.conversations {
+                            record
+                                .journal
+                                .listens(self.stretch(summary.conversation), summary.head);
+                        }
                     }
                 }
                 Event::Acked { id, seq, .. } => {

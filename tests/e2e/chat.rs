@@ -22,13 +22,23 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_to_one_reaches_every_device_of_both_in_one_order() -> anyhow::Result<()> {
     stage::run(async |Play { house, .. }| {
-        let (alice, bob) = (User::sign_up(house, "alice").await?, User::sign_up(house, "bob").await?);
+        let (alice, bob) = (
+            User::sign_up(house, "alice").await?,
+            User::sign_up(house, "bob").await?,
+        );
         let laptop = User::log_in(house, "alice").await?;
         ensure!(laptop.id == alice.id && laptop.device != alice.device);
         let dm = alice.dm(&bob);
-        let mut sockets = [alice.online(0).await?, laptop.online(1).await?, bob.online(1).await?];
+        let mut sockets = [
+            alice.online(0).await?,
+            laptop.online(1).await?,
+            bob.online(1).await?,
+        ];
         let mut seqs = Vec::new();
-        for (index, text) in ["Hello Bob!", "from my laptop", "Hi Alice!", "How are you?"].iter().enumerate() {
+        for (index, text) in ["Hello Bob!", "from my laptop", "Hi Alice!", "How are you?"]
+            .iter()
+            .enumerate()
+        {
             seqs.push(sockets[index % 3].say(dm, text).await?);
         }
         ensure!(seqs.is_sorted());
@@ -76,17 +86,29 @@ async fn a_group_has_one_order_for_all_however_many_talk_at_once() -> anyhow::Re
         let mut accounts = Vec::new();
         for index in 0..6 {
             let urls = [house.url(index % 2)];
-            let device = HelloDevice { id: None, name: "test".into(), platform: "test".into() };
-            let credentials =
-                Credentials { handle: format!("user{index}"), password: "correct horse".into(), device };
+            let device = HelloDevice {
+                id: None,
+                name: "test".into(),
+                platform: "test".into(),
+            };
+            let credentials = Credentials {
+                handle: format!("user{index}"),
+                password: "correct horse".into(),
+                device,
+            };
             accounts.push(Account::sign_up(&Api::of_servers(&urls)?, credentials).await?);
         }
         let members: Vec<_> = accounts[1..].iter().map(|account| account.user().id).collect();
-        let group = accounts[0].api().create_group("everybody", &members).await?.conversation;
+        let group = accounts[0]
+            .api()
+            .create_group("everybody", &members)
+            .await?
+            .conversation;
         let mut clients = Vec::new();
         for (index, account) in accounts.iter().enumerate() {
             clients.push(recorder.connect(format!("user{index}"), account, account.config())?);
         }
+        recorder.ready(SETTLED_WITHIN).await?;
         for round in 0..20 {
             for (index, client) in clients.iter().enumerate() {
                 client.send(group, format!("{round} from {index}"))?;
@@ -109,7 +131,10 @@ async fn a_group_has_one_order_for_all_however_many_talk_at_once() -> anyhow::Re
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replies_edits_and_deletions_agree_live_in_history_and_on_return() -> anyhow::Result<()> {
     stage::run(async |Play { house, .. }| {
-        let (alice, bob) = (User::sign_up(house, "alice").await?, User::sign_up(house, "bob").await?);
+        let (alice, bob) = (
+            User::sign_up(house, "alice").await?,
+            User::sign_up(house, "bob").await?,
+        );
         let dm = alice.dm(&bob);
         let (mut a, mut b) = (alice.online(0).await?, bob.online(1).await?);
         let first = a.say(dm, "teh first").await?;
@@ -120,8 +145,12 @@ async fn replies_edits_and_deletions_agree_live_in_history_and_on_return() -> an
         let reply = bob.say(dm, "not by socket").await?;
         let text = json!({"type": "send", "conversation": dm, "text": "replying", "reply_to": first});
         let replied = a.post(text).await??;
-        let edit = a.post(json!({"type": "edit", "conversation": dm, "target": first, "text": "the first"})).await??;
-        let delete = a.post(json!({"type": "delete", "conversation": dm, "target": second})).await??;
+        let edit = a
+            .post(json!({"type": "edit", "conversation": dm, "target": first, "text": "the first"}))
+            .await??;
+        let delete = a
+            .post(json!({"type": "delete", "conversation": dm, "target": second}))
+            .await??;
         let live = a.messages(6).await?;
         chained(&live, 0)?;
         ensure!(live[3].reply_to == Some(first) && live[3].seq == replied);
@@ -134,14 +163,25 @@ async fn replies_edits_and_deletions_agree_live_in_history_and_on_return() -> an
         // History, whoever answers it, has the current state.
         for page in [alice.history(dm).await?, bob.history(dm).await?] {
             chained(&page, 0)?;
-            ensure!(page[0].text.as_deref() == Some("the first") && page[0].edited == Some(edit), "{:?}", page[0]);
-            ensure!(page[1].text.is_none() && page[1].deleted == Some(delete), "{:?}", page[1]);
+            ensure!(
+                page[0].text.as_deref() == Some("the first") && page[0].edited == Some(edit),
+                "{:?}",
+                page[0]
+            );
+            ensure!(
+                page[1].text.is_none() && page[1].deleted == Some(delete),
+                "{:?}",
+                page[1]
+            );
             ensure!(page.len() == 6);
         }
         // And still once it is in Postgres.
         house.ground().persisted().await?;
         let page = bob.history(dm).await?;
-        ensure!(page[0].text.as_deref() == Some("the first") && page[1].text.is_none(), "{page:?}");
+        ensure!(
+            page[0].text.as_deref() == Some("the first") && page[1].text.is_none(),
+            "{page:?}"
+        );
         Ok(())
     })
     .await
@@ -150,12 +190,20 @@ async fn replies_edits_and_deletions_agree_live_in_history_and_on_return() -> an
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_the_sender_edits_and_only_moderators_delete_what_others_said() -> anyhow::Result<()> {
     stage::run(async |Play { house, .. }| {
-        let (alice, bob) = (User::sign_up(house, "alice").await?, User::sign_up(house, "bob").await?);
+        let (alice, bob) = (
+            User::sign_up(house, "alice").await?,
+            User::sign_up(house, "bob").await?,
+        );
         let carol = User::sign_up(house, "carol").await?;
         let group = alice.group("three", &[&bob, &carol]).await?;
-        let (mut a, mut b, mut c) = (alice.online(0).await?, bob.online(1).await?, carol.online(1).await?);
+        let (mut a, mut b, mut c) = (
+            alice.online(0).await?,
+            bob.online(1).await?,
+            carol.online(1).await?,
+        );
         let said = b.say(group, "bob's own").await?;
-        let edit = json!({"type": "edit", "conversation": group, "target": said, "text": "put in bob's mouth"});
+        let edit =
+            json!({"type": "edit", "conversation": group, "target": said, "text": "put in bob's mouth"});
         let delete = json!({"type": "delete", "conversation": group, "target": said});
         for socket in [&mut a, &mut c] {
             ensure!(socket.post(edit.clone()).await?.unwrap_err().code.as_str() == "forbidden");
@@ -181,25 +229,52 @@ async fn only_the_sender_edits_and_only_moderators_delete_what_others_said() -> 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn membership_events_reach_those_who_are_online_and_cut_off_who_left() -> anyhow::Result<()> {
     stage::run(async |Play { house, .. }| {
-        let (alice, bob) = (User::sign_up(house, "alice").await?, User::sign_up(house, "bob").await?);
+        let (alice, bob) = (
+            User::sign_up(house, "alice").await?,
+            User::sign_up(house, "bob").await?,
+        );
         let carol = User::sign_up(house, "carol").await?;
-        let (mut a, mut b, mut c) = (alice.online(0).await?, bob.online(1).await?, carol.online(0).await?);
+        let (mut a, mut b, mut c) = (
+            alice.online(0).await?,
+            bob.online(1).await?,
+            carol.online(0).await?,
+        );
         let group = alice.group("two", &[&bob]).await?;
         let event = |message: &Message| (message.conversation, message.event.clone());
-        let Conversation::Group(id) = group else { anyhow::bail!("{group}") };
+        let Conversation::Group(id) = group else {
+            anyhow::bail!("{group}")
+        };
         // Bob is told in his own log, and hears the group from then on although he was online before.
-        let joined = b.until("joined", |frame| heard(frame, Conversation::User(bob.id))).await?;
+        let joined = b
+            .until("joined", |frame| heard(frame, Conversation::User(bob.id)))
+            .await?;
         ensure!(joined.event == Some(Event::Joined { group: id }), "{joined:?}");
         a.say(group, "welcome").await?;
-        let welcome = b.until("welcome", |frame| heard(frame, group).filter(|m| m.kind == Kind::Text)).await?;
+        let welcome = b
+            .until("welcome", |frame| {
+                heard(frame, group).filter(|m| m.kind == Kind::Text)
+            })
+            .await?;
         ensure!(welcome.text.as_deref() == Some("welcome"));
-        alice.post(&format!("/v1/groups/{id}/members"), json!({"users": [carol.id]})).await?.ok()?;
-        c.until("joined", |frame| heard(frame, Conversation::User(carol.id))).await?;
+        alice
+            .post(&format!("/v1/groups/{id}/members"), json!({"users": [carol.id]}))
+            .await?
+            .ok()?;
+        c.until("joined", |frame| heard(frame, Conversation::User(carol.id)))
+            .await?;
         a.say(group, "hello carol").await?;
-        let hello = c.until("hello", |frame| heard(frame, group).filter(|m| m.text.is_some())).await?;
-        ensure!(matches!(hello.text.as_deref(), Some("hello carol" | "welcome")), "{hello:?}");
+        let hello = c
+            .until("hello", |frame| heard(frame, group).filter(|m| m.text.is_some()))
+            .await?;
+        ensure!(
+            matches!(hello.text.as_deref(), Some("hello carol" | "welcome")),
+            "{hello:?}"
+        );
         // Bob is removed: he sees that, and nothing beyond.
-        alice.delete(&format!("/v1/groups/{id}/members/{}", bob.id)).await?.ok()?;
+        alice
+            .delete(&format!("/v1/groups/{id}/members/{}", bob.id))
+            .await?
+            .ok()?;
         let removed = b
             .until("removed", |frame| {
                 heard(frame, group).filter(|m| m.event == Some(Event::MemberRemoved { user: bob.id }))
@@ -207,10 +282,20 @@ async fn membership_events_reach_those_who_are_online_and_cut_off_who_left() -> 
             .await?;
         ensure!(event(&removed).0 == group);
         let secret = a.say(group, "bob is gone").await?;
-        c.until("the message after", |frame| heard(frame, group).filter(|m| m.seq == secret)).await?;
+        c.until("the message after", |frame| {
+            heard(frame, group).filter(|m| m.seq == secret)
+        })
+        .await?;
         let more = b.so_far().await?;
-        ensure!(!more.iter().any(|frame| heard(frame, group).is_some_and(|m| m.seq >= secret)), "{more:?}");
-        let refused = b.post(json!({"type": "send", "conversation": group, "text": "let me in"})).await?;
+        ensure!(
+            !more
+                .iter()
+                .any(|frame| heard(frame, group).is_some_and(|m| m.seq >= secret)),
+            "{more:?}"
+        );
+        let refused = b
+            .post(json!({"type": "send", "conversation": group, "text": "let me in"}))
+            .await?;
         ensure!(refused.unwrap_err().code.as_str() == "not_member");
         Ok(())
     })
@@ -238,7 +323,10 @@ async fn every_script_arrives_as_it_was_written() -> anyhow::Result<()> {
         " ",
     ];
     stage::run(async |Play { house, .. }| {
-        let (alice, bob) = (User::sign_up(house, "alice").await?, User::sign_up(house, "bob").await?);
+        let (alice, bob) = (
+            User::sign_up(house, "alice").await?,
+            User::sign_up(house, "bob").await?,
+        );
         let dm = alice.dm(&bob);
         let (mut a, mut b) = (alice.online(0).await?, bob.online(1).await?);
         for text in TEXTS {
@@ -247,7 +335,12 @@ async fn every_script_arrives_as_it_was_written() -> anyhow::Result<()> {
         }
         house.ground().persisted().await?;
         let history = bob.history(dm).await?;
-        ensure!(history.iter().map(|message| message.text.as_deref().unwrap()).eq(TEXTS.iter().copied()));
+        ensure!(
+            history
+                .iter()
+                .map(|message| message.text.as_deref().unwrap())
+                .eq(TEXTS.iter().copied())
+        );
         Ok(())
     })
     .await
@@ -256,7 +349,10 @@ async fn every_script_arrives_as_it_was_written() -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_thousand_emoji_escaped_as_surrogate_pairs_fit() -> anyhow::Result<()> {
     stage::run(async |Play { house, .. }| {
-        let (alice, bob) = (User::sign_up(house, "alice").await?, User::sign_up(house, "bob").await?);
+        let (alice, bob) = (
+            User::sign_up(house, "alice").await?,
+            User::sign_up(house, "bob").await?,
+        );
         let dm = alice.dm(&bob);
         let (mut a, mut b) = (alice.online(0).await?, bob.online(1).await?);
         let emoji = "😀".repeat(100_000);
@@ -286,7 +382,10 @@ async fn a_hundred_thousand_emoji_escaped_as_surrogate_pairs_fit() -> anyhow::Re
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn history_is_paged_both_ways_and_around() -> anyhow::Result<()> {
     stage::run(async |Play { house, .. }| {
-        let (alice, bob) = (User::sign_up(house, "alice").await?, User::sign_up(house, "bob").await?);
+        let (alice, bob) = (
+            User::sign_up(house, "alice").await?,
+            User::sign_up(house, "bob").await?,
+        );
         let dm = alice.dm(&bob);
         let mut a = alice.online(0).await?;
         let mut seqs = Vec::new();
@@ -305,9 +404,16 @@ async fn history_is_paged_both_ways_and_around() -> anyhow::Result<()> {
             ensure!(page.head == *seqs.last().unwrap());
             for message in &page.messages {
                 let index = seqs.binary_search(&message.seq).unwrap();
-                ensure!(message.prev == if index == 0 { 0 } else { seqs[index - 1] }, "{message:?}");
+                ensure!(
+                    message.prev == if index == 0 { 0 } else { seqs[index - 1] },
+                    "{message:?}"
+                );
             }
-            Ok((page.messages.iter().map(|message| message.seq).collect(), page.more_before, page.more_after))
+            Ok((
+                page.messages.iter().map(|message| message.seq).collect(),
+                page.more_before,
+                page.more_after,
+            ))
         };
         ensure!(page(json!({"limit": 5})).await? == (seqs[25..].to_vec(), true, false));
         ensure!(page(json!({"before": seqs[10], "limit": 4})).await? == (seqs[6..10].to_vec(), true, true));
@@ -316,7 +422,10 @@ async fn history_is_paged_both_ways_and_around() -> anyhow::Result<()> {
         ensure!(page(json!({"after": seqs[29]})).await? == (vec![], true, false));
         ensure!(page(json!({"after": 0})).await? == (seqs.clone(), false, false));
         let (around, before, after) = page(json!({"around": seqs[15], "limit": 7})).await?;
-        ensure!(around.contains(&seqs[15]) && around.len() <= 7 && before && after, "{around:?}");
+        ensure!(
+            around.contains(&seqs[15]) && around.len() <= 7 && before && after,
+            "{around:?}"
+        );
         Ok(())
     })
     .await
@@ -329,12 +438,17 @@ pub async fn burst(socket: &mut Raw, conversation: Conversation, count: usize) -
     for (done, chunk) in ids.chunks(50).enumerate() {
         for (n, id) in chunk.iter().enumerate() {
             let text = format!("message {}", done * 50 + n);
-            socket.send(&json!({"type": "send", "id": id, "conversation": conversation, "text": text})).await?;
+            socket
+                .send(&json!({"type": "send", "id": id, "conversation": conversation, "text": text}))
+                .await?;
         }
         for id in chunk {
             seqs.push(socket.acked(*id).await??);
         }
     }
-    ensure!(seqs.is_sorted(), "sends of one session keep their order: {seqs:?}");
+    ensure!(
+        seqs.is_sorted(),
+        "sends of one session keep their order: {seqs:?}"
+    );
     Ok(seqs)
 }

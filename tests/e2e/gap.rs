@@ -26,7 +26,10 @@ async fn a_gap_is_repaired_before_what_follows_is_shown() -> anyhow::Result<()> 
         .first_edge_via_proxy()
         .run(async |Play { house, proxy }| {
             let proxy = proxy.as_ref().unwrap();
-            let (alice, bob) = (User::sign_up(house, "alice").await?, User::sign_up(house, "bob").await?);
+            let (alice, bob) = (
+                User::sign_up(house, "alice").await?,
+                User::sign_up(house, "bob").await?,
+            );
             let dm = alice.dm(&bob);
             let (mut a, mut b) = (alice.online(1).await?, bob.online(0).await?);
             let first = a.say(dm, "first").await?;
@@ -34,12 +37,18 @@ async fn a_gap_is_repaired_before_what_follows_is_shown() -> anyhow::Result<()> 
             for lost in [1, 3, 40, 450] {
                 proxy.swallow(move |passing| live(passing, &dm));
                 let mut seqs = burst(&mut a, dm, lost).await?;
-                until("they are lost", async || Ok((proxy.swallowed() == lost).then_some(()))).await?;
+                until("they are lost", async || {
+                    Ok((proxy.swallowed() == lost).then_some(()))
+                })
+                .await?;
                 proxy.pass_all();
                 seqs.push(a.say(dm, "this one arrives").await?);
                 let given = b.messages(seqs.len()).await?;
                 chained(&given, given[0].prev)?;
-                ensure!(given.iter().map(|message| message.seq).collect::<Vec<_>>() == seqs, "lost {lost}");
+                ensure!(
+                    given.iter().map(|message| message.seq).collect::<Vec<_>>() == seqs,
+                    "lost {lost}"
+                );
             }
             Ok(())
         })
@@ -52,12 +61,19 @@ async fn every_third_message_is_lost_and_all_receivers_have_all_in_order() -> an
         .first_edge_via_proxy()
         .run(async |Play { house, proxy }| {
             let proxy = proxy.as_ref().unwrap();
-            let (alice, bob) = (User::sign_up(house, "alice").await?, User::sign_up(house, "bob").await?);
+            let (alice, bob) = (
+                User::sign_up(house, "alice").await?,
+                User::sign_up(house, "bob").await?,
+            );
             let carol = User::sign_up(house, "carol").await?;
             let group = alice.group("lossy", &[&bob, &carol]).await?;
             let dm = alice.dm(&bob);
             let cursor = alice.summary(group).await?.head;
-            let (mut a, mut b, mut c) = (alice.online(1).await?, bob.online(0).await?, carol.online(0).await?);
+            let (mut a, mut b, mut c) = (
+                alice.online(1).await?,
+                bob.online(0).await?,
+                carol.online(0).await?,
+            );
             let mut n = 0;
             proxy.swallow(move |passing| {
                 let counts = live(passing, &group) || live(passing, &dm);
@@ -73,7 +89,8 @@ async fn every_third_message_is_lost_and_all_receivers_have_all_in_order() -> an
             while given.len() < 202 {
                 given.push(b.message().await?);
             }
-            let (of_group, of_dm): (Vec<_>, Vec<_>) = given.into_iter().partition(|m| m.conversation == group);
+            let (of_group, of_dm): (Vec<_>, Vec<_>) =
+                given.into_iter().partition(|m| m.conversation == group);
             chained(&of_group, cursor)?;
             chained(&of_dm, 0)?;
             ensure!(of_group.len() == said.len() + 1 && of_group.last().map(|m| m.seq) == Some(end));
@@ -90,7 +107,10 @@ async fn a_lost_last_message_is_found_when_nats_comes_back() -> anyhow::Result<(
         .first_edge_via_proxy()
         .run(async |Play { house, proxy }| {
             let proxy = proxy.as_ref().unwrap();
-            let (alice, bob) = (User::sign_up(house, "alice").await?, User::sign_up(house, "bob").await?);
+            let (alice, bob) = (
+                User::sign_up(house, "alice").await?,
+                User::sign_up(house, "bob").await?,
+            );
             let group = alice.group("pair", &[&bob]).await?;
             let dm = alice.dm(&bob);
             let (mut a, mut b) = (alice.online(1).await?, bob.online(0).await?);
@@ -99,7 +119,10 @@ async fn a_lost_last_message_is_found_when_nats_comes_back() -> anyhow::Result<(
             // Both are the last of their conversation, and nothing follows that would tell.
             proxy.swallow(move |passing| live(passing, &dm) || live(passing, &group));
             let lost = [a.say(dm, "the last word").await?, a.say(group, "here too").await?];
-            until("both are lost", async || Ok((proxy.swallowed() == 2).then_some(()))).await?;
+            until("both are lost", async || {
+                Ok((proxy.swallowed() == 2).then_some(()))
+            })
+            .await?;
             proxy.pass_all();
             ensure!(proxy.cut(" live") == 1);
             let mut given: Vec<_> = b.messages(2).await?.iter().map(|message| message.seq).collect();
@@ -121,13 +144,25 @@ async fn an_edge_without_nats_for_a_while_loses_neither_messages_nor_memberships
         .first_edge_via_proxy()
         .run(async |Play { house, proxy }| {
             let proxy = proxy.as_ref().unwrap();
-            let (alice, bob) = (User::sign_up(house, "alice").await?, User::sign_up(house, "bob").await?);
+            let (alice, bob) = (
+                User::sign_up(house, "alice").await?,
+                User::sign_up(house, "bob").await?,
+            );
             let mut b = bob.online(0).await?;
             // Whatever the live tail brings is lost: a membership event among it.
-            proxy.swallow(|passing| passing.client.ends_with(" live") && passing.subject.starts_with("live."));
-            let group = alice.request(1, reqwest::Method::POST, "/v1/groups", Some(json!({"title": "new", "members": [bob.id]})));
+            proxy
+                .swallow(|passing| passing.client.ends_with(" live") && passing.subject.starts_with("live."));
+            let group = alice.request(
+                1,
+                reqwest::Method::POST,
+                "/v1/groups",
+                Some(json!({"title": "new", "members": [bob.id]})),
+            );
             let group: Conversation = serde_json::from_value(group.await?.ok()?["conversation"].clone())?;
-            until("the event is lost", async || Ok((proxy.swallowed() > 0).then_some(()))).await?;
+            until("the event is lost", async || {
+                Ok((proxy.swallowed() > 0).then_some(()))
+            })
+            .await?;
             proxy.pass_all();
             proxy.cut(" live");
             let mut a = alice.online(1).await?;
@@ -144,7 +179,9 @@ async fn an_edge_without_nats_for_a_while_loses_neither_messages_nor_memberships
                 proxy.cut(suffix);
                 let seq = b.say(group, &format!("after {suffix}")).await?;
                 a.until("it arrives", |frame| match frame {
-                    natterjack_nats::wire::ServerFrame::Message(message) => (message.seq == seq).then_some(()),
+                    natterjack_nats::wire::ServerFrame::Message(message) => {
+                        (message.seq == seq).then_some(())
+                    }
                     _ => None,
                 })
                 .await?;

@@ -15,9 +15,16 @@ use crate::support::{
     user::{Answer, User, new_id},
 };
 
-async fn put(user: &User, edge: usize, conversation: Conversation, id: MessageId, text: &str) -> anyhow::Result<Answer> {
+async fn put(
+    user: &User,
+    edge: usize,
+    conversation: Conversation,
+    id: MessageId,
+    text: &str,
+) -> anyhow::Result<Answer> {
     let path = format!("/v1/conversations/{conversation}/messages");
-    user.request(edge, Method::POST, &path, Some(json!({"id": id, "text": text}))).await
+    user.request(edge, Method::POST, &path, Some(json!({"id": id, "text": text})))
+        .await
 }
 
 fn seq(answer: Answer) -> anyhow::Result<u64> {
@@ -29,7 +36,10 @@ fn seq(answer: Answer) -> anyhow::Result<u64> {
 async fn the_same_id_on_two_edges_at_once_is_one_message() -> anyhow::Result<()> {
     const ROUNDS: usize = 40;
     stage::run(async |Play { house, .. }| {
-        let (alice, bob) = (User::sign_up(house, "alice").await?, User::sign_up(house, "bob").await?);
+        let (alice, bob) = (
+            User::sign_up(house, "alice").await?,
+            User::sign_up(house, "bob").await?,
+        );
         let dm = alice.dm(&bob);
         let (mut first, mut second) = (alice.online(0).await?, alice.online(1).await?);
         for round in 0..ROUNDS {
@@ -57,11 +67,14 @@ async fn the_same_id_on_two_edges_at_once_is_one_message() -> anyhow::Result<()>
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_retry_after_the_dedupe_window_gets_the_first_ack_again() -> anyhow::Result<()> {
-    const WINDOW: Duration = Duration::from_secs(1);
+    const WINDOW: Duration = Duration::from_secs(4);
     Stage::new()
         .settings(|settings| settings.dedupe_window = WINDOW)
         .run(async |Play { house, .. }| {
-            let (alice, bob) = (User::sign_up(house, "alice").await?, User::sign_up(house, "bob").await?);
+            let (alice, bob) = (
+                User::sign_up(house, "alice").await?,
+                User::sign_up(house, "bob").await?,
+            );
             let (dm, other) = (alice.dm(&bob), alice.dm(&alice));
             let ids: Vec<_> = (0..10).map(|_| new_id()).collect();
             let mut first = Vec::new();
@@ -71,13 +84,17 @@ async fn a_retry_after_the_dedupe_window_gets_the_first_ack_again() -> anyhow::R
             // What the window has forgotten is told by the stream itself: it takes the id again.
             let context = async_nats::jetstream::new(async_nats::connect(house.ground().nats_url()).await?);
             until("the window has passed", async || {
-                let subject = natterjack_nats::subjects::chat::subject(house.ground().settings().shards, &other);
+                let subject =
+                    natterjack_nats::subjects::chat::subject(house.ground().settings().shards, &other);
                 let stored = natterjack_nats::wire::Stored::new(
                     other,
                     new_id(),
                     alice.id,
                     Clock::system().now_ms(),
-                    natterjack_nats::wire::Content::Text { text: "probe".into(), reply_to: None },
+                    natterjack_nats::wire::Content::Text {
+                        text: "probe".into(),
+                        reply_to: None,
+                    },
                 );
                 let age_ms = Clock::system().now_ms() - ids[9].unix_ms();
                 let message = async_nats::jetstream::message::PublishMessage::build()
@@ -92,7 +109,9 @@ async fn a_retry_after_the_dedupe_window_gets_the_first_ack_again() -> anyhow::R
                 for (n, id) in ids.iter().enumerate() {
                     let again = seq(put(&alice, (n + round) % 2, dm, *id, &format!("text {n}")).await?)?;
                     ensure!(again == first[n], "{again} is not {}", first[n]);
-                    put(&alice, n % 2, dm, *id, "something else").await?.refused(409, "conflict")?;
+                    put(&alice, n % 2, dm, *id, "something else")
+                        .await?
+                        .refused(409, "conflict")?;
                 }
                 house.ground().persisted().await?;
             }
@@ -105,15 +124,23 @@ async fn a_retry_after_the_dedupe_window_gets_the_first_ack_again() -> anyhow::R
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_id_with_another_content_is_a_conflict() -> anyhow::Result<()> {
     stage::run(async |Play { house, .. }| {
-        let (alice, bob) = (User::sign_up(house, "alice").await?, User::sign_up(house, "bob").await?);
+        let (alice, bob) = (
+            User::sign_up(house, "alice").await?,
+            User::sign_up(house, "bob").await?,
+        );
         let dm = alice.dm(&bob);
         let id = new_id();
         let first = seq(put(&alice, 0, dm, id, "this").await?)?;
         for edge in [0, 1] {
-            put(&alice, edge, dm, id, "that").await?.refused(409, "conflict")?;
+            put(&alice, edge, dm, id, "that")
+                .await?
+                .refused(409, "conflict")?;
             let path = format!("/v1/conversations/{dm}/messages");
             let reply = json!({"id": id, "text": "this", "reply_to": first});
-            alice.request(edge, Method::POST, &path, Some(reply)).await?.refused(409, "conflict")?;
+            alice
+                .request(edge, Method::POST, &path, Some(reply))
+                .await?
+                .refused(409, "conflict")?;
             ensure!(seq(put(&alice, edge, dm, id, "this").await?)? == first);
         }
         // The id names a message of its sender only: somebody else may use it.
@@ -128,16 +155,28 @@ async fn the_same_id_with_another_content_is_a_conflict() -> anyhow::Result<()> 
 async fn ids_of_the_past_and_of_the_future_are_looked_up() -> anyhow::Result<()> {
     const HOUR_MS: u64 = 3_600_000;
     stage::run(async |Play { house, .. }| {
-        let (alice, bob) = (User::sign_up(house, "alice").await?, User::sign_up(house, "bob").await?);
+        let (alice, bob) = (
+            User::sign_up(house, "alice").await?,
+            User::sign_up(house, "bob").await?,
+        );
         let dm = alice.dm(&bob);
         let now = Clock::system().now_ms();
-        for made_at in [now - 24 * HOUR_MS, now - 90_000, now + 90_000, now + 24 * HOUR_MS, 1, (1 << 48) - 1] {
+        for made_at in [
+            now - 24 * HOUR_MS,
+            now - 90_000,
+            now + 90_000,
+            now + 24 * HOUR_MS,
+            1,
+            (1 << 48) - 1,
+        ] {
             let id = MessageId::generate(made_at);
             let first = seq(put(&alice, 0, dm, id, "when?").await?)?;
             // At once, when it is perhaps in the stream only, and later.
             for edge in [1, 0] {
                 ensure!(seq(put(&alice, edge, dm, id, "when?").await?)? == first);
-                put(&alice, edge, dm, id, "whenever").await?.refused(409, "conflict")?;
+                put(&alice, edge, dm, id, "whenever")
+                    .await?
+                    .refused(409, "conflict")?;
                 house.ground().persisted().await?;
             }
         }
@@ -150,7 +189,10 @@ async fn ids_of_the_past_and_of_the_future_are_looked_up() -> anyhow::Result<()>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_retry_after_an_edit_or_a_deletion_still_gets_the_first_ack() -> anyhow::Result<()> {
     stage::run(async |Play { house, .. }| {
-        let (alice, bob) = (User::sign_up(house, "alice").await?, User::sign_up(house, "bob").await?);
+        let (alice, bob) = (
+            User::sign_up(house, "alice").await?,
+            User::sign_up(house, "bob").await?,
+        );
         let dm = alice.dm(&bob);
         let old = MessageId::generate(Clock::system().now_ms() - 600_000);
         for id in [new_id(), old] {
@@ -158,17 +200,30 @@ async fn a_retry_after_an_edit_or_a_deletion_still_gets_the_first_ack() -> anyho
             let message = format!("/v1/conversations/{dm}/messages/{first}");
             let edit = json!({"id": new_id(), "text": "original"});
             let edited = alice.patch(&message, edit.clone()).await?.ok()?;
-            ensure!(alice.patch(&message, edit.clone()).await?.ok()? == edited, "an edit is idempotent too");
+            ensure!(
+                alice.patch(&message, edit.clone()).await?.ok()? == edited,
+                "an edit is idempotent too"
+            );
             house.ground().persisted().await?;
             ensure!(seq(put(&alice, 1, dm, id, "orginal").await?)? == first);
-            put(&alice, 1, dm, id, "original").await?.refused(409, "conflict")?;
+            put(&alice, 1, dm, id, "original")
+                .await?
+                .refused(409, "conflict")?;
             let delete = format!("{message}?id={}", new_id());
             let deleted: Value = alice.delete(&delete).await?.ok()?;
-            ensure!(alice.delete(&delete).await?.ok()? == deleted, "and so is a deletion");
-            ensure!(alice.patch(&message, edit).await?.ok()? == edited, "also once the target is gone");
+            ensure!(
+                alice.delete(&delete).await?.ok()? == deleted,
+                "and so is a deletion"
+            );
+            ensure!(
+                alice.patch(&message, edit).await?.ok()? == edited,
+                "also once the target is gone"
+            );
             house.ground().persisted().await?;
             ensure!(seq(put(&alice, 0, dm, id, "orginal").await?)? == first);
-            put(&alice, 0, dm, id, "another").await?.refused(409, "conflict")?;
+            put(&alice, 0, dm, id, "another")
+                .await?
+                .refused(409, "conflict")?;
         }
         ensure!(bob.history(dm).await?.len() == 6);
         Ok(())

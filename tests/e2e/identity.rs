@@ -29,7 +29,10 @@ async fn bucket(house: &House) -> anyhow::Result<kv::Store> {
 /// Publishes the signer's key beside the persister's, so that its tokens are as good as real.
 async fn publish(house: &House, signer: &Signer) -> anyhow::Result<()> {
     let bucket = bucket(house).await?;
-    let set = bucket.get(cluster::JWKS).await?.context("the persister published its keys")?;
+    let set = bucket
+        .get(cluster::JWKS)
+        .await?
+        .context("the persister published its keys")?;
     let mut set: Value = serde_json::from_slice(&set)?;
     set["keys"].as_array_mut().context("keys")?.push(signer.jwk());
     bucket.put(cluster::JWKS, set.to_string().into()).await?;
@@ -39,7 +42,14 @@ async fn publish(house: &House, signer: &Signer) -> anyhow::Result<()> {
 /// The status of `GET /v1/me`, and how a socket that says hello is closed.
 async fn tried(user: &User, edge: usize, token: &str) -> anyhow::Result<(String, Option<u16>)> {
     let http = reqwest::Client::new();
-    let answer = call(&http, Method::GET, &format!("{}/v1/me", user.urls[edge]), Some(token), None).await?;
+    let answer = call(
+        &http,
+        Method::GET,
+        &format!("{}/v1/me", user.urls[edge]),
+        Some(token),
+        None,
+    )
+    .await?;
     ensure!(answer.status == 401, "{answer:?}");
     let mut socket = Raw::open(&user.urls[edge]).await?;
     socket.send(&json!({"type": "hello", "token": token})).await?;
@@ -91,14 +101,19 @@ async fn forged_foreign_and_expired_tokens_are_refused() -> anyhow::Result<()> {
         ];
         for (index, token) in bad.iter().enumerate() {
             let (code, close) = tried(&alice, index % 2, token).await?;
-            ensure!(code == "unauthorized" && close == Some(3500), "{index}: {code} {close:?}");
+            ensure!(
+                code == "unauthorized" && close == Some(3500),
+                "{index}: {code} {close:?}"
+            );
         }
         let expired = known.sign(&with("exp", json!(now_s() - 60)));
         let (code, close) = tried(&alice, 0, &expired).await?;
         ensure!(code == "token_expired" && close == Some(3005), "{code} {close:?}");
         // No token at all.
         let (http, url) = (reqwest::Client::new(), format!("{}/v1/me", house.url(0)));
-        call(&http, Method::GET, &url, None, None).await?.refused(401, "unauthorized")?;
+        call(&http, Method::GET, &url, None, None)
+            .await?
+            .refused(401, "unauthorized")?;
         Ok(())
     })
     .await
@@ -107,7 +122,10 @@ async fn forged_foreign_and_expired_tokens_are_refused() -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_socket_lives_as_long_as_its_token_which_can_be_renewed_in_band() -> anyhow::Result<()> {
     stage::run(async |Play { house, .. }| {
-        let (alice, bob) = (User::sign_up(house, "alice").await?, User::sign_up(house, "bob").await?);
+        let (alice, bob) = (
+            User::sign_up(house, "alice").await?,
+            User::sign_up(house, "bob").await?,
+        );
         let signer = Signer::new("short");
         publish(house, &signer).await?;
         let short = |user: &User| {
@@ -121,14 +139,23 @@ async fn a_socket_lives_as_long_as_its_token_which_can_be_renewed_in_band() -> a
             Ok((good.get("/v1/me").await?.status == 200).then_some(()))
         })
         .await?;
-        let (mut renewed, mut forgotten) = (Raw::open(&alice.urls[0]).await?, Raw::open(&alice.urls[0]).await?);
+        let (mut renewed, mut forgotten) =
+            (Raw::open(&alice.urls[0]).await?, Raw::open(&alice.urls[0]).await?);
         renewed.hello(&short(&alice), None).await?;
         forgotten.hello(&short(&alice), None).await?;
         // Somebody else's token does not renew.
-        renewed.send(&json!({"type": "token", "id": "1", "token": bob.token})).await?;
+        renewed
+            .send(&json!({"type": "token", "id": "1", "token": bob.token}))
+            .await?;
         ensure!(!renewed.complaint().await?.retryable);
-        renewed.send(&json!({"type": "token", "id": "2", "token": alice.token})).await?;
-        renewed.until("ok", |frame| (*frame == ServerFrame::Ok { id: "2".into() }).then_some(())).await?;
+        renewed
+            .send(&json!({"type": "token", "id": "2", "token": alice.token}))
+            .await?;
+        renewed
+            .until("ok", |frame| {
+                (*frame == ServerFrame::Ok { id: "2".into() }).then_some(())
+            })
+            .await?;
         ensure!(forgotten.closed().await? == Some(3005));
         // The renewed one was opened before, and is still there.
         renewed.say(alice.dm(&bob), "still here").await?;
@@ -161,7 +188,10 @@ async fn a_logout_closes_the_sockets_of_that_device_everywhere_and_of_no_other()
         // The other device can be ended from afar, and a new login is a new device.
         let again = User::log_in(house, "alice").await?;
         ensure!(again.device != alice.device);
-        again.delete(&format!("/v1/devices/{}", laptop.device)).await?.ok()?;
+        again
+            .delete(&format!("/v1/devices/{}", laptop.device))
+            .await?
+            .ok()?;
         ensure!(other.closed().await? == Some(3503));
         Ok(())
     })
@@ -179,7 +209,13 @@ async fn a_refresh_token_is_good_once_and_its_reuse_ends_the_device() -> anyhow:
         // A wrong guess does no harm …
         let mut guess = next["refresh_token"].as_str().context("a token")?.to_owned();
         guess.replace_range(guess.len() - 6.., "AAAAAA");
-        ensure!(alice.post("/v1/refresh", json!({"refresh_token": guess})).await?.status == 401);
+        ensure!(
+            alice
+                .post("/v1/refresh", json!({"refresh_token": guess}))
+                .await?
+                .status
+                == 401
+        );
         socket.so_far().await?;
         // … but a token that was used before was stolen, or its successor was.
         ensure!(alice.post("/v1/refresh", refresh).await?.status == 401);
@@ -214,7 +250,9 @@ async fn outside(house: &House, signer: &Signer) -> anyhow::Result<()> {
     ensure!(seen[0] == seen[1] && seen[1] == seen[2]);
     let mut socket = Raw::open(&house.url(1)).await?;
     let device = json!({"id": "01j00000000000000000000001", "name": "browser", "platform": "web"});
-    socket.send(&json!({"type": "hello", "token": token, "device": device})).await?;
+    socket
+        .send(&json!({"type": "hello", "token": token, "device": device}))
+        .await?;
     let ready = socket
         .until("ready", |frame| match frame {
             ServerFrame::Ready(ready) => Some(ready.clone()),
@@ -241,7 +279,14 @@ async fn outside(house: &House, signer: &Signer) -> anyhow::Result<()> {
         (signer.sign_with_public_key(&claims("dora")), "unauthorized"),
         (unsigned("outside", &claims("dora")), "unauthorized"),
     ] {
-        let answer = call(&http, Method::GET, &format!("{}/v1/me", house.url(0)), Some(&token), None).await?;
+        let answer = call(
+            &http,
+            Method::GET,
+            &format!("{}/v1/me", house.url(0)),
+            Some(&token),
+            None,
+        )
+        .await?;
         answer.refused(401, code)?;
     }
     Ok(())

@@ -64,27 +64,38 @@ async fn texts_are_bounded_in_characters_and_hold_no_nul() -> anyhow::Result<()>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frame_or_body_beyond_the_cap_is_refused() -> anyhow::Result<()> {
     stage::run(async |Play { house, .. }| {
-        let (alice, bob) = (User::sign_up(house, "alice").await?, User::sign_up(house, "bob").await?);
+        let (alice, bob) = (
+            User::sign_up(house, "alice").await?,
+            User::sign_up(house, "bob").await?,
+        );
         let dm = alice.dm(&bob);
         let mut witness = alice.online(0).await?;
         let mut a = alice.online(0).await?;
         // The edge may be gone before all of it was written.
-        let _ = a.stream.send(Ws::text("x".repeat(FRAME_BYTES_MAX + 1))).await;
+        let _ = within("an end", a.stream.send(Ws::text("x".repeat(FRAME_BYTES_MAX + 1)))).await?;
         ensure!(matches!(a.closed().await?, Some(3501) | None));
         // In pieces it is no smaller.
         let mut a = alice.online(0).await?;
         let piece = vec![b'x'; FRAME_BYTES_MAX / 2 + 1];
         for index in 0..3 {
-            let code = if index == 0 { OpCode::Data(data::TEXT) } else { OpCode::Data(data::CONTINUE) };
-            let frame = tokio_tungstenite::tungstenite::protocol::frame::Frame::message(piece.clone(), code, false);
-            let _ = a.stream.send(Ws::Frame(frame)).await;
+            let code = if index == 0 {
+                OpCode::Data(data::TEXT)
+            } else {
+                OpCode::Data(data::CONTINUE)
+            };
+            let frame =
+                tokio_tungstenite::tungstenite::protocol::frame::Frame::message(piece.clone(), code, false);
+            let _ = within("an end", a.stream.send(Ws::Frame(frame))).await?;
         }
         ensure!(matches!(a.closed().await?, Some(3501) | None));
         let body = json!({"id": new_id(), "text": "x".repeat(FRAME_BYTES_MAX)});
         let path = format!("/v1/conversations/{dm}/messages");
         alice.post(&path, body).await?.refused(413, "too_large")?;
         let names: Vec<_> = (0..20_000).map(|_| alice.id.to_string()).collect();
-        alice.post("/v1/groups", json!({"title": "x", "members": names})).await?.refused(413, "too_large")?;
+        alice
+            .post("/v1/groups", json!({"title": "x", "members": names}))
+            .await?
+            .refused(413, "too_large")?;
         witness.say(dm, "unharmed").await?;
         Ok(())
     })
@@ -100,16 +111,29 @@ mod data {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn garbage_is_answered_and_in_the_end_closed() -> anyhow::Result<()> {
     stage::run(async |Play { house, .. }| {
-        let (alice, bob) = (User::sign_up(house, "alice").await?, User::sign_up(house, "bob").await?);
+        let (alice, bob) = (
+            User::sign_up(house, "alice").await?,
+            User::sign_up(house, "bob").await?,
+        );
         let dm = alice.dm(&bob);
         let mut a = alice.online(0).await?;
         // An unknown type is an error and no more; unknown fields are ignored.
-        a.send(&json!({"type": "teleport", "id": "1", "to": "mars"})).await?;
+        a.send(&json!({"type": "teleport", "id": "1", "to": "mars"}))
+            .await?;
         ensure!(a.complaint().await?.code.as_str() == "unknown_type");
-        let frame = json!({"type": "send", "conversation": dm, "text": "x", "mood": "fine", "nested": {"a": [1]}});
+        let frame =
+            json!({"type": "send", "conversation": dm, "text": "x", "mood": "fine", "nested": {"a": [1]}});
         a.post(frame).await??;
         let bad = [
-            "", "null", "[]", "{", "\"hello\"", "{}", "{\"type\":null}", "{\"type\":\"send\"}", "{\"type\":\"ping\",",
+            "",
+            "null",
+            "[]",
+            "{",
+            "\"hello\"",
+            "{}",
+            "{\"type\":null}",
+            "{\"type\":\"send\"}",
+            "{\"type\":\"ping\",",
             "{\"type\":\"send\",\"id\":\"x\",\"conversation\":\"dm.a.b\",\"text\":\"x\"}",
         ];
         for text in bad.iter().take(5) {
@@ -127,7 +151,8 @@ async fn garbage_is_answered_and_in_the_end_closed() -> anyhow::Result<()> {
         ensure!(matches!(a.closed().await?, Some(3501) | None));
         // Deep nesting is no reason to fall over.
         let mut a = alice.online(0).await?;
-        a.text(format!("{{\"type\":\"send\",\"x\":{}", "[".repeat(200_000))).await?;
+        a.text(format!("{{\"type\":\"send\",\"x\":{}", "[".repeat(200_000)))
+            .await?;
         ensure!(a.complaint().await?.code.as_str() == "bad_request");
         a.say(dm, "fine").await?;
         // Binary frames are not spoken here, nor is broken UTF-8.
@@ -160,12 +185,19 @@ async fn who_does_not_say_hello_is_closed() -> anyhow::Result<()> {
             ensure!(rude.complaint().await?.code.as_str() == "bad_request");
             ensure!(rude.closed().await? == Some(3501));
             let mut twice = alice.online(0).await?;
-            twice.send(&json!({"type": "hello", "token": alice.token})).await?;
+            twice
+                .send(&json!({"type": "hello", "token": alice.token}))
+                .await?;
             ensure!(twice.complaint().await?.code.as_str() == "bad_request");
             // Half a request, half a handshake and half a frame cost nobody anything.
             let address = house.url(0).replace("http://", "");
             let mut halves = Vec::new();
-            for text in ["GET /v1/ws HT", "GET /v1/ws HTTP/1.1\r\nUpgrade: websocket\r\n", "\0\0\0", "\r\n\r\n"] {
+            for text in [
+                "GET /v1/ws HT",
+                "GET /v1/ws HTTP/1.1\r\nUpgrade: websocket\r\n",
+                "\0\0\0",
+                "\r\n\r\n",
+            ] {
                 let mut socket = TcpStream::connect(&address).await?;
                 socket.write_all(text.as_bytes()).await?;
                 halves.push(socket);
@@ -181,7 +213,11 @@ async fn who_does_not_say_hello_is_closed() -> anyhow::Result<()> {
             socket.write_all(upgrade.as_bytes()).await?;
             let mut answer = [0; 12];
             within("an answer", socket.read_exact(&mut answer)).await??;
-            ensure!(answer.starts_with(b"HTTP/1.1 4"), "{}", String::from_utf8_lossy(&answer));
+            ensure!(
+                answer.starts_with(b"HTTP/1.1 4"),
+                "{}",
+                String::from_utf8_lossy(&answer)
+            );
             alice.online(0).await?.say(alice.dm(&alice), "unharmed").await?;
             Ok(())
         })
@@ -198,13 +234,24 @@ async fn shut_out(user: &User, conversation: Conversation) -> anyhow::Result<()>
             json!({"type": "delete", "conversation": conversation, "target": 1}),
         ] {
             let error = socket.post(frame.clone()).await?.unwrap_err();
-            ensure!(matches!(error.code.as_str(), "not_member" | "not_found" | "forbidden"), "{frame}: {error}");
+            ensure!(
+                matches!(error.code.as_str(), "not_member" | "not_found" | "forbidden"),
+                "{frame}: {error}"
+            );
         }
-        for query in [json!({}), json!({"after": 0}), json!({"before": 1_000}), json!({"around": 1})] {
+        for query in [
+            json!({}),
+            json!({"after": 0}),
+            json!({"before": 1_000}),
+            json!({"around": 1}),
+        ] {
             let mut query = query;
             query["conversation"] = json!(conversation);
             let error = socket.history(query).await?.unwrap_err();
-            ensure!(matches!(error.code.as_str(), "not_member" | "not_found"), "{error}");
+            ensure!(
+                matches!(error.code.as_str(), "not_member" | "not_found"),
+                "{error}"
+            );
         }
         let path = format!("/v1/conversations/{conversation}");
         for (method, path, body) in [
@@ -212,20 +259,37 @@ async fn shut_out(user: &User, conversation: Conversation) -> anyhow::Result<()>
             (Method::GET, format!("{path}/messages"), None),
             (Method::GET, format!("{path}/messages?after=0"), None),
             (Method::GET, format!("{path}/members"), None),
-            (Method::POST, format!("{path}/messages"), Some(json!({"id": new_id(), "text": "x"}))),
-            (Method::PATCH, format!("{path}/messages/1"), Some(json!({"id": new_id(), "text": "x"}))),
+            (
+                Method::POST,
+                format!("{path}/messages"),
+                Some(json!({"id": new_id(), "text": "x"})),
+            ),
+            (
+                Method::PATCH,
+                format!("{path}/messages/1"),
+                Some(json!({"id": new_id(), "text": "x"})),
+            ),
             (Method::DELETE, format!("{path}/messages/1?id={}", new_id()), None),
             (Method::POST, format!("{path}/receipts"), Some(json!({"read": 1}))),
-            (Method::POST, format!("{path}/typing"), Some(json!({"active": true}))),
+            (
+                Method::POST,
+                format!("{path}/typing"),
+                Some(json!({"active": true})),
+            ),
         ] {
             let answer = user.request(edge, method.clone(), &path, body).await?;
             ensure!(matches!(answer.status, 403 | 404), "{method} {path}: {answer:?}");
         }
         // Cursors for it are no way in either.
         let mut resumed = user.resume(edge, &[(conversation, 0)]).await?;
-        resumed.until("resumed", |frame| matches!(frame, ServerFrame::Resumed { .. }).then_some(())).await?;
+        resumed
+            .until("resumed", |frame| {
+                matches!(frame, ServerFrame::Resumed { .. }).then_some(())
+            })
+            .await?;
         let frames = resumed.so_far().await?;
-        let heard = |frame: &ServerFrame| matches!(frame, ServerFrame::Message(m) if m.conversation == conversation);
+        let heard =
+            |frame: &ServerFrame| matches!(frame, ServerFrame::Message(m) if m.conversation == conversation);
         ensure!(!frames.iter().any(heard), "{frames:?}");
     }
     Ok(())
@@ -234,7 +298,10 @@ async fn shut_out(user: &User, conversation: Conversation) -> anyhow::Result<()>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stranger_and_a_guesser_get_nowhere() -> anyhow::Result<()> {
     stage::run(async |Play { house, .. }| {
-        let (alice, bob) = (User::sign_up(house, "alice").await?, User::sign_up(house, "bob").await?);
+        let (alice, bob) = (
+            User::sign_up(house, "alice").await?,
+            User::sign_up(house, "bob").await?,
+        );
         let eve = User::sign_up(house, "eve").await?;
         let (dm, group) = (alice.dm(&bob), alice.group("private", &[&bob]).await?);
         alice.say(dm, "for bob only").await?;
@@ -247,24 +314,47 @@ async fn a_stranger_and_a_guesser_get_nowhere() -> anyhow::Result<()> {
             Conversation::Group(GroupId::generate(now)),
             Conversation::dm(UserId::generate(now), UserId::generate(now)),
         ] {
-            shut_out(&eve, conversation).await.map_err(|error| error.context(conversation.to_string()))?;
+            shut_out(&eve, conversation)
+                .await
+                .map_err(|error| error.context(conversation.to_string()))?;
         }
         // A chat with somebody who does not exist, and one's own log.
         let nobody = Conversation::dm(eve.id, UserId::generate(now));
         let own = Conversation::User(eve.id);
         let mut socket = eve.online(0).await?;
-        for (conversation, codes) in [(nobody, ["not_found"].as_slice()), (own, &["forbidden", "bad_request"])] {
+        for (conversation, codes) in [
+            (nobody, ["not_found"].as_slice()),
+            (own, &["forbidden", "bad_request"]),
+        ] {
             let send = json!({"type": "send", "conversation": conversation, "text": "anybody?"});
             let error = socket.post(send).await?.unwrap_err();
             ensure!(codes.contains(&error.code.as_str()), "{error}");
         }
         // Groups of others cannot be changed, nor their ids guessed from an answer.
-        let Conversation::Group(id) = group else { anyhow::bail!("{group}") };
+        let Conversation::Group(id) = group else {
+            anyhow::bail!("{group}")
+        };
         for (method, path, body) in [
-            (Method::PATCH, format!("/v1/groups/{id}"), json!({"title": "mine"})),
-            (Method::POST, format!("/v1/groups/{id}/members"), json!({"users": [eve.id]})),
-            (Method::DELETE, format!("/v1/groups/{id}/members/{}", bob.id), json!({})),
-            (Method::PATCH, format!("/v1/groups/{id}/members/{}", eve.id), json!({"role": "owner"})),
+            (
+                Method::PATCH,
+                format!("/v1/groups/{id}"),
+                json!({"title": "mine"}),
+            ),
+            (
+                Method::POST,
+                format!("/v1/groups/{id}/members"),
+                json!({"users": [eve.id]}),
+            ),
+            (
+                Method::DELETE,
+                format!("/v1/groups/{id}/members/{}", bob.id),
+                json!({}),
+            ),
+            (
+                Method::PATCH,
+                format!("/v1/groups/{id}/members/{}", eve.id),
+                json!({"role": "owner"}),
+            ),
         ] {
             let answer = eve.request(0, method, &path, Some(body)).await?;
             ensure!(matches!(answer.status, 403 | 404), "{path}: {answer:?}");
@@ -284,18 +374,28 @@ async fn a_stranger_and_a_guesser_get_nowhere() -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_was_just_removed_is_out_of_everything() -> anyhow::Result<()> {
     stage::run(async |Play { house, .. }| {
-        let (alice, bob) = (User::sign_up(house, "alice").await?, User::sign_up(house, "bob").await?);
+        let (alice, bob) = (
+            User::sign_up(house, "alice").await?,
+            User::sign_up(house, "bob").await?,
+        );
         let group = alice.group("pair", &[&bob]).await?;
-        let Conversation::Group(id) = group else { anyhow::bail!("{group}") };
+        let Conversation::Group(id) = group else {
+            anyhow::bail!("{group}")
+        };
         let (mut b, mut elsewhere) = (bob.online(0).await?, bob.online(1).await?);
         b.say(group, "I am in").await?;
         let start: Value = bob.fetch("/v1/sync").await?;
-        alice.delete(&format!("/v1/groups/{id}/members/{}", bob.id)).await?.ok()?;
+        alice
+            .delete(&format!("/v1/groups/{id}/members/{}", bob.id))
+            .await?
+            .ok()?;
         // Those who are connected are told; from then on they cannot send, on whatever edge.
         for socket in [&mut b, &mut elsewhere] {
             socket
                 .until("removed", |frame| match frame {
-                    ServerFrame::Message(m) => (m.conversation == group && m.kind == Kind::Event && m.seq > 2).then_some(()),
+                    ServerFrame::Message(m) => {
+                        (m.conversation == group && m.kind == Kind::Event && m.seq > 2).then_some(())
+                    }
                     _ => None,
                 })
                 .await?;
@@ -306,7 +406,11 @@ async fn who_was_just_removed_is_out_of_everything() -> anyhow::Result<()> {
         shut_out(&bob, group).await?;
         let cursor = start["cursor"].as_str().unwrap();
         let page: Value = bob.fetch(&format!("/v1/sync?cursor={cursor}")).await?;
-        let texts = page["messages"].as_array().unwrap().iter().filter(|message| message["text"] == "he is gone");
+        let texts = page["messages"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|message| message["text"] == "he is gone");
         ensure!(texts.count() == 0, "{page}");
         Ok(())
     })
@@ -326,7 +430,9 @@ async fn of_fifty_who_join_at_once_for_the_last_place_one_gets_in() -> anyhow::R
             }
             let (members, joiners) = others.split_at(MEMBERS_MAX - 2);
             let group = alice.group("full", &members.iter().collect::<Vec<_>>()).await?;
-            let Conversation::Group(id) = group else { anyhow::bail!("{group}") };
+            let Conversation::Group(id) = group else {
+                anyhow::bail!("{group}")
+            };
             let path = format!("/v1/groups/{id}/members");
             let joins = joiners.iter().enumerate().map(|(n, user)| {
                 alice.request(n % 2, Method::POST, &path, Some(json!({"users": [user.id]})))
@@ -356,17 +462,27 @@ async fn a_client_that_never_reads_is_closed_and_nobody_else_is_harmed() -> anyh
             args.socket.socket_queue_bytes = 1 << 20;
         })
         .run(async |Play { house, .. }| {
-            let (alice, bob) = (User::sign_up(house, "alice").await?, User::sign_up(house, "bob").await?);
+            let (alice, bob) = (
+                User::sign_up(house, "alice").await?,
+                User::sign_up(house, "bob").await?,
+            );
             let dm = alice.dm(&bob);
-            let (mut a, mut reader, mut stuck) = (alice.online(1).await?, bob.online(0).await?, bob.online(0).await?);
+            let (mut a, mut reader, mut stuck) =
+                (alice.online(1).await?, bob.online(0).await?, bob.online(0).await?);
             let first = a.say(dm, "first").await?;
             ensure!(stuck.message().await?.seq == first && reader.message().await?.seq == first);
             // From here on it reads nothing, while more comes than any kernel buffers.
             let text = "x".repeat(90_000);
             let mut sent = Vec::new();
             let closes = async || -> anyhow::Result<bool> {
-                let metrics = reqwest::get(format!("{}/metrics", house.url(0))).await?.text().await?;
-                let open = metrics.lines().find(|line| line.starts_with("natterjack_connections{")).unwrap_or_default();
+                let metrics = reqwest::get(format!("{}/metrics", house.url(0)))
+                    .await?
+                    .text()
+                    .await?;
+                let open = metrics
+                    .lines()
+                    .find(|line| line.starts_with("natterjack_sockets{"))
+                    .unwrap_or_default();
                 Ok(open.ends_with(" 1"))
             };
             let mut rounds = 0;
@@ -378,7 +494,12 @@ async fn a_client_that_never_reads_is_closed_and_nobody_else_is_harmed() -> anyh
                 }
                 // The other socket of the same user gets everything in time.
                 let given = reader.messages(10).await?;
-                ensure!(given.iter().map(|message| message.seq).eq(sent[sent.len() - 10..].iter().copied()));
+                ensure!(
+                    given
+                        .iter()
+                        .map(|message| message.seq)
+                        .eq(sent[sent.len() - 10..].iter().copied())
+                );
             }
             // It finds out when it reads again, and resumes from where it was.
             let mut last = first;
@@ -419,8 +540,13 @@ async fn a_dead_peer_is_noticed_by_its_silence() -> anyhow::Result<()> {
             // One answers pings, as reading does by itself; the other does nothing at all.
             let until_closed = async {
                 until("one socket is left", async || {
-                    let metrics = reqwest::get(format!("{}/metrics", house.url(0))).await?.text().await?;
-                    let line = metrics.lines().find(|line| line.starts_with("natterjack_connections{"));
+                    let metrics = reqwest::get(format!("{}/metrics", house.url(0)))
+                        .await?
+                        .text()
+                        .await?;
+                    let line = metrics
+                        .lines()
+                        .find(|line| line.starts_with("natterjack_sockets{"));
                     Ok(line.is_some_and(|line| line.ends_with(" 1")).then_some(()))
                 })
                 .await
@@ -449,17 +575,25 @@ async fn a_user_has_so_many_sockets_and_no_more() -> anyhow::Result<()> {
     Stage::new()
         .edge(|args| args.socket.user_connections_max = 3)
         .run(async |Play { house, .. }| {
-            let (alice, bob) = (User::sign_up(house, "alice").await?, User::sign_up(house, "bob").await?);
+            let (alice, bob) = (
+                User::sign_up(house, "alice").await?,
+                User::sign_up(house, "bob").await?,
+            );
             let mut open = Vec::new();
             for _ in 0..3 {
                 open.push(alice.online(0).await?);
             }
             let mut refused = Raw::open(&house.url(0)).await?;
-            refused.send(&json!({"type": "hello", "token": alice.token})).await?;
+            refused
+                .send(&json!({"type": "hello", "token": alice.token}))
+                .await?;
             ensure!(refused.closed().await? == Some(3504));
             bob.online(0).await?;
             open.pop();
-            until("there is room again", async || Ok(alice.online(0).await.is_ok().then_some(()))).await?;
+            until("there is room again", async || {
+                Ok(alice.online(0).await.is_ok().then_some(()))
+            })
+            .await?;
             Ok(())
         })
         .await
@@ -479,20 +613,28 @@ async fn who_sends_too_fast_is_told_when_to_go_on() -> anyhow::Result<()> {
             let mut a = alice.online(0).await?;
             let ids: Vec<_> = (0..60).map(|_| new_id()).collect();
             for id in &ids {
-                a.send(&json!({"type": "send", "id": id, "conversation": notes, "text": "spam"})).await?;
+                a.send(&json!({"type": "send", "id": id, "conversation": notes, "text": "spam"}))
+                    .await?;
             }
             let mut limited = 0;
             for id in &ids {
                 if let Err(error) = a.acked(*id).await? {
-                    ensure!(error.code.as_str() == "rate_limited" && error.retryable, "{error}");
-                    ensure!(error.retry_after_ms.is_some_and(|ms| ms > 0 && ms < 5_000), "{error:?}");
+                    ensure!(
+                        error.code.as_str() == "rate_limited" && error.retryable,
+                        "{error}"
+                    );
+                    ensure!(
+                        error.retry_after_ms.is_some_and(|ms| ms > 0 && ms < 5_000),
+                        "{error:?}"
+                    );
                     limited += 1;
                 }
             }
             ensure!(limited > 10, "{limited}");
             // A retry with the same id goes through in the end.
             until("it goes through", async || {
-                a.send(&json!({"type": "send", "id": ids[59], "conversation": notes, "text": "spam"})).await?;
+                a.send(&json!({"type": "send", "id": ids[59], "conversation": notes, "text": "spam"}))
+                    .await?;
                 Ok(a.acked(ids[59]).await?.ok())
             })
             .await?;

@@ -25,12 +25,20 @@ async fn resumed(socket: &mut Raw) -> anyhow::Result<bool> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_device_is_replayed_nothing() -> anyhow::Result<()> {
     stage::run(async |Play { house, .. }| {
-        let (alice, bob) = (User::sign_up(house, "alice").await?, User::sign_up(house, "bob").await?);
+        let (alice, bob) = (
+            User::sign_up(house, "alice").await?,
+            User::sign_up(house, "bob").await?,
+        );
         let dm = alice.dm(&bob);
         let mut a = alice.online(0).await?;
         let seqs = burst(&mut a, dm, 20).await?;
         let mut b = bob.online(1).await?;
-        ensure!(b.so_far().await?.iter().all(|frame| !matches!(frame, ServerFrame::Message(_) | ServerFrame::Resumed { .. })));
+        ensure!(
+            b.so_far()
+                .await?
+                .iter()
+                .all(|frame| !matches!(frame, ServerFrame::Message(_) | ServerFrame::Resumed { .. }))
+        );
         let next = a.say(dm, "now").await?;
         let message = b.message().await?;
         ensure!(message.seq == next && message.prev == seqs[19], "{message:?}");
@@ -42,7 +50,10 @@ async fn a_new_device_is_replayed_nothing() -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_returning_device_is_given_what_it_missed_in_every_conversation() -> anyhow::Result<()> {
     stage::run(async |Play { house, .. }| {
-        let (alice, bob) = (User::sign_up(house, "alice").await?, User::sign_up(house, "bob").await?);
+        let (alice, bob) = (
+            User::sign_up(house, "alice").await?,
+            User::sign_up(house, "bob").await?,
+        );
         let carol = User::sign_up(house, "carol").await?;
         let group = alice.group("all", &[&bob, &carol]).await?;
         let (dm, other) = (alice.dm(&bob), bob.dm(&carol));
@@ -62,13 +73,18 @@ async fn a_returning_device_is_given_what_it_missed_in_every_conversation() -> a
             let given: Vec<_> = frames
                 .iter()
                 .filter_map(|frame| match frame {
-                    ServerFrame::Message(message) if message.conversation == conversation => Some((**message).clone()),
+                    ServerFrame::Message(message) if message.conversation == conversation => {
+                        Some((**message).clone())
+                    }
                     _ => None,
                 })
                 .collect();
             chained(&given, cursor)?;
             let whole = bob.history(conversation).await?;
-            ensure!(given.last().map(|m| m.seq) == whole.last().map(|m| m.seq), "{conversation}");
+            ensure!(
+                given.last().map(|m| m.seq) == whole.last().map(|m| m.seq),
+                "{conversation}"
+            );
         }
         Ok(())
     })
@@ -78,14 +94,21 @@ async fn a_returning_device_is_given_what_it_missed_in_every_conversation() -> a
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_gap_is_called_truncated_and_paged_from_history() -> anyhow::Result<()> {
     stage::run(async |Play { house, .. }| {
-        let (alice, bob) = (User::sign_up(house, "alice").await?, User::sign_up(house, "bob").await?);
+        let (alice, bob) = (
+            User::sign_up(house, "alice").await?,
+            User::sign_up(house, "bob").await?,
+        );
         let dm = alice.dm(&bob);
         let mut a = alice.online(0).await?;
         let seqs = burst(&mut a, dm, 1_150).await?;
         let mut b = bob.resume(1, &[(dm, seqs[9])]).await?;
         let (cursor, head) = b
             .until("truncated", |frame| match frame {
-                ServerFrame::Truncated { conversation, cursor, head } if *conversation == dm => Some((*cursor, *head)),
+                ServerFrame::Truncated {
+                    conversation,
+                    cursor,
+                    head,
+                } if *conversation == dm => Some((*cursor, *head)),
                 _ => None,
             })
             .await?;
@@ -123,7 +146,10 @@ async fn a_large_gap_is_called_truncated_and_paged_from_history() -> anyhow::Res
 async fn there_is_no_seam_between_replay_and_live_while_messages_keep_coming() -> anyhow::Result<()> {
     const MESSAGES: usize = 1_500;
     stage::run(async |Play { house, .. }| {
-        let (alice, bob) = (User::sign_up(house, "alice").await?, User::sign_up(house, "bob").await?);
+        let (alice, bob) = (
+            User::sign_up(house, "alice").await?,
+            User::sign_up(house, "bob").await?,
+        );
         let dm = alice.dm(&bob);
         let mut a = alice.online(0).await?;
         let writer = tokio::spawn(async move { burst(&mut a, dm, MESSAGES).await });
@@ -162,7 +188,10 @@ async fn there_is_no_seam_between_replay_and_live_while_messages_keep_coming() -
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_edge_that_drains_sends_its_clients_elsewhere_and_they_miss_nothing() -> anyhow::Result<()> {
     stage::run(async |Play { house, .. }| {
-        let (alice, bob) = (User::sign_up(house, "alice").await?, User::sign_up(house, "bob").await?);
+        let (alice, bob) = (
+            User::sign_up(house, "alice").await?,
+            User::sign_up(house, "bob").await?,
+        );
         let dm = alice.dm(&bob);
         let (mut a, mut b) = (alice.online(1).await?, bob.online(0).await?);
         let first = a.say(dm, "before").await?;

@@ -52,7 +52,11 @@ impl Database {
     }
 
     pub fn url(&self) -> String {
-        self.shared.postgres.as_ref().map(|postgres| postgres.url_of(&self.name)).unwrap_or_default()
+        self.shared
+            .postgres
+            .as_ref()
+            .map(|postgres| postgres.url_of(&self.name))
+            .unwrap_or_default()
     }
 }
 
@@ -63,9 +67,16 @@ impl Shared {
         // Nothing here survives a crash of the machine anyway.
         let off = ["fsync", "synchronous_commit", "full_page_writes"];
         let settings = off.map(|name| (name.to_owned(), "off".to_owned())).to_vec();
-        let config = PostgresConfig { settings, ..PostgresConfig::new(scratch.path().join("postgres")) };
+        let config = PostgresConfig {
+            settings,
+            ..PostgresConfig::new(scratch.path().join("postgres"))
+        };
         let postgres = Postgres::start(&tools, config).await?;
-        Ok(Self { postgres: Some(postgres), scratch: Some(scratch), made: AtomicU32::new(0) })
+        Ok(Self {
+            postgres: Some(postgres),
+            scratch: Some(scratch),
+            made: AtomicU32::new(0),
+        })
     }
 }
 

@@ -17,7 +17,10 @@ use tokio::time::{Instant, sleep};
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Asks again and again until there is an answer.
-pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> anyhow::Result<Option<T>>) -> anyhow::Result<T> {
+pub async fn until<T>(
+    what: &str,
+    mut ask: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
+) -> anyhow::Result<T> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(answer) = ask().await? {
@@ -30,5 +33,7 @@ pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> anyhow::Result<O
 
 /// Waits with the usual patience.
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> anyhow::Result<T> {
-    tokio::time::timeout(PATIENCE, future).await.with_context(|| format!("waited in vain for: {what}"))
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .with_context(|| format!("waited in vain for: {what}"))
 }

@@ -14,8 +14,14 @@ pub fn listen() {
     ONCE.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            if thread::current().name().is_some_and(|name| name.starts_with("tokio")) {
-                HEARD.lock().unwrap_or_else(PoisonError::into_inner).push(info.to_string());
+            if thread::current()
+                .name()
+                .is_some_and(|name| name.starts_with("tokio"))
+            {
+                HEARD
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(info.to_string());
             }
             before(info);
         }));

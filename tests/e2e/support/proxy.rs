@@ -14,14 +14,11 @@ use tokio::{
 };
 
 /// A message on its way to a client.
-#[derive(Debug)]
 pub struct Passing<'a> {
     /// Name of the client, as it introduced itself.
     pub client: &'a str,
     /// Subject of the message.
     pub subject: &'a str,
-    /// Headers and payload.
-    pub body: &'a [u8],
 }
 
 type Swallow = Box<dyn FnMut(&Passing<'_>) -> bool + Send>;
@@ -50,11 +47,16 @@ impl Proxy {
     pub async fn start(nats_url: &str) -> anyhow::Result<Self> {
         let upstream = nats_url.strip_prefix("nats://").context("a NATS URL")?.to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let proxy = Self { address: listener.local_addr()?, state: Arc::default() };
+        let proxy = Self {
+            address: listener.local_addr()?,
+            state: Arc::default(),
+        };
         let accepting = proxy.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let Ok(server) = TcpStream::connect(&upstream).await else { continue };
+                let Ok(server) = TcpStream::connect(&upstream).await else {
+                    continue;
+                };
                 tokio::spawn(accepting.clone().serve(client, server));
             }
         });
@@ -85,7 +87,10 @@ impl Proxy {
     /// Cuts the connections of clients whose name ends like this; how many there were.
     pub fn cut(&self, suffix: &str) -> usize {
         let state = self.state();
-        let named = state.connections.iter().filter(|connection| lock(&connection.name).ends_with(suffix));
+        let named = state
+            .connections
+            .iter()
+            .filter(|connection| lock(&connection.name).ends_with(suffix));
         named.map(|connection| connection.cut.notify_one()).count()
     }
 
@@ -100,23 +105,35 @@ impl Proxy {
             _ = self.down(from_server, to_client, &connection) => {}
             () = connection.cut.notified() => {}
         }
-        self.state().connections.retain(|other| !Arc::ptr_eq(other, &connection));
+        self.state()
+            .connections
+            .retain(|other| !Arc::ptr_eq(other, &connection));
     }
 
     /// From the server to the client, message by message.
-    async fn down(&self, from: OwnedReadHalf, mut to: OwnedWriteHalf, connection: &Connection) -> anyhow::Result<()> {
+    async fn down(
+        &self,
+        from: OwnedReadHalf,
+        mut to: OwnedWriteHalf,
+        connection: &Connection,
+    ) -> anyhow::Result<()> {
         let mut from = BufReader::with_capacity(64 * 1024, from);
         loop {
             let mut frame = line(&mut from).await?;
-            let words: Vec<String> =
-                String::from_utf8_lossy(&frame).split_whitespace().map(str::to_owned).collect();
+            let words: Vec<String> = String::from_utf8_lossy(&frame)
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect();
             let body_start = frame.len();
             if let Some("MSG" | "HMSG") = words.first().map(String::as_str) {
                 let length: usize = words.last().context("a length")?.parse()?;
                 frame.resize(body_start + length + 2, 0);
                 from.read_exact(&mut frame[body_start..]).await?;
                 let name = lock(&connection.name).clone();
-                if self.is_lost(&Passing { client: &name, subject: &words[1], body: &frame[body_start..] }) {
+                if self.is_lost(&Passing {
+                    client: &name,
+                    subject: &words[1],
+                }) {
                     continue;
                 }
             }
@@ -140,7 +157,9 @@ impl Proxy {
 async fn up(from: OwnedReadHalf, mut to: OwnedWriteHalf, connection: &Connection) -> anyhow::Result<()> {
     let mut from = BufReader::new(from);
     let connect = line(&mut from).await?;
-    let options = connect.strip_prefix(b"CONNECT ").context("a client connects first")?;
+    let options = connect
+        .strip_prefix(b"CONNECT ")
+        .context("a client connects first")?;
     let options: serde_json::Value = serde_json::from_slice(options)?;
     *lock(&connection.name) = options["name"].as_str().unwrap_or_default().to_owned();
     to.write_all(&connect).await?;

@@ -32,7 +32,10 @@ impl Raw {
     pub async fn open(url: &str) -> anyhow::Result<Self> {
         let url = format!("{}/v1/ws", url.replacen("http", "ws", 1));
         let (stream, _) = within("a socket", tokio_tungstenite::connect_async(&url)).await??;
-        Ok(Self { stream, passed: VecDeque::new() })
+        Ok(Self {
+            stream,
+            passed: VecDeque::new(),
+        })
     }
 
     pub async fn hello(&mut self, token: &str, resume: Option<Value>) -> anyhow::Result<Ready> {
@@ -52,7 +55,11 @@ impl Raw {
     }
 
     pub async fn text(&mut self, text: String) -> anyhow::Result<()> {
-        within("room for a frame", self.stream.send(tungstenite::Message::text(text))).await??;
+        within(
+            "room for a frame",
+            self.stream.send(tungstenite::Message::text(text)),
+        )
+        .await??;
         Ok(())
     }
 
@@ -68,7 +75,9 @@ impl Raw {
         loop {
             match within("a frame", self.stream.next()).await? {
                 Some(Ok(tungstenite::Message::Text(text))) => {
-                    return Ok(Heard::Frame(serde_json::from_str(&text).with_context(|| text.to_string())?));
+                    return Ok(Heard::Frame(
+                        serde_json::from_str(&text).with_context(|| text.to_string())?,
+                    ));
                 }
                 Some(Ok(tungstenite::Message::Close(frame))) => {
                     return Ok(Heard::Closed(frame.map(|frame| frame.code.into())));
@@ -82,7 +91,11 @@ impl Raw {
     }
 
     /// The first frame that `pick` takes; the others stay for later questions.
-    pub async fn until<T>(&mut self, what: &str, mut pick: impl FnMut(&ServerFrame) -> Option<T>) -> anyhow::Result<T> {
+    pub async fn until<T>(
+        &mut self,
+        what: &str,
+        mut pick: impl FnMut(&ServerFrame) -> Option<T>,
+    ) -> anyhow::Result<T> {
         for index in 0..self.passed.len() {
             if let Some(picked) = pick(&self.passed[index]) {
                 self.passed.remove(index);
@@ -95,7 +108,10 @@ impl Raw {
                     Some(picked) => return Ok(picked),
                     None => self.passed.push_back(frame),
                 },
-                Heard::Closed(code) => bail!("closed with {code:?} instead of: {what}; before: {:?}", self.passed),
+                Heard::Closed(code) => bail!(
+                    "closed with {code:?} instead of: {what}; before: {:?}",
+                    self.passed
+                ),
             }
         }
     }
@@ -113,7 +129,11 @@ impl Raw {
     pub async fn messages(&mut self, count: usize) -> anyhow::Result<Vec<Message>> {
         let mut all = Vec::with_capacity(count);
         while all.len() < count {
-            all.push(self.message().await.with_context(|| format!("after {} of {count}", all.len()))?);
+            all.push(
+                self.message()
+                    .await
+                    .with_context(|| format!("after {} of {count}", all.len()))?,
+            );
         }
         Ok(all)
     }
@@ -132,7 +152,8 @@ impl Raw {
     /// Sends a text and waits for its place.
     pub async fn say(&mut self, conversation: Conversation, text: &str) -> anyhow::Result<u64> {
         let id = new_id();
-        self.send(&json!({"type": "send", "id": id, "conversation": conversation, "text": text})).await?;
+        self.send(&json!({"type": "send", "id": id, "conversation": conversation, "text": text}))
+            .await?;
         Ok(self.acked(id).await??)
     }
 
@@ -194,7 +215,10 @@ impl Raw {
 /// Fails unless these messages follow each other without a hole after `prev`.
 pub fn chained(messages: &[Message], mut prev: u64) -> anyhow::Result<()> {
     for message in messages {
-        ensure!(message.prev == prev && message.seq > prev, "wanted prev {prev}: {message:?}");
+        ensure!(
+            message.prev == prev && message.seq > prev,
+            "wanted prev {prev}: {message:?}"
+        );
         prev = message.seq;
     }
     Ok(())

@@ -20,7 +20,11 @@ impl Signer {
         let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect("randomness");
         let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).expect("just made");
         let public = pair.public_key().as_ref().to_vec();
-        Self { kid: kid.to_owned(), public, secret: EncodingKey::from_ed_der(pkcs8.as_ref()) }
+        Self {
+            kid: kid.to_owned(),
+            public,
+            secret: EncodingKey::from_ed_der(pkcs8.as_ref()),
+        }
     }
 
     /// The public key as a JWK.
@@ -30,13 +34,19 @@ impl Signer {
     }
 
     pub fn sign(&self, claims: &Value) -> String {
-        let header = Header { kid: Some(self.kid.clone()), ..Header::new(Algorithm::EdDSA) };
+        let header = Header {
+            kid: Some(self.kid.clone()),
+            ..Header::new(Algorithm::EdDSA)
+        };
         jsonwebtoken::encode(&header, claims, &self.secret).expect("signs")
     }
 
     /// Signed with the public key as an HMAC secret: the classic confusion.
     pub fn sign_with_public_key(&self, claims: &Value) -> String {
-        let header = Header { kid: Some(self.kid.clone()), ..Header::new(Algorithm::HS256) };
+        let header = Header {
+            kid: Some(self.kid.clone()),
+            ..Header::new(Algorithm::HS256)
+        };
         jsonwebtoken::encode(&header, claims, &EncodingKey::from_secret(&self.public)).expect("signs")
     }
 }
@@ -44,7 +54,11 @@ impl Signer {
 /// Not signed at all.
 pub fn unsigned(kid: &str, claims: &Value) -> String {
     let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
-    format!("{}.{}.", part(&json!({"alg": "none", "typ": "JWT", "kid": kid})), part(claims))
+    format!(
+        "{}.{}.",
+        part(&json!({"alg": "none", "typ": "JWT", "kid": kid})),
+        part(claims)
+    )
 }
 
 /// Header and claims of a token, unchecked.

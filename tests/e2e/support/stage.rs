@@ -57,11 +57,22 @@ impl Stage {
     }
 
     /// Runs a scenario, and fails also if it left something behind.
-    pub async fn run(self, scenario: impl AsyncFnOnce(&mut Play) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    pub async fn run(
+        self,
+        scenario: impl AsyncFnOnce(&mut Play) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         panics::listen();
-        let database = if self.own_postgres { None } else { Some(Database::new().await?) };
+        let database = if self.own_postgres {
+            None
+        } else {
+            Some(Database::new().await?)
+        };
         let database_url = database.as_ref().map(Database::url);
-        let ground = Ground::start(GroundConfig { settings: self.settings, database_url }).await?;
+        let ground = Ground::start(GroundConfig {
+            settings: self.settings,
+            database_url,
+        })
+        .await?;
         let mut persister = House::persister_args(&ground)?;
         if let Some(tune) = self.persister {
             tune(&mut persister);
@@ -71,7 +82,11 @@ impl Stage {
             tune(&mut first);
         }
         let second = first.clone();
-        let proxy = if self.first_edge_via_proxy { Some(Proxy::start(ground.nats_url()).await?) } else { None };
+        let proxy = if self.first_edge_via_proxy {
+            Some(Proxy::start(ground.nats_url()).await?)
+        } else {
+            None
+        };
         if let Some(proxy) = &proxy {
             first.nats_url = proxy.url();
         }

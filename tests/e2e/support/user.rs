@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::raw::Raw;
+use super::{PATIENCE, raw::Raw};
 
 pub const PASSWORD: &str = "correct horse battery staple";
 
@@ -19,7 +19,6 @@ pub const PASSWORD: &str = "correct horse battery staple";
 #[derive(Debug, Clone)]
 pub struct User {
     pub id: UserId,
-    pub handle: String,
     pub device: DeviceId,
     pub token: String,
     pub refresh_token: String,
@@ -48,8 +47,14 @@ impl Answer {
 
     /// Fails unless it is this error, whole and in the one form.
     pub fn refused(&self, status: u16, code: &str) -> anyhow::Result<()> {
-        ensure!(self.status == status && self.code() == code, "wanted {status} {code}: {self:?}");
-        ensure!(self.body["message"].is_string() && self.body["retryable"].is_boolean(), "{self:?}");
+        ensure!(
+            self.status == status && self.code() == code,
+            "wanted {status} {code}: {self:?}"
+        );
+        ensure!(
+            self.body["message"].is_string() && self.body["retryable"].is_boolean(),
+            "{self:?}"
+        );
         Ok(())
     }
 }
@@ -67,7 +72,7 @@ pub async fn call(
     token: Option<&str>,
     body: Option<&Value>,
 ) -> anyhow::Result<Answer> {
-    let mut request = http.request(method, url);
+    let mut request = http.request(method, url).timeout(2 * PATIENCE);
     if let Some(token) = token {
         request = request.bearer_auth(token);
     }
@@ -77,14 +82,19 @@ pub async fn call(
     let answer = request.send().await?;
     let status = answer.status().as_u16();
     let text = answer.text().await?;
-    let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).context(text)? };
+    let body = if text.is_empty() {
+        Value::Null
+    } else {
+        serde_json::from_str(&text).context(text)?
+    };
     Ok(Answer { status, body })
 }
 
 impl User {
     /// A new account; its device talks to the first edge unless told otherwise.
     pub async fn sign_up(house: &House, handle: &str) -> anyhow::Result<Self> {
-        let body = json!({"handle": handle, "password": PASSWORD, "device": {"name": "first", "platform": "test"}});
+        let body =
+            json!({"handle": handle, "password": PASSWORD, "device": {"name": "first", "platform": "test"}});
         Self::enter(house, "/v1/signup", &body).await
     }
 
@@ -96,20 +106,38 @@ impl User {
 
     async fn enter(house: &House, path: &str, body: &Value) -> anyhow::Result<Self> {
         let http = reqwest::Client::new();
-        let answer = call(&http, Method::POST, &format!("{}{path}", house.url(0)), None, Some(body)).await?;
+        let answer = call(
+            &http,
+            Method::POST,
+            &format!("{}{path}", house.url(0)),
+            None,
+            Some(body),
+        )
+        .await?;
         let tokens = answer.ok().context(path.to_owned())?;
         Ok(Self {
             id: serde_json::from_value(tokens["user"]["id"].clone())?,
-            handle: body["handle"].as_str().unwrap_or_default().to_owned(),
             device: serde_json::from_value(tokens["device"].clone())?,
-            token: tokens["access_token"].as_str().context("access_token")?.to_owned(),
-            refresh_token: tokens["refresh_token"].as_str().context("refresh_token")?.to_owned(),
+            token: tokens["access_token"]
+                .as_str()
+                .context("access_token")?
+                .to_owned(),
+            refresh_token: tokens["refresh_token"]
+                .as_str()
+                .context("refresh_token")?
+                .to_owned(),
             urls: house.urls(),
             http,
         })
     }
 
-    pub async fn request(&self, edge: usize, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Answer> {
+    pub async fn request(
+        &self,
+        edge: usize,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> anyhow::Result<Answer> {
         let url = format!("{}{path}", self.urls[edge]);
         call(&self.http, method, &url, Some(&self.token), body.as_ref()).await
     }
@@ -142,14 +170,20 @@ impl User {
     /// A new group of which this user is the owner.
     pub async fn group(&self, title: &str, members: &[&Self]) -> anyhow::Result<Conversation> {
         let members: Vec<_> = members.iter().map(|user| user.id).collect();
-        let made = self.post("/v1/groups", json!({"title": title, "members": members})).await?.ok()?;
+        let made = self
+            .post("/v1/groups", json!({"title": title, "members": members}))
+            .await?
+            .ok()?;
         Ok(serde_json::from_value(made["conversation"].clone())?)
     }
 
     /// Sends over HTTP.
     pub async fn say(&self, conversation: Conversation, text: &str) -> anyhow::Result<u64> {
         let body = json!({"id": new_id(), "text": text});
-        let sent = self.post(&format!("/v1/conversations/{conversation}/messages"), body).await?.ok()?;
+        let sent = self
+            .post(&format!("/v1/conversations/{conversation}/messages"), body)
+            .await?
+            .ok()?;
         sent["seq"].as_u64().with_context(|| format!("{sent}"))
     }
 
@@ -181,7 +215,10 @@ impl User {
 
     /// A socket that resumes from cursors, after `ready`.
     pub async fn resume(&self, edge: usize, cursors: &[(Conversation, u64)]) -> anyhow::Result<Raw> {
-        let cursors: serde_json::Map<_, _> = cursors.iter().map(|(c, seq)| (c.to_string(), json!(seq))).collect();
+        let cursors: serde_json::Map<_, _> = cursors
+            .iter()
+            .map(|(c, seq)| (c.to_string(), json!(seq)))
+            .collect();
         let mut socket = Raw::open(&self.urls[edge]).await?;
         socket.hello(&self.token, Some(Value::Object(cursors))).await?;
         Ok(socket)
