@@ -39,6 +39,16 @@ const INSERT_COPIES: &str = "\
     on conflict do nothing \
     returning conversation, seq";
 
+/// Another message has the place: the stream was made anew and counts from 1 again. The insert is
+/// meant to fail, so that the message becomes a dead letter instead of being taken for written.
+const REFUSE_STRANGERS: &str = "\
+    insert into messages (conversation, seq, sender, client_id, sent_at, kind) \
+    select given.conversation, given.seq, given.sender, given.client_id, given.sent_at, 4 \
+    from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[], $5::bigint[]) \
+      as given (conversation, seq, sender, client_id, sent_at) \
+    join messages m using (conversation, seq) \
+    where (m.sender, m.client_id) <> (given.sender, given.client_id)";
+
 const UPSERT_CONVERSATIONS: &str = "\
     insert into conversations (key, kind, low, high, head, head_at, shown) \
     select * from unnest($1::uuid[], $2::smallint[], $3::uuid[], $4::uuid[], \
@@ -202,6 +212,8 @@ async fn insert_copies(
     let sent_at: Vec<i64> = which.iter().map(|&at| entries[at].sent_at).collect();
     let rows = tx
         .query(INSERT_COPIES, &[&keys, &seqs, &senders, &ids, &sent_at])
+        .await?;
+    tx.execute(REFUSE_STRANGERS, &[&keys, &seqs, &senders, &ids, &sent_at])
         .await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
