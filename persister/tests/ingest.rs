@@ -184,14 +184,21 @@ async fn an_admin_deletes_what_others_wrote() -> anyhow::Result<()> {
         world.text(group, member, "m").await?,
         world.text(group, admin, "a").await?,
     );
+    persister.stop(common::PATIENCE).await?;
     let deletion = world
         .say(group, admin, Content::Delete { target: of_member })
         .await?;
-    world
-        .say(group, member, Content::Delete { target: of_admin })
-        .await?;
+    // Who deletes was let by an edge that had asked, and those who listened saw it: what has become
+    // of the role until it is written does not matter.
+    let sql = "update members set role = 0 where user_id = $1";
+    world.sql(sql, &[&admin.as_uuid()]).await?;
+    let persister = world.persister().await?;
     world.settled().await?;
     ensure!(state(&world, of_member).await? == (None, None, Some(deletion.cast_signed())));
+    world.say(group, admin, edit(of_member, "forged")).await?;
+    world.say(group, member, edit(of_admin, "forged")).await?;
+    world.settled().await?;
+    ensure!(state(&world, of_member).await?.0.is_none());
     ensure!(state(&world, of_admin).await? == (Some("a".into()), None, None));
     persister.stop(common::PATIENCE).await
 }
@@ -249,6 +256,26 @@ async fn poison_is_set_aside_and_blocks_nothing() -> anyhow::Result<()> {
         .collect();
     ensure!(found == poison, "{found:?}");
     ensure!(rows[0].get::<_, &[u8]>(1) == b"garbage");
+    persister.stop(common::PATIENCE).await
+}
+
+#[tokio::test]
+async fn a_message_whose_place_is_taken_is_set_aside() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let persister = world.persister().await?;
+    let dm = Conversation::dm(user(1), user(2));
+    world.text(dm, user(1), "one").await?;
+    world.text(dm, user(1), "two").await?;
+    world.settled().await?;
+    persister.stop(common::PATIENCE).await?;
+    // As if the streams had been lost and had counted from 1 again.
+    let sql = "update messages set client_id = gen_random_uuid() where text = 'one'";
+    world.sql(sql, &[]).await?;
+    forget_acks(&world).await?;
+    let persister = world.persister().await?;
+    world.settled().await?;
+    ensure!(world.count("select count(*) from messages").await? == 2);
+    ensure!(world.count("select count(*) from dead_letters").await? == 1);
     persister.stop(common::PATIENCE).await
 }
 

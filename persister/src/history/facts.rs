@@ -15,14 +15,13 @@ use crate::{db::Tx, failure::Failure};
 const TARGETS: &str = "\
     select seq, sender, kind, deleted is not null as deleted from messages \
     where conversation = $1 and seq = any ($2)";
-const MODERATORS: &str = "select user_id from members where conversation = $1 and role >= 1";
 const FIRSTS: &str = "\
     select m.sender, m.client_id, m.seq \
     from unnest($2::uuid[], $3::uuid[]) as copy (sender, client_id) \
     join messages m on m.conversation = $1 and m.sender = copy.sender and m.client_id = copy.client_id \
     where m.kind <> 4";
 
-/// What Postgres knows about the targets and first copies of `tail`, and who moderates.
+/// What Postgres knows about the targets and first copies of `tail`.
 pub async fn gather(tx: &Tx, conversation: &Conversation, tail: &[Message]) -> Result<Facts, Failure> {
     let mut facts = Facts::default();
     if tail.is_empty() {
@@ -55,10 +54,6 @@ pub async fn gather(tx: &Tx, conversation: &Conversation, tail: &[Message]) -> R
         facts
             .targets
             .insert(row.get::<_, i64>("seq").cast_unsigned(), target);
-    }
-    if matches!(conversation, Conversation::Group(_)) {
-        let rows = tx.query(MODERATORS, &[&key]).await?;
-        facts.moderators = rows.iter().map(|row| UserId::from_uuid(row.get(0))).collect();
     }
     Ok(facts)
 }

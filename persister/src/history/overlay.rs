@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use natterjack_nats::{
-    MessageId, UserId,
+    Conversation, MessageId, UserId,
     wire::{Kind, Message},
 };
 
@@ -13,8 +13,6 @@ use natterjack_nats::{
 pub struct Facts {
     /// Targets of the tail's edits and deletions.
     pub targets: BTreeMap<u64, Target>,
-    /// A group's admins and owners.
-    pub moderators: BTreeSet<UserId>,
     /// The first copies of the tail's messages.
     pub firsts: HashMap<(UserId, MessageId), u64>,
 }
@@ -69,8 +67,9 @@ impl<'a> Overlay<'a> {
                 continue;
             };
             let own = target.sender == message.sender;
+            let in_group = matches!(message.conversation, Conversation::Group(_));
             match message.kind {
-                Kind::Delete if own || facts.moderators.contains(&message.sender) => {
+                Kind::Delete if own || in_group => {
                     overlay.deletions.entry(named).or_insert(message.seq);
                 }
                 Kind::Edit if own => {

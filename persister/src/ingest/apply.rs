@@ -1,11 +1,13 @@
 //! Edits and deletions, applied to their targets' rows.
 //!
 //! Each is judged once, when the later of it and its target comes in: an edit counts if its
-//! sender sent the target, a deletion also if a group's admin or owner sent it. What does not
-//! count stays in the history as an inert record. The outcome depends on sequences alone, not on
-//! the order of arrival: the first deletion and, without one, the last edit.
+//! sender sent the target, and so does a deletion; in a group any deletion counts. Who may delete
+//! there was asked when it was sent, and who listened has seen it: a role that changed before it was
+//! written must not give the text back. What does not count stays in the history as an inert
+//! record. The outcome depends on sequences alone, not on the order of arrival: the first deletion
+//! and, without one, the last edit.
 
-use natterjack_nats::wire::Kind;
+use natterjack_nats::{Conversation, wire::Kind};
 use uuid::Uuid;
 
 use super::decode::Entry;
@@ -31,12 +33,14 @@ macro_rules! fingerprint {
 }
 
 const JUDGE: &str = concat!(
-    "with placed as (select * from unnest($1::uuid[], $2::bigint[]) as placed (conversation, seq)), \
+    "with placed as ( \
+      select * from unnest($1::uuid[], $2::bigint[], $3::boolean[]) as placed (conversation, seq, in_group) \
+    ), \
     change as ( \
-      select c.conversation, c.target, c.seq, c.kind, c.sender \
+      select c.conversation, c.target, c.seq, c.kind, c.sender, in_group \
       from placed join messages c using (conversation, seq) where c.kind in (1, 2) \
       union \
-      select c.conversation, c.target, c.seq, c.kind, c.sender \
+      select c.conversation, c.target, c.seq, c.kind, c.sender, p.in_group \
       from placed p join messages c on c.conversation = p.conversation and c.target = p.seq \
       where c.target is not null and c.kind in (1, 2) \
     ), \
@@ -46,9 +50,7 @@ const JUDGE: &str = concat!(
         greatest(t.edited, max(c.seq) filter (where c.kind = 1)) as edited \
       from change c \
       join messages t on t.conversation = c.conversation and t.seq = c.target and t.kind = 0 \
-      where c.seq > t.seq and (c.sender = t.sender or (c.kind = 2 and exists ( \
-        select from members m \
-        where m.conversation = c.conversation and m.user_id = c.sender and m.role >= 1))) \
+      where c.seq > t.seq and (c.sender = t.sender or (c.kind = 2 and c.in_group)) \
       group by t.conversation, t.seq \
     ) \
     update messages t set \
@@ -77,11 +79,12 @@ const SILENCE: &str = concat!(
 
 /// Applies what the newly placed `entries` (texts, edits, deletions) change, or are changed by.
 pub async fn changes(tx: &Tx, entries: impl Iterator<Item = (Uuid, &Entry)>) -> Result<(), DbError> {
-    let (mut keys, mut seqs) = (Vec::new(), Vec::new());
+    let (mut keys, mut seqs, mut in_group) = (Vec::new(), Vec::new(), Vec::new());
     let (mut target_keys, mut targets) = (Vec::new(), Vec::new());
     for (key, entry) in entries {
         keys.push(key);
         seqs.push(entry.seq);
+        in_group.push(matches!(entry.stored.conversation, Conversation::Group(_)));
         if entry.stored.kind == Kind::Edit
             && let Some(target) = entry.target
         {
@@ -92,7 +95,7 @@ pub async fn changes(tx: &Tx, entries: impl Iterator<Item = (Uuid, &Entry)>) -> 
     if keys.is_empty() {
         return Ok(());
     }
-    for row in tx.query(JUDGE, &[&keys, &seqs]).await? {
+    for row in tx.query(JUDGE, &[&keys, &seqs, &in_group]).await? {
         target_keys.push(row.get(0));
         targets.push(row.get(1));
     }

@@ -1,7 +1,7 @@
 //! What the tail does to messages of either half.
 
 use natterjack_nats::{
-    Conversation,
+    Conversation, GroupId,
     headers::Position,
     wire::{Content, Stored},
 };
@@ -100,12 +100,16 @@ fn a_deletion_takes_the_text_and_that_of_the_edits() {
     assert_eq!((shown[0].deleted, shown[0].edited), (Some(4), None));
     assert!(shown.iter().all(|message| message.text.is_none()));
 
+    // In a group who may delete was asked when it was sent.
+    let in_group = all.map(|message| Message {
+        conversation: Conversation::Group(GroupId::from_parts(1, 1)),
+        ..message
+    });
     let facts = Facts {
         targets: [(1, row(user(1)))].into(),
-        moderators: [user(2)].into(),
         ..Facts::default()
     };
-    assert_eq!(current(&all, 2, &facts)[0].deleted, Some(3));
+    assert_eq!(current(&in_group, 2, &facts)[0].deleted, Some(3));
 }
 
 #[test]
