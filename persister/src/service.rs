@@ -29,10 +29,11 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::failure::Failure;
 
-/// Requests of one service that run at once.
+/// Requests of one verb that run at once. Each verb has its own, so that slow ones (logins hash
+/// passwords) do not hold up the others.
 const RUNNING_MAX: usize = 64;
-/// Requests of one service that run or wait; one more is answered `overloaded` at once.
-const ADMITTED_MAX: usize = 1_024;
+/// Requests of one verb that run or wait; one more is answered `overloaded` at once.
+const ADMITTED_MAX: usize = 512;
 /// Counted from arrival. Callers give up after 5 to 10 s.
 const DEADLINE: Duration = Duration::from_secs(8);
 
@@ -50,8 +51,6 @@ pub struct Hosted {
     host: Host,
     /// Dropping it ends its verbs, so that each of them holds it.
     service: Arc<Service>,
-    running: Arc<Semaphore>,
-    admitted: Arc<Semaphore>,
 }
 
 impl Host {
@@ -90,8 +89,6 @@ impl Host {
         Ok(Hosted {
             host: self.clone(),
             service: Arc::new(service),
-            running: Arc::new(Semaphore::new(RUNNING_MAX)),
-            admitted: Arc::new(Semaphore::new(ADMITTED_MAX)),
         })
     }
 }
@@ -118,8 +115,8 @@ impl Hosted {
             .with_context(|| format!("could not add {} to the service {}", V::NAME, V::SERVICE))?;
         let gate = Gate {
             host: self.host.clone(),
-            running: Arc::clone(&self.running),
-            admitted: Arc::clone(&self.admitted),
+            running: Arc::new(Semaphore::new(RUNNING_MAX)),
+            admitted: Arc::new(Semaphore::new(ADMITTED_MAX)),
         };
         let (state, shutdown) = (state.clone(), self.host.tasks.shutdown().clone());
         let service = Arc::clone(&self.service);
