@@ -288,6 +288,42 @@ async fn the_device_that_was_away_longest_makes_room() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_flood_of_logins_holds_up_nothing_else() -> anyhow::Result<()> {
+    let mut world = World::start().await?;
+    (world.args.argon2_memory_kib, world.args.argon2_passes) = (64 * 1_024, 8);
+    let persister = world.persister().await?;
+    let mut flood = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let client = world.client.clone();
+        flood.spawn(async move {
+            let request = log_in("nobody", PASSWORD, None);
+            natterjack_nats::services::call(&client, &request, common::PATIENCE).await
+        });
+    }
+    world.client.flush().await?;
+    let profiles = Profiles { users: Vec::new() };
+    tokio::time::timeout(Duration::from_secs(4), world.call(&profiles))
+        .await
+        .context("waited behind the logins")??;
+    flood.shutdown().await;
+    persister.stop(common::PATIENCE).await
+}
+
+#[tokio::test]
+async fn what_was_never_a_device_leaves_no_revocation() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let persister = world.persister().await?;
+    let user = world.call(&sign_up("alice")).await?.user.id;
+    let device = DeviceId::generate(7);
+    world.call(&RevokeDevice { user, device }).await?;
+    for bucket in [Bucket::Devices, Bucket::Revocations] {
+        let bucket = world.jetstream.get_key_value(bucket.name()).await?;
+        ensure!(bucket.entry(kv::device(user, device)).await?.is_none());
+    }
+    persister.stop(common::PATIENCE).await
+}
+
+#[tokio::test]
 async fn keys_rotate_and_old_tokens_verify_until_they_are_over() -> anyhow::Result<()> {
     let world = World::start().await?;
     let (clock, hand) = Clock::manual(1_800_000_000_000);

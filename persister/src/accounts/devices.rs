@@ -199,8 +199,12 @@ impl Devices {
     /// Ends a device. Again is the same as once.
     ///
     /// The entry goes first: from then on nobody gets a token for the device, so that the
-    /// revocation that follows hits every token that there is.
+    /// revocation that follows hits every token that there is. Of an id that was never a device
+    /// there is no token: nothing is written, or anybody could fill both buckets.
     pub async fn revoke(&self, user: UserId, device: DeviceId) -> Result<(), DeviceError> {
+        if self.read(user, device).await?.revision == 0 {
+            return Ok(());
+        }
         let key = subjects::kv::device(user, device);
         let purged = self.devices.purge_with_ttl(&key, MARKER_TTL).await;
         purged.map_err(|error| failed(Bucket::Devices, &error))?;
