@@ -207,6 +207,9 @@ async fn read(
     let collect = async {
         let mut batch = Batch::default();
         while let Some(reply) = replies.next().await {
+            if !single && !follows(reply.headers.as_ref(), batch.messages.last()) {
+                return Err(DirectError::Connection("a part of the answer was lost".into()));
+            }
             match reply.status {
                 None | Some(StatusCode::OK) => {}
                 Some(StatusCode::NOT_FOUND) => return Ok(batch),
@@ -237,6 +240,14 @@ async fn read(
     tokio::time::timeout(bounds.timeout, collect)
         .await
         .map_err(|_| DirectError::Timeout)?
+}
+
+/// Whether a reply of a batch is the one right after `last`. A connection that breaks off and comes
+/// back in the middle of a batch loses a part of it and still hears its end; without this, that
+/// part would look like nothing. An error names nothing before it.
+fn follows(headers: Option<&HeaderMap>, last: Option<&Direct>) -> bool {
+    let before = headers.and_then(|headers| headers.get("Nats-Last-Sequence"));
+    before.is_none_or(|before| before.as_str().parse() == Ok(last.map_or(0, |last| last.seq)))
 }
 
 fn message(reply: async_nats::Message) -> Result<Direct, DirectError> {

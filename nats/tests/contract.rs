@@ -6,7 +6,7 @@ use async_nats::jetstream::{self, Context, message::PublishMessage};
 use futures::StreamExt;
 use natterjack_nats::{
     Conversation, Shards, UserId, cluster,
-    direct::{self, Bounds},
+    direct::{self, Bounds, DirectError},
     headers,
     provision::{ProvisionError, Report, provision},
     subjects::{chat, live},
@@ -250,6 +250,36 @@ async fn direct_gets_are_bounded_and_say_whether_there_is_more() {
         .await
         .expect("read");
     assert!(none.messages.is_empty() && !none.more);
+    fixture.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_batch_of_which_a_part_was_lost_is_an_error() {
+    let fixture = Fixture::new().await;
+    let client = fixture.context.client();
+    // Answers as a stream does, without the second of three messages.
+    let mut asked = client
+        .subscribe("$JS.API.DIRECT.GET.LOSSY")
+        .await
+        .expect("subscribed");
+    let answers = client.clone();
+    tokio::spawn(async move {
+        let inbox = asked
+            .next()
+            .await
+            .and_then(|request| request.reply)
+            .expect("a request");
+        for (seq, before) in [("1", "0"), ("3", "2")] {
+            let mut headers = async_nats::HeaderMap::new();
+            headers.insert("Nats-Subject", "chat.0.x");
+            headers.insert("Nats-Sequence", seq);
+            headers.insert("Nats-Last-Sequence", before);
+            let sent = answers.publish_with_headers(inbox.clone(), headers, "x".into());
+            sent.await.expect("sent");
+        }
+    });
+    let read = direct::next_by_subject(&client, "LOSSY", "chat.0.x", 1, BOUNDS).await;
+    assert!(matches!(read, Err(DirectError::Connection(_))), "{read:?}");
     fixture.server.stop().await;
 }
 
