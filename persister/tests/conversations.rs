@@ -9,7 +9,10 @@ use anyhow::{Context as _, ensure};
 use common::{World, until};
 use natterjack_nats::{
     Conversation, GroupId, UserId,
-    services::conversations::{CreateGroup, List, Members, One, OpenSession},
+    services::{
+        conversations::{CreateGroup, List, Members, One, OpenSession},
+        history::Sync,
+    },
     wire::{Code, Content, ConversationSummary, WireError},
 };
 use tokio_postgres::NoTls;
@@ -304,5 +307,50 @@ async fn what_postgres_does_not_have_yet_is_not_missed() -> anyhow::Result<()> {
         .conversations;
     let after = shown(&list);
     ensure!(after == expected, "the same from Postgres: {after:?}");
+    persister.stop(common::PATIENCE).await
+}
+
+/// The server answers for 1,024 subjects at once, however few of them are new.
+#[tokio::test]
+async fn more_chats_in_a_stream_than_the_server_answers_for_are_not_missed() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    // Makes the tables.
+    world.persister().await?.stop(common::PATIENCE).await?;
+    let [me] = users(&world).await?;
+    let all = (1..).map(|number| Conversation::dm(me, common::user(number)));
+    let shard = world.shards.get(0).context("the first")?;
+    let chats: Vec<_> = all
+        .filter(|chat| world.shards.of(chat) == shard)
+        .take(1_100)
+        .collect();
+    let here = &world;
+    let texts = chats.chunks(100).map(|some| async move {
+        for chat in some {
+            here.text(*chat, me, "x").await?;
+        }
+        anyhow::Ok(())
+    });
+    futures::future::try_join_all(texts).await?;
+    let persister = world.persister().await?;
+    world.settled().await?;
+    let cursor = Some(vec![0; world.shards.count().into()]);
+    let limit = 10;
+    let sync = Sync {
+        user: me,
+        cursor,
+        limit,
+    };
+    let new = world.text(chats[7], me, "new").await?;
+    // The copy of the watermark lags a little, and what lies beyond it may be all of the stream.
+    until("it is told", async || {
+        let request = OpenSession {
+            user: me,
+            resume: Some(BTreeMap::new()),
+        };
+        let session = world.call(&request).await?;
+        ensure!(session.behind.iter().any(|behind| behind.head == new));
+        Ok(world.call(&sync).await?.messages.len() == limit)
+    })
+    .await?;
     persister.stop(common::PATIENCE).await
 }

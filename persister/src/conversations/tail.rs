@@ -6,7 +6,7 @@ use async_nats::Client;
 use futures::future::try_join_all;
 use natterjack_nats::{
     Conversation, GroupId, Shard, Shards, UserId,
-    direct::{self, Bounds, Direct, DirectError},
+    direct::{self, Batch, Bounds, Direct, DirectError},
     limits::UNREAD_MAX,
     subjects,
     topology::chat_stream,
@@ -19,6 +19,10 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 /// Heads per request, and requests per shard: the server answers for at most 1,024 subjects.
 const HEADS: usize = 256;
 const HEAD_REQUESTS: usize = 5;
+/// Requests for all messages of a wildcard: far more than a persister that keeps up leaves behind.
+const READ_REQUESTS: usize = 20;
+/// Subjects that are named in one request.
+const SUBJECTS_MAX: usize = 1_000;
 const BYTES: usize = 1 << 20;
 /// Messages of one conversation that are read to bring its summary up to date.
 const MESSAGES: usize = 200;
@@ -30,6 +34,16 @@ pub struct Heads {
     pub heads: BTreeMap<Conversation, Head>,
     /// Whether these are all.
     pub complete: bool,
+}
+
+impl Heads {
+    /// None, and these are all.
+    const fn of_nothing() -> Self {
+        Self {
+            heads: BTreeMap::new(),
+            complete: true,
+        }
+    }
 }
 
 /// A conversation's last message.
@@ -56,10 +70,7 @@ pub async fn heads(
         let after = watermarks.get(shard.index()).copied().unwrap_or_default();
         of_shard(client, shards, shard, after, user, groups)
     });
-    let mut all = Heads {
-        heads: BTreeMap::new(),
-        complete: true,
-    };
+    let mut all = Heads::of_nothing();
     for shard in try_join_all(asked).await? {
         all.heads.extend(shard.heads);
         all.complete &= shard.complete;
@@ -76,34 +87,87 @@ async fn of_shard(
     groups: &[GroupId],
 ) -> Result<Heads, DirectError> {
     let filters = subjects::chat::of_user(shards, shard, user, groups.iter().copied());
-    let (stream, mut from) = (chat_stream(shard), after + 1);
-    let bounds = Bounds {
+    let reader = Reader {
+        client,
+        shards,
+        stream: chat_stream(shard),
+        from: after + 1,
+    };
+    let mut heads = Heads::of_nothing();
+    match reader.lasts(&filters, &mut heads).await {
+        Err(DirectError::Refused(_)) => {}
+        result => return result.map(|()| heads),
+    }
+    // The user has more subjects in the stream than the server answers for, new and old alike: those
+    // that are named come a part at a time, and of the others all messages beyond the watermark.
+    let (wildcards, named): (Vec<String>, Vec<String>) =
+        filters.into_iter().partition(|filter| filter.contains('*'));
+    for some in named.chunks(SUBJECTS_MAX) {
+        reader.lasts(some, &mut heads).await?;
+    }
+    for wildcard in &wildcards {
+        reader.all(wildcard, &mut heads).await?;
+    }
+    Ok(heads)
+}
+
+/// Reads one shard beyond its watermark.
+struct Reader<'a> {
+    client: &'a Client,
+    shards: Shards,
+    stream: String,
+    from: u64,
+}
+
+impl Reader<'_> {
+    const BOUNDS: Bounds = Bounds {
         messages: HEADS,
         bytes: BYTES,
         timeout: TIMEOUT,
     };
-    let mut heads = Heads::default();
-    for _ in 0..HEAD_REQUESTS {
-        let batch = match direct::last_by_subject_from(client, &stream, &filters, from, bounds).await {
-            Ok(batch) => batch,
-            // More subjects than the server answers for: the caller says that it is not all.
-            Err(DirectError::Refused(_)) => return Ok(heads),
-            Err(error) => return Err(error),
-        };
-        // Subjects that were written to while the batches went by come again, with their new head.
-        for message in &batch.messages {
-            let Some(conversation) = subjects::chat::parse(shards, &message.subject) else {
-                continue;
-            };
-            from = from.max(message.seq + 1);
-            heads.heads.insert(conversation, head(message));
+
+    /// The last message of each subject.
+    async fn lasts(&self, filters: &[String], heads: &mut Heads) -> Result<(), DirectError> {
+        let mut from = self.from;
+        for _ in 0..HEAD_REQUESTS {
+            let batch =
+                direct::last_by_subject_from(self.client, &self.stream, filters, from, Self::BOUNDS).await?;
+            // Subjects that were written to while the batches went by come again, with their new
+            // head.
+            match self.take(&batch, heads) {
+                Some(next) => from = next,
+                None => return Ok(()),
+            }
         }
-        if !batch.more || batch.messages.is_empty() {
-            heads.complete = true;
-            return Ok(heads);
-        }
+        heads.complete = false;
+        Ok(())
     }
-    Ok(heads)
+
+    /// All messages of a wildcard, of which the last of each subject stays.
+    async fn all(&self, wildcard: &str, heads: &mut Heads) -> Result<(), DirectError> {
+        let mut from = self.from;
+        for _ in 0..READ_REQUESTS {
+            let batch =
+                direct::next_by_subject(self.client, &self.stream, wildcard, from, Self::BOUNDS).await?;
+            match self.take(&batch, heads) {
+                Some(next) => from = next,
+                None => return Ok(()),
+            }
+        }
+        heads.complete = false;
+        Ok(())
+    }
+
+    /// Where to go on, if there is more.
+    fn take(&self, batch: &Batch, heads: &mut Heads) -> Option<u64> {
+        for message in &batch.messages {
+            if let Some(conversation) = subjects::chat::parse(self.shards, &message.subject) {
+                heads.heads.insert(conversation, head(message));
+            }
+        }
+        let last = batch.messages.last()?;
+        batch.more.then_some(last.seq + 1)
+    }
 }
 
 fn head(message: &Direct) -> Head {
@@ -163,11 +227,13 @@ pub fn apply(summary: &mut ConversationSummary, user: UserId, head: &Head) {
                 .last_message
                 .as_mut()
                 .filter(|last| Some(last.seq) == stored.target && last.kind == Kind::Text);
-            // An edit by somebody else has no effect, and one of a deleted message neither.
+            // An edit by somebody else has no effect, and one of a deleted message neither. In a
+            // group others may delete as well.
+            let in_group = matches!(stored.conversation, Conversation::Group(_));
             if let Some(last) = target {
                 match stored.kind {
                     Kind::Edit if last.sender == stored.sender && last.text.is_some() => last.text = text(),
-                    Kind::Delete if last.sender == stored.sender => last.text = None,
+                    Kind::Delete if in_group || last.sender == stored.sender => last.text = None,
                     _ => {}
                 }
             }
