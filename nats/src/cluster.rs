@@ -1,9 +1,15 @@
 //! Joining a cluster: connecting, checking the server's version, and reading what was agreed at
 //! provisioning.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use async_nats::{Client, ConnectOptions, Event, jetstream};
+use async_nats::{Auth, AuthError, Client, ConnectOptions, Event, jetstream};
 
 use crate::{
     shard::Shards,
@@ -57,11 +63,8 @@ pub async fn connect(
     on_event: impl Fn(Event) + Clone + Send + Sync + 'static,
 ) -> Result<Client, JoinError> {
     let jitter_ms = u64::from(uuid::Uuid::new_v4().as_bytes()[0]);
-    let client = ConnectOptions::new()
-        .name(name)
+    let options = ConnectOptions::new()
         .max_reconnects(None)
-        .ping_interval(Duration::from_secs(10))
-        .request_timeout(Some(Duration::from_secs(5)))
         // async-nats has no jitter of its own: without one, all edges come back at once.
         .reconnect_delay_callback(move |attempts| {
             let step = 50_u64.saturating_mul(1 << attempts.min(5));
@@ -70,7 +73,46 @@ pub async fn connect(
             } else {
                 step + jitter_ms
             })
-        })
+        });
+    join(options, url, name, on_event).await
+}
+
+/// The same, but the connection does not come back: once it breaks, nothing that was handed to it
+/// and is not on its way yet will ever be sent, and whatever waits for an answer fails at once.
+///
+/// A client that reconnects keeps what waits in its queue and sends it on the new connection, after
+/// what was lost with the old one: that would change the order of messages.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_once(
+    url: &str,
+    name: &str,
+    on_event: impl Fn(Event) + Clone + Send + Sync + 'static,
+) -> Result<Client, JoinError> {
+    let used = Arc::new(AtomicBool::new(false));
+    // async-nats cannot be told not to reconnect at all: the attempts that it must be left, one for
+    // each server, are refused here.
+    let options = ConnectOptions::with_auth_callback(move |_| {
+        let first = !used.swap(true, Ordering::Relaxed);
+        std::future::ready(first.then(Auth::new).ok_or_else(|| AuthError::new("used up")))
+    });
+    let options = options
+        .max_reconnects(url.split(',').count())
+        .reconnect_delay_callback(|_| Duration::ZERO);
+    join(options, url, name, on_event).await
+}
+
+async fn join(
+    options: ConnectOptions,
+    url: &str,
+    name: &str,
+    on_event: impl Fn(Event) + Clone + Send + Sync + 'static,
+) -> Result<Client, JoinError> {
+    let client = options
+        .name(name)
+        .ping_interval(Duration::from_secs(10))
+        .request_timeout(Some(Duration::from_secs(5)))
         .event_callback(move |event| {
             on_event(event);
             std::future::ready(())
