@@ -2,13 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::{Client, jetstream};
 use natterjack_nats::{EdgeId, Shards};
 use natterjack_runtime::{clock::Clock, health::Health, lifecycle::Tasks, metrics::Metrics};
 use tokio::sync::Semaphore;
 
 use crate::{
-    args::Args, auth::Auth, http::RateLimits, live::Hub, metrics::EdgeMetrics, ops::send::{Peers, Window},
+    args::Args,
+    auth::Auth,
+    connections::Connections,
+    http::RateLimits,
+    live::Hub,
+    metrics::EdgeMetrics,
+    ops::send::{Peers, Window},
     receipts::Receipts,
 };
 
@@ -34,8 +39,8 @@ pub struct App {
     pub auth: Auth,
     /// How often anything may be asked for.
     pub limits: RateLimits,
-    /// One permit for each socket that may be open.
-    pub sockets: Arc<Semaphore>,
+    /// One permit for each connection that may be open, WebSockets included.
+    pub slots: Arc<Semaphore>,
     /// Who is connected here, and what they hear.
     pub hub: Hub,
     /// Receipts on their way out.
@@ -50,20 +55,6 @@ pub struct App {
     pub health: Health,
     /// The tasks of this edge.
     pub tasks: Tasks,
-}
-
-/// Three connections to NATS, because a client does all its I/O on one task: a page of history must
-/// not hold up an ack, nor a burst of live messages a page of history.
-#[derive(Debug, Clone)]
-pub struct Connections {
-    /// Stores messages.
-    pub publish: Client,
-    /// JetStream over `publish`.
-    pub context: jetstream::Context,
-    /// Hears the live tail, and publishes ephemeral frames.
-    pub live: Client,
-    /// Calls services and reads streams.
-    pub service: Client,
 }
 
 /// An [`App`] as routes and sessions hold it.

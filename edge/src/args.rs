@@ -51,6 +51,10 @@ pub struct SocketArgs {
     #[arg(long, env = "EDGE_HELLO_TIMEOUT_MS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(10..=600_000), value_name = "MS")]
     pub hello_timeout_ms: u64,
 
+    /// How long a connection may take for the head of its next request
+    #[arg(long, env = "EDGE_HEADER_TIMEOUT_MS", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(10..=600_000), value_name = "MS")]
+    pub header_timeout_ms: u64,
+
     /// How long a socket may take no bytes before it counts as slow
     #[arg(long, env = "EDGE_WRITE_TIMEOUT_MS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(10..=600_000), value_name = "MS")]
     pub write_timeout_ms: u64,
@@ -71,7 +75,7 @@ pub struct SocketArgs {
     #[arg(long, env = "EDGE_USER_CONNECTIONS_MAX", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
     pub user_connections_max: u32,
 
-    /// Most sockets on this edge
+    /// Most connections to this edge, WebSockets and others
     #[arg(long, env = "EDGE_CONNECTIONS_MAX", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
     pub connections_max: u32,
 

@@ -6,6 +6,7 @@
 pub mod app;
 pub mod args;
 pub mod auth;
+pub mod connections;
 pub mod http;
 pub mod live;
 pub mod metrics;

@@ -12,11 +12,10 @@ use natterjack_nats::{
     Conversation, Shard, Shards, UserId, subjects,
     wire::{Code, Cursor, ReceiptBatch, ReceiptOf, ServerFrame, UserCursor, WireError},
 };
-use natterjack_runtime::lifecycle::Tasks;
 use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::{app::Connections, args::SocketArgs, metrics::EdgeMetrics};
+use crate::{connections::Connections, metrics::EdgeMetrics};
 
 /// Most cursors that wait for the next batch.
 const WAITING_MAX: usize = 100_000;
@@ -32,40 +31,6 @@ type Waiting = HashMap<(Conversation, UserId), Cursor>;
 pub struct Receipts(Arc<Mutex<Waiting>>);
 
 impl Receipts {
-    /// Starts the task that publishes them. What waits when the edge drains goes out last.
-    #[must_use]
-    pub fn start(
-        args: &SocketArgs,
-        nats: &Connections,
-        shards: Shards,
-        metrics: EdgeMetrics,
-        tasks: &Tasks,
-    ) -> Self {
-        let receipts = Self::default();
-        let publisher = Publisher {
-            receipts: receipts.clone(),
-            nats: nats.clone(),
-            shards,
-            metrics,
-        };
-        let mut ticks = interval(Duration::from_millis(args.receipts_interval_ms));
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let shutdown = tasks.shutdown().clone();
-        tasks.spawn("receipts", async move {
-            loop {
-                let drains = tokio::select! {
-                    _ = ticks.tick() => false,
-                    () = shutdown.draining() => true,
-                };
-                publisher.publish_all().await;
-                if drains {
-                    return Ok(());
-                }
-            }
-        });
-        receipts
-    }
-
     /// Adds a cursor to the next batch.
     ///
     /// # Errors
@@ -89,14 +54,36 @@ impl Receipts {
     }
 }
 
-struct Publisher {
-    receipts: Receipts,
-    nats: Connections,
-    shards: Shards,
-    metrics: EdgeMetrics,
+/// Publishes what was collected.
+pub struct Publisher {
+    /// What was collected.
+    pub receipts: Receipts,
+    /// The ways to NATS.
+    pub nats: Connections,
+    /// How conversations map to streams.
+    pub shards: Shards,
+    /// What is counted.
+    pub metrics: EdgeMetrics,
 }
 
 impl Publisher {
+    /// Publishes a batch every interval until `over`, and then, once more, what is left.
+    pub async fn run(&self, every: Duration, over: impl Future<Output = ()>) {
+        let mut ticks = interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tokio::pin!(over);
+        loop {
+            let last = tokio::select! {
+                _ = ticks.tick() => false,
+                () = &mut over => true,
+            };
+            self.publish_all().await;
+            if last {
+                return;
+            }
+        }
+    }
+
     async fn publish_all(&self) {
         let waiting = mem::take(&mut *self.receipts.lock());
         if waiting.is_empty() {
@@ -127,12 +114,11 @@ impl Publisher {
     async fn store(&self, shard: Shard, batch: ReceiptBatch) {
         let payload = encode(&batch).into();
         let stored = async {
-            let ack = self
-                .nats
-                .context
-                .publish(subjects::receipt::subject(shard), payload)
-                .await?;
-            ack.await
+            let link = self.nats.publish.current().ok_or("disconnected from NATS")?;
+            let subject = subjects::receipt::subject(shard);
+            let ack = link.context.publish(subject, payload).await;
+            let ack = ack.map_err(|error| error.to_string())?;
+            ack.await.map_err(|error| error.to_string())
         };
         match timeout(PUBLISH_TIMEOUT, stored).await {
             Ok(Ok(_)) => {
@@ -140,8 +126,10 @@ impl Publisher {
             }
             failed => {
                 // Cursors only rise, so that storing one twice does no harm.
-                let error =
-                    failed.map_or_else(|_| "no answer in time".to_owned(), |stored| format!("{stored:?}"));
+                let error = failed.map_or_else(
+                    |_| "no answer in time".to_owned(),
+                    |stored: Result<_, String>| stored.err().unwrap_or_default(),
+                );
                 tracing::warn!(%shard, receipts = batch.receipts.len(), error, "receipts were not stored; they wait for the next batch");
                 for receipt in batch.receipts {
                     let _ = self

@@ -3,29 +3,22 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use async_nats::{Event, jetstream::context::ContextBuilder};
-use axum::serve::ListenerExt;
+use async_nats::jetstream;
 use natterjack_nats::{EdgeId, cluster};
 use natterjack_runtime::{clock::Clock, health::Health, lifecycle::Tasks, metrics::Metrics};
-use tokio::{net::TcpListener, sync::Semaphore, time::sleep};
+use tokio::{net::TcpListener, sync::Semaphore};
 
 use crate::{
-    app::{App, Connections},
+    app::App,
     args::Args,
     auth::Auth,
+    connections::Connections,
     http::{self, RateLimits},
     live::{Doubt, Hub},
     metrics::EdgeMetrics,
     ops::send::{Peers, Window},
-    receipts::Receipts,
+    receipts::{Publisher, Receipts},
 };
-
-/// How long one try to publish may wait for its ack.
-const PUBLISH_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long requests that are under way may take when the edge drains.
-const DRAIN: Duration = Duration::from_secs(3);
-/// Acks that may be outstanding over all sessions: what a server stores in a few seconds.
-const ACKS_IN_FLIGHT: usize = 50_000;
 
 /// An edge that runs. Its tasks end with the [`Tasks`] that it was started under.
 #[derive(Debug)]
@@ -46,9 +39,10 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
     let (health, registry) = (Health::new(), Metrics::new("edge"));
     let metrics = EdgeMetrics::register(&registry);
     let doubt = Doubt::new();
-    let nats = connect(args, edge, &health, &doubt).await?;
-    let shards = cluster::shards(&nats.context).await?;
-    let window = Window::new(cluster::dedupe_window(&nats.context, shards).await?);
+    let nats = Connections::connect(&args.nats_url, edge, &health, &doubt, tasks).await?;
+    let context = jetstream::new(nats.service.clone());
+    let shards = cluster::shards(&context).await?;
+    let window = Window::new(cluster::dedupe_window(&context, shards).await?);
     let listener = TcpListener::bind(args.listen).await.with_context(|| {
         format!(
             "cannot listen on {}: choose another address with --listen",
@@ -57,10 +51,16 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
     })?;
     let addr = listener.local_addr()?;
 
-    let auth = Auth::start(&args.auth, &nats, clock.clone(), tasks).await?;
+    let auth = Auth::start(&args.auth, &nats.service, clock.clone(), tasks).await?;
     let sessions_max = usize::try_from(args.socket.user_connections_max)?;
     let hub = Hub::start(nats.clone(), shards, sessions_max, metrics.clone(), doubt, tasks).await?;
-    let receipts = Receipts::start(&args.socket, &nats, shards, metrics.clone(), tasks);
+    let receipts = Receipts::default();
+    let publisher = Publisher {
+        receipts: receipts.clone(),
+        nats: nats.clone(),
+        shards,
+        metrics: metrics.clone(),
+    };
     let app = Arc::new(App {
         args: args.clone(),
         edge,
@@ -70,7 +70,7 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
         nats,
         auth,
         limits: RateLimits::new(&args.rates),
-        sockets: Arc::new(Semaphore::new(args.socket.connections_max as usize)),
+        slots: Arc::new(Semaphore::new(args.socket.connections_max as usize)),
         hub,
         receipts,
         peers: Peers::default(),
@@ -80,50 +80,10 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
         tasks: tasks.clone(),
     });
     revocations(&app);
+    publish(&app, publisher);
     serve(&app, listener);
     tracing::info!(edge.id = %edge, edge.address = %addr, "the edge is ready");
     Ok(Edge { addr, app })
-}
-
-async fn connect(args: &Args, edge: EdgeId, health: &Health, doubt: &Doubt) -> anyhow::Result<Connections> {
-    let connect = async |part: &'static str, doubt: Option<Doubt>| {
-        let health = health.clone();
-        let on_event = move |event: Event| {
-            let check = format!("nats.{part}");
-            match &event {
-                Event::Connected => health.set(check, Ok(())),
-                Event::Disconnected => {
-                    tracing::warn!(nats.connection = part, "disconnected from NATS; reconnecting");
-                    health.set(check, Err("disconnected from NATS".into()));
-                }
-                other => {
-                    tracing::warn!(nats.connection = part, nats.event = %other, "an event of the NATS connection")
-                }
-            }
-            if let Some(doubt) = &doubt {
-                doubt.hear(&event);
-            }
-        };
-        cluster::connect(
-            &args.nats_url,
-            &format!("natterjack-edge-{edge} {part}"),
-            on_event,
-        )
-        .await
-    };
-    let publish = connect("publish", None).await?;
-    let context = ContextBuilder::new()
-        .timeout(PUBLISH_TIMEOUT)
-        .ack_timeout(PUBLISH_TIMEOUT)
-        .max_ack_inflight(ACKS_IN_FLIGHT)
-        .backpressure_on_inflight(true)
-        .build(publish.clone());
-    Ok(Connections {
-        publish,
-        context,
-        live: connect("live", Some(doubt.clone())).await?,
-        service: connect("service", None).await?,
-    })
 }
 
 /// Closes the sockets of devices that are revoked.
@@ -150,26 +110,29 @@ fn revocations(app: &Arc<App>) {
 }
 
 fn serve(app: &Arc<App>, listener: TcpListener) {
-    let router = http::router(Arc::clone(app));
-    let shutdown = app.tasks.shutdown().clone();
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    // Acks are small and must not wait for more to fill a segment.
-    let listener = listener.tap_io(|socket| {
-        let _ = socket.set_nodelay(true);
+    let (app, router) = (Arc::clone(app), http::router(Arc::clone(app)));
+    app.tasks.clone().spawn("http", async move {
+        http::serve(&app, listener, router).await;
+        Ok(())
     });
-    app.tasks.spawn("http", async move {
-        let draining = shutdown.clone();
-        let served = axum::serve(listener, service)
-            .with_graceful_shutdown(async move { draining.draining().await })
-            .into_future();
-        let patience = async {
+}
+
+/// Publishes receipts, and ends as the last of all: once nobody is connected any more, what they
+/// said last goes out, and then nothing here needs NATS.
+fn publish(app: &Arc<App>, publisher: Publisher) {
+    let app = Arc::clone(app);
+    app.tasks.clone().spawn("nats", async move {
+        let every = Duration::from_millis(app.args.socket.receipts_interval_ms);
+        let shutdown = app.tasks.shutdown();
+        let nobody = async {
             shutdown.draining().await;
-            sleep(DRAIN).await;
+            let _ = app.slots.acquire_many(app.args.socket.connections_max).await;
         };
         tokio::select! {
-            served = served => Ok(served?),
-            // Half a request may never become a whole one.
-            () = patience => Ok(()),
+            () = publisher.run(every, nobody) => {}
+            () = shutdown.killed() => {}
         }
+        app.nats.close().await;
+        Ok(())
     });
 }

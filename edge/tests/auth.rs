@@ -7,10 +7,7 @@ use async_nats::jetstream;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use natterjack_edge::{
-    app::Connections,
-    auth::{Auth, AuthArgs},
-};
+use natterjack_edge::auth::{Auth, AuthArgs};
 use natterjack_nats::{
     DeviceId, UserId, cluster,
     provision::provision,
@@ -79,7 +76,7 @@ fn device() -> DeviceId {
 
 struct Fixture {
     context: jetstream::Context,
-    connections: Connections,
+    client: async_nats::Client,
     tasks: Tasks,
     server: NatsServer,
     _dir: tempfile::TempDir,
@@ -102,12 +99,7 @@ impl Fixture {
             .await
             .expect("provisioned");
         Self {
-            connections: Connections {
-                publish: client.clone(),
-                context: context.clone(),
-                live: client.clone(),
-                service: client,
-            },
+            client,
             context,
             tasks: Tasks::new(),
             server,
@@ -116,14 +108,9 @@ impl Fixture {
     }
 
     async fn auth(&self) -> Auth {
-        Auth::start(
-            &AuthArgs::default(),
-            &self.connections,
-            Clock::system(),
-            &self.tasks,
-        )
-        .await
-        .expect("starts")
+        Auth::start(&AuthArgs::default(), &self.client, Clock::system(), &self.tasks)
+            .await
+            .expect("starts")
     }
 
     async fn publish(&self, signers: &[&Signer]) {

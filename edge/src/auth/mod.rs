@@ -16,7 +16,7 @@ mod tests;
 mod token;
 
 pub use args::AuthArgs;
-use async_nats::jetstream;
+use async_nats::{Client, jetstream};
 pub use cache::Cache;
 use natterjack_nats::{
     DeviceId, UserId,
@@ -29,7 +29,7 @@ use revocations::Revocations;
 use token::TokenError;
 use tokio::sync::broadcast;
 
-use crate::{app::Connections, ops::Caller};
+use crate::ops::Caller;
 
 /// Whom a token names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,15 +79,13 @@ impl Auth {
     /// does not answer.
     pub async fn start(
         args: &AuthArgs,
-        connections: &Connections,
+        service: &Client,
         clock: Clock,
         tasks: &Tasks,
     ) -> anyhow::Result<Self> {
-        let context = jetstream::new(connections.service.clone());
+        let context = jetstream::new(service.clone());
         let outside = match args.provider()? {
-            Some(provider) => {
-                Some(Outside::start(provider, connections.service.clone(), clock.clone()).await?)
-            }
+            Some(provider) => Some(Outside::start(provider, service.clone(), clock.clone()).await?),
             None => None,
         };
         Ok(Self {

@@ -10,6 +10,7 @@ mod extract;
 mod layers;
 mod limits;
 mod messages;
+mod server;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,8 @@ pub(crate) use limits::SYNC_WAIT_MAX;
 pub use limits::{RateArgs, RateLimits};
 use natterjack_nats::limits::FRAME_BYTES_MAX;
 use natterjack_runtime::health;
+pub use server::Slot;
+pub(crate) use server::serve;
 
 use crate::{app::App, socket};
 

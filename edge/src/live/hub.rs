@@ -16,7 +16,7 @@ use super::{
     doubt::{self, Doubt},
     feed::{GroupFeed, UserFeed},
 };
-use crate::{app::Connections, auth::Identity, metrics::EdgeMetrics};
+use crate::{auth::Identity, connections::Connections, metrics::EdgeMetrics};
 
 /// The live side of an edge; cheap to clone.
 #[derive(Debug, Clone)]

@@ -22,7 +22,10 @@ use crate::{
     app::App,
     live::{Attached, Delivery, Inlet},
     metrics::Count,
-    ops::{Caller, send::Draft},
+    ops::{
+        Caller,
+        send::{Draft, Lane},
+    },
 };
 
 /// Deliveries that are taken at a time, and written with one flush.
@@ -43,6 +46,7 @@ struct Actor {
     started: Instant,
     place: Option<Place>,
     drafts: VecDeque<Draft>,
+    lane: Arc<Lane>,
     handing_over: bool,
     work: FuturesUnordered<Work>,
     effects: Vec<Effect>,
@@ -87,6 +91,7 @@ impl Actor {
             started: Instant::now(),
             place: None,
             drafts: VecDeque::new(),
+            lane: Arc::default(),
             handing_over: false,
             work: FuturesUnordered::new(),
             effects: vec![],
@@ -241,8 +246,8 @@ impl Actor {
             && let Some(draft) = self.drafts.pop_front()
         {
             self.handing_over = true;
-            self.work
-                .push(work::hand_over(Arc::clone(&self.app), place.caller, draft));
+            let (app, lane) = (Arc::clone(&self.app), Arc::clone(&self.lane));
+            self.work.push(work::hand_over(app, place.caller, draft, lane));
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
+    Extension,
     extract::{State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
     response::{IntoResponse, Response},
 };
@@ -12,7 +13,10 @@ use natterjack_nats::{
 };
 
 use super::actor;
-use crate::{app::App, http::ApiError};
+use crate::{
+    app::App,
+    http::{ApiError, Slot},
+};
 
 /// What a socket reads at a time. The default is 128 KiB for each of thousands of idle sockets.
 const READ_BUFFER_BYTES: usize = 4_096;
@@ -24,6 +28,7 @@ const WRITE_BUFFER_BYTES_MAX: usize = 8 << 20;
 /// `GET /v1/ws`.
 pub async fn upgrade(
     State(app): State<Arc<App>>,
+    slot: Option<Extension<Slot>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let upgrade = match upgrade {
@@ -32,10 +37,6 @@ pub async fn upgrade(
             let message = format!("this address is for WebSockets: {}", rejection.body_text());
             return ApiError::from(WireError::new(Code::BadRequest, message)).into_response();
         }
-    };
-    let Ok(permit) = Arc::clone(&app.sockets).try_acquire_owned() else {
-        let error = WireError::new(Code::Overloaded, "this server holds all the connections it can");
-        return ApiError::from(error.retry_after_ms(5_000)).into_response();
     };
     upgrade
         .read_buffer_size(READ_BUFFER_BYTES)
@@ -48,7 +49,8 @@ pub async fn upgrade(
             let tasks = app.tasks.clone();
             tasks.spawn_finite("session", async move {
                 actor::run(app, socket).await;
-                drop(permit);
+                // Only now is there room for another connection.
+                drop(slot);
                 Ok(())
             });
         })

@@ -18,7 +18,7 @@ use crate::{
     metrics::Count,
     ops::{
         Caller,
-        send::{Draft, Pending},
+        send::{Draft, Lane, Pending},
     },
 };
 
@@ -54,12 +54,12 @@ pub(super) fn open(attached: Arc<Attached>, resume: Option<BTreeMap<Conversation
 }
 
 /// Everything up to the hand-over, of which a session has one under way at a time.
-pub(super) fn hand_over(app: Arc<App>, caller: Caller, draft: Draft) -> Work {
+pub(super) fn hand_over(app: Arc<App>, caller: Caller, draft: Draft, lane: Arc<Lane>) -> Work {
     Box::pin(async move {
         let id = draft.id;
         let handed = async {
             let prepared = app.prepare(&caller, draft).await?;
-            app.publish(prepared).await
+            app.publish(prepared, &lane).await
         };
         Done::HandedOver(id, handed.await)
     })

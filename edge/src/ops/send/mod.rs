@@ -6,15 +6,19 @@
 //! overlap.
 
 mod draft;
+mod lane;
 mod peers;
 mod publish;
 mod verdict;
 mod window;
 
 pub use draft::Draft;
+pub use lane::Lane;
 pub use peers::Peers;
 pub use publish::Pending;
 pub use window::Window;
+
+use std::sync::Arc;
 
 use natterjack_nats::{
     Conversation, MessageId, UserId,
@@ -92,7 +96,8 @@ impl App {
     async fn store(&self, caller: &Caller, draft: Draft) -> Result<u64, WireError> {
         let outcome = async {
             let prepared = self.prepare(caller, draft).await?;
-            let pending = self.publish(prepared).await?;
+            // One request by itself: there is nothing to keep in order.
+            let pending = self.publish(prepared, &Arc::new(Lane::default())).await?;
             self.outcome(pending).await
         };
         let outcome = outcome.await;

@@ -1,6 +1,6 @@
 //! Handing a message to JetStream and learning for certain what became of it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_nats::jetstream::{
     context::{PublishAckFuture, PublishError},
@@ -18,10 +18,14 @@ use natterjack_nats::{
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
-    Prepared,
+    Lane, Prepared,
+    lane::Place,
     verdict::{self, Failure},
 };
-use crate::app::{App, SERVICE_TIMEOUT};
+use crate::{
+    app::{App, SERVICE_TIMEOUT},
+    connections::Link,
+};
 
 /// Between tries, if the last one was answered at once.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -45,6 +49,7 @@ struct Sent {
     id: MessageId,
     fingerprint: Fingerprint,
     started: Instant,
+    place: Place,
     first_try: Option<Result<PublishAckFuture, PublishError>>,
 }
 
@@ -57,44 +62,34 @@ impl std::fmt::Debug for Sent {
 }
 
 impl App {
-    /// Hands a message to NATS. Messages handed over one after the other are stored in that order,
-    /// unless one has to be tried again.
+    /// Hands a message to NATS, or lets it wait where an earlier one of its lane has to be tried
+    /// again: messages handed over one after the other are stored in that order.
     ///
     /// # Errors
     /// `internal` if the message does not encode.
-    pub async fn publish(&self, prepared: Prepared) -> Result<Pending, WireError> {
+    pub async fn publish(&self, prepared: Prepared, lane: &Arc<Lane>) -> Result<Pending, WireError> {
         let stored = match prepared {
             Prepared::Known(seq) => return Ok(Pending(State::Known(seq))),
             Prepared::New(stored) => stored,
         };
-        let payload = encode(&stored)?;
-        let subject = subjects::chat::subject(self.shards, &stored.conversation);
-        let msg_id = stored.nats_msg_id();
-        let started = Instant::now();
-        let first_try = self.try_publish(&subject, &msg_id, &payload).await;
-        Ok(Pending(State::Sent(Box::new(Sent {
-            subject,
-            payload,
-            msg_id,
+        let mut sent = Box::new(Sent {
+            payload: encode(&stored)?,
+            subject: subjects::chat::subject(self.shards, &stored.conversation),
+            msg_id: stored.nats_msg_id(),
             conversation: stored.conversation,
             sender: stored.sender,
             id: stored.id,
             fingerprint: stored.fingerprint(),
-            started,
-            first_try: Some(first_try),
-        }))))
-    }
-
-    async fn try_publish(
-        &self,
-        subject: &str,
-        msg_id: &str,
-        payload: &Bytes,
-    ) -> Result<PublishAckFuture, PublishError> {
-        let message = PublishMessage::build()
-            .message_id(msg_id)
-            .payload(payload.clone());
-        self.nats.context.send_publish(subject.to_owned(), message).await
+            started: Instant::now(),
+            place: lane.enter(),
+            first_try: None,
+        });
+        if let Some(link) = self.nats.publish.current()
+            && sent.place.may_publish(link.generation)
+        {
+            sent.first_try = Some(try_publish(&link, &sent).await);
+        }
+        Ok(Pending(State::Sent(sent)))
     }
 
     /// Waits until the message is on disk; then its sequence.
@@ -114,7 +109,13 @@ impl App {
         loop {
             let one_try = match sent.first_try.take() {
                 Some(first) => first,
-                None => self.try_publish(&sent.subject, &sent.msg_id, &sent.payload).await,
+                None => {
+                    let turn = timeout_at(deadline, sent.place.turn(&self.nats.publish)).await;
+                    let Ok(link) = turn else {
+                        return Err(verdict::exhausted(unknown));
+                    };
+                    try_publish(&link, &sent).await
+                }
             };
             let answer = match one_try {
                 Ok(ack) => timeout_at(deadline, ack).await,
@@ -125,11 +126,13 @@ impl App {
                     self.metrics
                         .ack_seconds
                         .observe(sent.started.elapsed().as_secs_f64());
+                    sent.place.done();
                     return self.settle(&ack, &sent).await;
                 }
                 Ok(Err(error)) => verdict::failure(&error),
                 Err(_deadline) => Failure::Unknown,
             };
+            sent.place.failed();
             match failure {
                 Failure::Refused(_) if unknown => return Err(verdict::exhausted(true)),
                 Failure::Refused(error) => return Err(error),
@@ -169,6 +172,16 @@ impl App {
             None => verdict::same(false, ack.sequence),
         }
     }
+}
+
+/// Hands it to the link; in its lane it counts as on its way from then on.
+async fn try_publish(link: &Link, sent: &Sent) -> Result<PublishAckFuture, PublishError> {
+    let message = PublishMessage::build()
+        .message_id(&sent.msg_id)
+        .payload(sent.payload.clone());
+    let ack = link.context.send_publish(sent.subject.clone(), message).await?;
+    sent.place.published(link.generation);
+    Ok(ack)
 }
 
 fn encode(stored: &Stored) -> Result<Bytes, WireError> {
