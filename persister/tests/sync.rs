@@ -105,6 +105,17 @@ async fn every_message_is_delivered_once_and_in_order() -> anyhow::Result<()> {
         ensure!(got == expected, "round {round}");
         cursor = next;
     }
+    // From Postgres alone, with more conversations than a page has messages.
+    world.settled().await?;
+    for limit in [1, 3] {
+        let start = vec![0; world.shards.count().into()];
+        let (messages, _) = sync_all(&world, me, start, limit).await?;
+        let mut again = BTreeMap::<Conversation, Vec<u64>>::new();
+        for message in messages {
+            again.entry(message.conversation).or_default().push(message.seq);
+        }
+        ensure!(again == expected, "limit {limit}");
+    }
     persister.stop(PATIENCE).await
 }
 

@@ -78,6 +78,9 @@ pub async fn sync(shared: Shared, request: Sync) -> Result<Synced, Failure> {
             }
         })
         .collect();
+    for (shard, upto) in &moved.upto {
+        cut(&mut news[*shard], *upto);
+    }
     for (conversation, places) in &moved.places {
         let news = &mut news[shards.of(conversation).index()];
         if places.len() > limit {
@@ -102,7 +105,7 @@ pub async fn sync(shared: Shared, request: Sync) -> Result<Synced, Failure> {
     deliver(&shared, news, &tails, limit).await
 }
 
-/// Of one conversation nothing is known beyond `seq`, and so of its shard.
+/// Of one conversation at least nothing is known beyond `seq`, and so of its shard.
 fn cut(news: &mut News<Conversation>, seq: u64) {
     news.complete_to = news.complete_to.min(seq);
     news.more = true;

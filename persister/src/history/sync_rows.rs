@@ -16,14 +16,27 @@ const MOVED: &str = "\
 const GROUPS: &str = "\
     select m.conversation from members m join conversations c on c.key = m.conversation \
     where m.user_id = $1 and c.kind = 1";
+/// Of each shard the conversations whose first message beyond the cursor comes first, and their
+/// messages up to the first one (`upto`) of the last of these conversations: those alone are as many
+/// as are wanted, and a user of very many conversations costs one index look-up each.
 const PLACES: &str = "\
-    select asked.at, m.seq, m.size \
-    from unnest($1::uuid[], $2::bigint[]) with ordinality as asked (key, after, at) \
-    cross join lateral ( \
+    with firsts as ( \
+      select asked.*, m.seq as first, row_number() over (partition by asked.shard order by m.seq) as nth \
+      from unnest($1::uuid[], $2::bigint[], $3::smallint[]) with ordinality as asked (key, after, shard, at) \
+      cross join lateral ( \
+        select seq from messages where conversation = asked.key and seq > asked.after order by seq limit 1 \
+      ) m \
+    ), near as ( \
+      select *, max(first) filter (where nth = $4) over (partition by shard) as upto \
+      from firsts where nth <= $4 \
+    ) \
+    select near.at, m.seq, m.size, near.upto \
+    from near cross join lateral ( \
       select seq, coalesce(octet_length(text), 0) as size from messages \
-      where conversation = asked.key and seq > asked.after order by seq limit $3 \
+      where conversation = near.key and seq > near.after and (near.upto is null or seq <= near.upto) \
+      order by seq limit $4 \
     ) m \
-    order by asked.at, m.seq";
+    order by near.at, m.seq";
 const MESSAGES: &str = concat!(
     "select asked.at, ",
     columns!(),
@@ -41,6 +54,8 @@ pub struct Moved {
     pub groups: Vec<GroupId>,
     /// Sequences beyond the cursor with the bytes of their texts, ascending; at most `limit` each.
     pub places: BTreeMap<Conversation, Vec<(u64, usize)>>,
+    /// By index of the shard: up to where the places are all that there are, if not all of them.
+    pub upto: BTreeMap<usize, u64>,
 }
 
 /// Looks where they have moved. The texts stay where they are until it is known which are wanted.
@@ -55,31 +70,34 @@ pub async fn moved(
     let lowest = i64::try_from(lowest).unwrap_or(i64::MAX);
     let groups = tx.query(GROUPS, &[&user.as_uuid()]).await?;
     let groups = groups.iter().map(|row| GroupId::from_uuid(row.get(0))).collect();
-    let (mut conversations, mut keys, mut after) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut conversations, mut keys, mut after, mut of) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for row in tx.query(MOVED, &[&user.as_uuid(), &lowest]).await? {
         let conversation = conversation(row.get(0), row.get(1), row.get(2), row.get(3))?;
-        let cursor = cursor
-            .get(shards.of(&conversation).index())
-            .copied()
-            .unwrap_or_default();
+        let shard = shards.of(&conversation).index();
+        let cursor = cursor.get(shard).copied().unwrap_or_default();
         if row.get::<_, i64>(4).cast_unsigned() > cursor {
             conversations.push(conversation);
             keys.push(conversation.key());
+            of.push(i16::try_from(shard).unwrap_or_default());
             after.push(i64::try_from(cursor).unwrap_or(i64::MAX));
         }
     }
-    let mut places = BTreeMap::<_, Vec<_>>::new();
+    let (mut places, mut upto) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::new());
     if !keys.is_empty() {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        for row in tx.query(PLACES, &[&keys, &after, &limit]).await? {
+        for row in tx.query(PLACES, &[&keys, &after, &of, &limit]).await? {
             let size = usize::try_from(row.get::<_, i32>(2)).unwrap_or_default();
+            let conversation = conversations[index(row.get(0))];
+            if let Some(last) = row.get::<_, Option<i64>>(3) {
+                upto.insert(shards.of(&conversation).index(), last.cast_unsigned());
+            }
             places
-                .entry(conversations[index(row.get(0))])
+                .entry(conversation)
                 .or_default()
                 .push((row.get::<_, i64>(1).cast_unsigned(), size));
         }
     }
-    Ok(Moved { groups, places })
+    Ok(Moved { groups, places, upto })
 }
 
 /// The messages at these places, as far as Postgres has them, without `prev`.
