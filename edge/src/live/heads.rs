@@ -54,6 +54,10 @@ impl Hub {
                         *told = highest.max(*told);
                     }
                 }
+                // More subjects than the server answers for: it would refuse again.
+                Err(DirectError::Refused(reason)) => {
+                    tracing::debug!(user = %feed.user, reason, "heads cannot be compared");
+                }
                 Err(error) => result = Err(error),
             }
         }

@@ -160,19 +160,22 @@ impl Hub {
         let since = user.places().version();
         let session = services::call(&self.inner.nats.service, &request, SERVICE_TIMEOUT).await?;
         let (feeds, new) = self.take_over(user, &session, since);
+        let mut ready = true;
         for feed in feeds {
-            if !feed.is_ready(READY).await {
-                return Err(WireError::new(
-                    Code::Unavailable,
-                    "the server's own network is disturbed; try again soon",
-                )
-                .retry_after_ms(1_000));
-            }
+            ready = ready && feed.is_ready(READY).await;
         }
+        // Told in any case: the next load does not count them as new any more.
         for group in new {
             user.deliver(&Delivery::Joined(group));
         }
-        Ok(session)
+        if ready {
+            return Ok(session);
+        }
+        Err(WireError::new(
+            Code::Unavailable,
+            "the server's own network is disturbed; try again soon",
+        )
+        .retry_after_ms(1_000))
     }
 
     /// Answers the feeds of all groups, and the groups that other sessions did not know of.

@@ -220,7 +220,7 @@ impl Tail {
             (track.last, track.exact) = (message.position.seq, true);
             out.push(Out::Frame(message.frame.clone()));
         } else {
-            let mut catching = Box::new(Catching::gap());
+            let mut catching = Box::new(Catching::gap(0));
             catching.hold(message, &mut self.held_bytes);
             track.catching = Some(catching);
             self.waiting.push_back(conversation);
@@ -232,7 +232,7 @@ impl Tail {
             let baseline = self.baseline_of(conversation);
             let last = self.tracks.get(conversation).map_or(baseline, |track| track.last);
             if *head > last {
-                self.catch_up(*conversation);
+                self.catch_up(*conversation, *head);
             }
         }
     }
@@ -242,7 +242,7 @@ impl Tail {
         if let Some(track) = self.tracks.get_mut(&conversation) {
             track.left = false;
         }
-        self.catch_up(conversation);
+        self.catch_up(conversation, 0);
     }
 
     fn left(&mut self, group: GroupId) {
@@ -256,8 +256,8 @@ impl Tail {
         self.end_catching(conversation);
     }
 
-    /// Reads on in a conversation, whether or not anything is known to be there.
-    fn catch_up(&mut self, conversation: Conversation) {
+    /// Reads on in a conversation: up to `head`, or, with 0, whether or not anything is there.
+    fn catch_up(&mut self, conversation: Conversation, head: u64) {
         let baseline = self.baseline_of(&conversation);
         if self.tracks.len() >= TRACKS_MAX {
             return;
@@ -266,9 +266,15 @@ impl Tail {
             .tracks
             .entry(conversation)
             .or_insert_with(|| Track::baseline(baseline));
-        if !track.left && track.catching.is_none() {
-            track.catching = Some(Box::new(Catching::gap()));
-            self.waiting.push_back(conversation);
+        if track.left {
+            return;
+        }
+        match &mut track.catching {
+            Some(catching) => catching.tell(head),
+            None => {
+                track.catching = Some(Box::new(Catching::gap(head)));
+                self.waiting.push_back(conversation);
+            }
         }
     }
 

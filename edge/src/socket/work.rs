@@ -25,6 +25,8 @@ use crate::{
 /// When heads are compared after a session went live: by then every server of a cluster has heard
 /// of its subscriptions.
 const HEADS_AFTER_MS: u64 = 1_500;
+/// First and longest pause before that is tried again.
+const HEADS_AGAIN_MS: (u64, u64) = (1_000, 30_000);
 
 /// A piece of work that ended.
 #[derive(Debug)]
@@ -137,8 +139,13 @@ pub(super) fn compare_heads(app: Arc<App>, caller: Caller) -> Work {
             HEADS_AFTER_MS + jitter_ms(HEADS_AFTER_MS / 2),
         ))
         .await;
-        if let Err(error) = app.hub.compare_heads(caller.user).await {
-            tracing::debug!(user = %caller.user, %error, "heads could not be compared");
+        // Nothing else announces a message that was lost as the last one: it is tried until it
+        // succeeds or the session ends.
+        let mut pause_ms = HEADS_AGAIN_MS.0;
+        while let Err(error) = app.hub.compare_heads(caller.user).await {
+            tracing::debug!(user = %caller.user, %error, "heads could not be compared yet");
+            sleep(Duration::from_millis(pause_ms / 2 + jitter_ms(pause_ms / 2))).await;
+            pause_ms = (pause_ms * 2).min(HEADS_AGAIN_MS.1);
         }
         Done::HeadsCompared
     })

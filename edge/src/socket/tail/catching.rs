@@ -14,6 +14,9 @@ use crate::live::LiveMessage;
 const HELD_MAX: usize = 64;
 /// First and longest pause between tries.
 const PAUSE_MS: (u64, u64) = (200, 10_000);
+/// So many complete pages in a row without what was heard of, over some 20 s, and it is taken for
+/// something that history will never show: a stored message that is none.
+const BARREN_MAX: u32 = 8;
 
 /// How a conversation that misses something gets on.
 #[derive(Debug)]
@@ -24,9 +27,14 @@ pub(super) struct Catching {
     held_bytes: usize,
     /// The highest sequence that was heard of live: the gap is not closed before it was delivered.
     need: u64,
+    /// The highest head that was told of; none of it is held.
+    told: u64,
+    /// History has to be asked once more: the page that is under way may be older than what counts.
+    stale: bool,
     /// Messages delivered from history since it began.
     replayed: usize,
     fruitless: u32,
+    barren: u32,
     resumes: bool,
 }
 
@@ -49,8 +57,11 @@ pub(super) enum Step {
 }
 
 impl Catching {
-    pub(super) const fn gap() -> Self {
-        Self::new(false)
+    /// A gap up to a head that was told of, if one was.
+    pub(super) const fn gap(told: u64) -> Self {
+        let mut gap = Self::new(false);
+        gap.told = told;
+        gap
     }
 
     pub(super) const fn resuming() -> Self {
@@ -63,8 +74,11 @@ impl Catching {
             held: VecDeque::new(),
             held_bytes: 0,
             need: 0,
+            told: 0,
+            stale: false,
             replayed: 0,
             fruitless: 0,
+            barren: 0,
             resumes,
         }
     }
@@ -79,6 +93,12 @@ impl Catching {
 
     pub(super) fn is_fetching(&self) -> bool {
         self.state == State::Fetching
+    }
+
+    /// There is something at `head`, or, with 0, there may be something new at all.
+    pub(super) fn tell(&mut self, head: u64) {
+        self.told = self.told.max(head);
+        self.stale |= head == 0 && self.is_fetching();
     }
 
     /// Its turn has come; whether it waited for it.
@@ -150,10 +170,27 @@ impl Catching {
             out.push(Out::Frame(message.frame.clone()));
             self.release(*last, held_bytes);
         }
-        if self.need <= *last {
+        let fruitful = *last > before;
+        if self.need.max(self.told) <= *last {
+            return if std::mem::take(&mut self.stale) {
+                self.again(true)
+            } else {
+                Step::Done
+            };
+        }
+        self.barren = if fruitful { 0 } else { self.barren + 1 };
+        if self.barren >= BARREN_MAX {
+            let head = self.need.max(self.told);
+            out.push(Out::Truncated {
+                conversation: page.conversation,
+                cursor: *last,
+                head,
+            });
+            (*last, *exact) = (head, true);
+            self.release(head, held_bytes);
             return Step::Done;
         }
-        self.again(*last > before)
+        self.again(fruitful)
     }
 
     /// The page could not be read.

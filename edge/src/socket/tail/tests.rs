@@ -10,6 +10,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod lost;
+
 const ME: UserId = UserId::from_parts(0, 0);
 
 fn conversation(n: usize) -> Conversation {
