@@ -30,6 +30,9 @@ use crate::{
 /// Between tries, if the last one was answered at once.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// How often a message that was there before is looked for in the stream.
+const READS: u32 = 3;
+
 /// A message on its way to the disk, or one that is there.
 #[derive(Debug)]
 pub struct Pending(State);
@@ -153,23 +156,30 @@ impl App {
         }
         // The stream compares ids only: what it has under this one may say something else.
         let stream = chat_stream(self.shards.of(&sent.conversation));
-        let first = direct::get(&self.nats.service, &stream, ack.sequence, SERVICE_TIMEOUT).await;
-        if let Ok(Some(first)) = first
-            && let Ok(first) = serde_json::from_slice::<Stored>(&first.payload)
-        {
-            let same = first.conversation == sent.conversation && first.fingerprint() == sent.fingerprint;
-            return verdict::same(same, ack.sequence);
+        for _ in 0..READS {
+            let first = direct::get(&self.nats.service, &stream, ack.sequence, SERVICE_TIMEOUT).await;
+            if let Ok(Some(first)) = first
+                && let Ok(first) = serde_json::from_slice::<Stored>(&first.payload)
+            {
+                let same = first.conversation == sent.conversation && first.fingerprint() == sent.fingerprint;
+                return verdict::same(same, ack.sequence);
+            }
+            // A replica that lags behind the one that acked has it in a moment.
+            sleep(PAUSE).await;
         }
-        // Trimmed already, or not on the replica that answered.
+        // Trimmed already.
         let look_up = LookUp {
             conversation: sent.conversation,
             sender: sent.sender,
             id: sent.id,
         };
-        match services::call(&self.nats.service, &look_up, SERVICE_TIMEOUT).await? {
+        // Any other error would say that nothing was stored.
+        let found = services::call(&self.nats.service, &look_up, SERVICE_TIMEOUT).await;
+        match found.map_err(|_| verdict::exhausted(true))? {
             Some(found) => verdict::same(found.fingerprint == sent.fingerprint, found.seq),
-            // It is stored, in another conversation of the same shard.
-            None => verdict::same(false, ack.sequence),
+            // It may be this very message, where only we cannot see it: not a conflict before that
+            // is known.
+            None => Err(verdict::exhausted(true)),
         }
     }
 }
