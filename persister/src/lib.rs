@@ -109,6 +109,8 @@ pub async fn run_with(args: &Args, tasks: &Tasks, clock: Clock, metrics: Metrics
     conversations::start(&shared, args, &host, &outbox).await?;
     shared.client.flush().await?;
     health.set(STARTING, Ok(()));
+    // The server reads a connection in order: once it answers this, it knows the services' verbs.
+    shared.watermarks.refresh(&shared.jetstream, shards).await?;
     tracing::info!(shards = shards.count(), "the persister is ready");
     Ok(())
 }

@@ -246,7 +246,7 @@ async fn people_are_found_and_renamed() -> anyhow::Result<()> {
     ensure!(find("AL", 50).await? == [a.clone(), b.clone()]);
     ensure!(find("al", 1).await?.len() == 1);
     // No wildcard gets through.
-    ensure!(find("al_", 50).await? == [a.clone()]);
+    ensure!(find("al_", 50).await? == std::slice::from_ref(&a));
     ensure!(find("%%", 50).await?.is_empty());
     let changed = SetProfile {
         user: b.id,
@@ -254,7 +254,7 @@ async fn people_are_found_and_renamed() -> anyhow::Result<()> {
     };
     let b = world.call(&changed).await?;
     ensure!(b.name == "Zoë  Q");
-    ensure!(find("ZOË", 50).await? == [b.clone()]);
+    ensure!(find("ZOË", 50).await? == std::slice::from_ref(&b));
     let users = vec![b.id, UserId::from_parts(1, 1), a.id];
     ensure!(world.call(&Profiles { users }).await?.len() == 2);
     for refused in [find("a", 5).await.map(drop), find("a\0b", 5).await.map(drop)] {
@@ -284,28 +284,6 @@ async fn the_device_that_was_away_longest_makes_room() -> anyhow::Result<()> {
         "{}",
         devices.len()
     );
-    persister.stop(common::PATIENCE).await
-}
-
-#[tokio::test]
-async fn a_flood_of_logins_holds_up_nothing_else() -> anyhow::Result<()> {
-    let mut world = World::start().await?;
-    (world.args.argon2_memory_kib, world.args.argon2_passes) = (64 * 1_024, 8);
-    let persister = world.persister().await?;
-    let mut flood = tokio::task::JoinSet::new();
-    for _ in 0..100 {
-        let client = world.client.clone();
-        flood.spawn(async move {
-            let request = log_in("nobody", PASSWORD, None);
-            natterjack_nats::services::call(&client, &request, common::PATIENCE).await
-        });
-    }
-    world.client.flush().await?;
-    let profiles = Profiles { users: Vec::new() };
-    tokio::time::timeout(Duration::from_secs(4), world.call(&profiles))
-        .await
-        .context("waited behind the logins")??;
-    flood.shutdown().await;
     persister.stop(common::PATIENCE).await
 }
 
