@@ -10,6 +10,7 @@ use std::{
 
 use natterjack_nats::{
     Conversation, Shard, Shards, UserId, subjects,
+    topology::chat_stream,
     wire::{Code, Cursor, ReceiptBatch, ReceiptOf, ServerFrame, UserCursor, WireError},
 };
 use serde::Serialize;
@@ -21,6 +22,9 @@ use crate::{connections::Connections, metrics::EdgeMetrics};
 const WAITING_MAX: usize = 100_000;
 /// Most receipts in one stored batch: about 130 KB.
 const BATCH_MAX: usize = 1_000;
+/// How far a cursor may lie beyond what its stream is known to hold before the stream is asked:
+/// what is true then is taken without a question for every batch.
+const AHEAD_MAX: u64 = 10_000;
 /// How long a batch may take to be handed to NATS before its receipts wait for the next.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -56,19 +60,29 @@ impl Receipts {
 
 /// Publishes what was collected.
 pub struct Publisher {
-    /// What was collected.
-    pub receipts: Receipts,
-    /// The ways to NATS.
-    pub nats: Connections,
-    /// How conversations map to streams.
-    pub shards: Shards,
-    /// What is counted.
-    pub metrics: EdgeMetrics,
+    receipts: Receipts,
+    nats: Connections,
+    shards: Shards,
+    metrics: EdgeMetrics,
+    /// By shard: up to where its stream is known to reach.
+    heads: BTreeMap<Shard, u64>,
 }
 
 impl Publisher {
+    /// Of these receipts.
+    #[must_use]
+    pub const fn new(receipts: Receipts, nats: Connections, shards: Shards, metrics: EdgeMetrics) -> Self {
+        Self {
+            receipts,
+            nats,
+            shards,
+            metrics,
+            heads: BTreeMap::new(),
+        }
+    }
+
     /// Publishes a batch every interval until `over`, and then, once more, what is left.
-    pub async fn run(&self, every: Duration, over: impl Future<Output = ()>) {
+    pub async fn run(mut self, every: Duration, over: impl Future<Output = ()>) {
         let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tokio::pin!(over);
@@ -84,8 +98,10 @@ impl Publisher {
         }
     }
 
-    async fn publish_all(&self) {
+    async fn publish_all(&mut self) {
         let waiting = mem::take(&mut *self.receipts.lock());
+        self.look_ahead(&waiting).await;
+        let waiting = sensible(self.shards, waiting, &self.heads);
         if waiting.is_empty() {
             return;
         }
@@ -108,6 +124,28 @@ impl Publisher {
         }
         for (shard, batch) in batches {
             self.store(shard, batch).await;
+        }
+    }
+
+    /// Asks those streams how far they reach beyond whose known end a cursor lies.
+    async fn look_ahead(&mut self, waiting: &Waiting) {
+        let mut highest = BTreeMap::<Shard, u64>::new();
+        for ((conversation, _), cursor) in waiting {
+            let highest = highest.entry(self.shards.of(conversation)).or_default();
+            *highest = cursor.delivered.max(*highest);
+        }
+        for (shard, cursor) in highest {
+            if cursor <= reach(&self.heads, shard) {
+                continue;
+            }
+            let Some(link) = self.nats.publish.current() else {
+                return;
+            };
+            let stream = timeout(PUBLISH_TIMEOUT, link.context.get_stream(chat_stream(shard))).await;
+            if let Ok(Ok(stream)) = stream {
+                let last = stream.cached_info().state.last_sequence;
+                self.heads.insert(shard, last);
+            }
         }
     }
 
@@ -139,6 +177,27 @@ impl Publisher {
             }
         }
     }
+}
+
+/// Up to where a cursor is believed without asking the stream.
+fn reach(heads: &BTreeMap<Shard, u64>, shard: Shard) -> u64 {
+    heads.get(&shard).map_or(0, |head| head + AHEAD_MAX)
+}
+
+/// Without what lies beyond reason: cursors only rise, and one that is far too high would hide
+/// whatever comes for ever.
+fn sensible(shards: Shards, waiting: Waiting, heads: &BTreeMap<Shard, u64>) -> Waiting {
+    let sensible = |((conversation, user), mut cursor): ((Conversation, UserId), Cursor)| {
+        let shard = shards.of(&conversation);
+        if let Some(head) = heads.get(&shard)
+            && cursor.delivered > reach(heads, shard)
+        {
+            cursor.delivered = *head;
+            cursor.read = cursor.read.min(*head);
+        }
+        (cursor != Cursor::default()).then_some(((conversation, user), cursor))
+    };
+    waiting.into_iter().filter_map(sensible).collect()
 }
 
 struct Collected {
@@ -218,6 +277,22 @@ mod tests {
             }
         }
         assert_eq!(count, 5_000);
+    }
+
+    #[test]
+    fn a_cursor_beyond_reason_ends_at_the_end_of_the_stream() {
+        let shards = Shards::new(1).expect("in range");
+        let user = UserId::from_parts(1, 0);
+        let key = (Conversation::User(user), user);
+        let of = |told, head| {
+            let heads = [(shards.of(&key.0), head)].into();
+            sensible(shards, [(key, told)].into(), &heads).remove(&key)
+        };
+        assert_eq!(of(cursor(12, 11), 10), Some(cursor(12, 11)), "just stored");
+        let far = (1 << 53) - 1;
+        assert_eq!(of(cursor(far, 5), 10), Some(cursor(10, 5)));
+        assert_eq!(of(cursor(far, far), 10), Some(cursor(10, 10)));
+        assert_eq!(of(cursor(far, far), 0), None);
     }
 
     #[test]

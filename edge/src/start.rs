@@ -55,12 +55,7 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
     let sessions_max = usize::try_from(args.socket.user_connections_max)?;
     let hub = Hub::start(nats.clone(), shards, sessions_max, metrics.clone(), doubt, tasks).await?;
     let receipts = Receipts::default();
-    let publisher = Publisher {
-        receipts: receipts.clone(),
-        nats: nats.clone(),
-        shards,
-        metrics: metrics.clone(),
-    };
+    let publisher = Publisher::new(receipts.clone(), nats.clone(), shards, metrics.clone());
     let app = Arc::new(App {
         args: args.clone(),
         edge,
