@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use natterjack_nats::{
     Conversation, MessageId, UserId,
-    wire::{Cursor, Ready, ServerFrame, WireError},
+    wire::{Code, Cursor, Ready, ServerFrame, WireError},
 };
 
 use super::{Machine, Output, Reply, State};
@@ -206,7 +206,10 @@ impl Machine {
                         .refused(conversation, Some(&error), now, &mut self.rng);
                     self.show(now, conversation, shown);
                 }
-                Some(Purpose::Token) if !error.retryable => return self.stop(StopReason::Token(error)),
+                // It expired on its way, perhaps in the sleep of a laptop: the next one is fresh.
+                Some(Purpose::Token) if !error.retryable && error.code != Code::TokenExpired => {
+                    return self.stop(StopReason::Token(error));
+                }
                 Some(Purpose::Token) => {
                     if let State::Live(live) = &mut self.state {
                         live.retry_token(now);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use natterjack_nats::wire::{Code, ServerFrame, WireError};
+use natterjack_nats::wire::{ClientFrame, Code, ServerFrame, WireError};
 use proptest::prelude::*;
 
 use super::{Command, Input, Output};
@@ -141,6 +141,33 @@ fn a_token_is_renewed_in_band_before_it_ends() {
     world.settle();
     assert_eq!(world.connections, 1);
     assert_eq!(world.tokens_taken_in_band, 1);
+}
+
+#[test]
+fn a_token_that_expired_on_its_way_is_no_reason_to_end() {
+    let mut world = World::new(false, 1, 4);
+    world.settle();
+    let token = AccessToken {
+        token: "old".into(),
+        expires_at: None,
+    };
+    let outputs = world.machine.input(world.now, Input::Token(Ok(token)));
+    let id = outputs.iter().find_map(|output| match output {
+        Output::Send(ClientFrame::Token { id, .. }) => Some(id.clone()),
+        _ => None,
+    });
+    let frame = ServerFrame::Error {
+        id,
+        error: refused(Code::TokenExpired),
+    };
+    let outputs = world.machine.input(world.now, Input::Frame(frame));
+    assert_eq!(stop_reason(&outputs), None);
+    let mut outputs = vec![];
+    while outputs.is_empty() {
+        world.now = world.machine.deadline().expect("something is due");
+        outputs = world.machine.input(world.now, Input::Tick);
+    }
+    assert!(matches!(outputs[..], [Output::FetchToken { fresh: true }]));
 }
 
 #[test]
