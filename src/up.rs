@@ -84,9 +84,12 @@ async fn run_on(args: &Args, servers: &LocalServers, progress: &dyn Progress) ->
     let listen = args.listen.to_string();
     let options = [("--nats-url", servers.nats_url.as_str()), ("--listen", listen.as_str())];
     let edge = natterjack_edge::run(&role::args(&options)?, &edge_tasks).await.context("the edge did not start")?;
-    print!("{}", welcome(args, servers, edge.addr));
+    let runs = [edge_tasks, persister_tasks, server_tasks];
     // What takes in work stops first, then what the work needs.
-    tasks.run_until_signal_then(&[edge_tasks, persister_tasks, server_tasks], DRAIN_GRACE).await
+    let running = tasks.run_until_signal_then(&runs, DRAIN_GRACE);
+    // Only once signals are heard is it ready: who reads the block may press Ctrl-C at once.
+    let (result, ()) = tokio::join!(biased; running, async { print!("{}", welcome(args, servers, edge.addr)) });
+    result
 }
 
 fn welcome(args: &Args, servers: &LocalServers, addr: SocketAddr) -> String {
