@@ -182,11 +182,11 @@ async fn it_starts_stops_and_starts_again_and_keeps_what_two_people_said() -> an
     // What is typed last is on disk before it leaves.
     bob.say("bye").await?;
     let (status, errors) = bob.end().await?;
-    ensure!(status.success(), "{errors}");
+    ensure!(status.success(), "bob: {status} {errors}");
     alice.line("bob: bye").await?;
     alice.say("/quit").await?;
     let (status, errors) = alice.end().await?;
-    ensure!(status.success(), "{errors}");
+    ensure!(status.success(), "alice: {status} {errors}");
     // Somebody without an account is told what to add.
     let (status, errors) = chat("carol", &[])?.end().await?;
     ensure!(!status.success() && errors.contains("--create"), "{errors}");

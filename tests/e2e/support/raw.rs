@@ -14,6 +14,8 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, tungstenite};
 
 use super::{user::new_id, within};
 
+type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
 /// What a socket hears.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Heard {
@@ -24,7 +26,7 @@ pub enum Heard {
 
 /// A socket; frames that a question passed over wait for the next one.
 pub struct Raw {
-    pub stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    pub stream: Stream,
     passed: VecDeque<ServerFrame>,
 }
 
@@ -72,8 +74,12 @@ impl Raw {
     }
 
     async fn read(&mut self) -> anyhow::Result<Heard> {
+        within("a frame", Self::frame(&mut self.stream)).await?
+    }
+
+    async fn frame(stream: &mut Stream) -> anyhow::Result<Heard> {
         loop {
-            match within("a frame", self.stream.next()).await? {
+            match stream.next().await {
                 Some(Ok(tungstenite::Message::Text(text))) => {
                     return Ok(Heard::Frame(
                         serde_json::from_str(&text).with_context(|| text.to_string())?,
