@@ -51,7 +51,7 @@ pub struct Args {
     #[arg(
         long,
         env = "NATTERJACK_INGEST_AGE_MS",
-        default_value_t = 10,
+        default_value_t = 200,
         value_name = "MS"
     )]
     pub ingest_age_ms: u64,
@@ -120,7 +120,7 @@ impl Args {
             database_connections_max: 16,
             ingest_batch_max: 500,
             ingest_bytes_max: 1_048_576,
-            ingest_age_ms: 10,
+            ingest_age_ms: 200,
             tail_window_hours: 72,
             group_members_max: 100,
             access_token_minutes: 15,
