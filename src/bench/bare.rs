@@ -32,9 +32,14 @@ impl Listener {
     /// It does not come to that.
     pub async fn connect(gateway_url: &str, subject: &str) -> anyhow::Result<Self> {
         let url = format!("{}/{subject}", gateway_url.replacen("http", "ws", 1));
-        let config = WebSocketConfig::default().read_buffer_size(BUFFER_BYTES).write_buffer_size(BUFFER_BYTES);
+        let config = WebSocketConfig::default()
+            .read_buffer_size(BUFFER_BYTES)
+            .write_buffer_size(BUFFER_BYTES);
         let (mut socket, _) = connect_async_with_config(url, Some(config), true).await?;
-        match timeout(PATIENCE, socket.next()).await.context("a bare socket did not open")? {
+        match timeout(PATIENCE, socket.next())
+            .await
+            .context("a bare socket did not open")?
+        {
             Some(Ok(Message::Text(_))) => Ok(Self(socket)),
             other => bail!("a bare socket did not open: {other:?}"),
         }
@@ -53,7 +58,9 @@ impl Listener {
                 () = &mut finished => return Ok(tally),
                 message = timeout(PATIENCE, self.0.next()) => message.context("nothing arrives any more")?,
             };
-            let Some(Message::Text(frame)) = message.transpose()? else { bail!("a bare connection was lost") };
+            let Some(Message::Text(frame)) = message.transpose()? else {
+                bail!("a bare connection was lost")
+            };
             // It is not decoded: a bare client would know where to look.
             let text = frame.find(TEXT).map(|at| &frame[at + TEXT.len()..]);
             if let Some(latency) = text.and_then(|text| ring.arrived(text)) {
@@ -67,7 +74,12 @@ impl Listener {
 ///
 /// # Errors
 /// A stream refuses.
-pub async fn publish(raw: Raw, ring: Ring, mut turns: mpsc::Receiver<usize>, stage: Stage) -> anyhow::Result<Tally> {
+pub async fn publish(
+    raw: Raw,
+    ring: Ring,
+    mut turns: mpsc::Receiver<usize>,
+    stage: Stage,
+) -> anyhow::Result<Tally> {
     let tally = Tally::new(&stage)?;
     let mut publishing = FuturesUnordered::new();
     let finished = ring.finished();

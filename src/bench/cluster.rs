@@ -95,7 +95,10 @@ impl Cluster {
             (None, nats_url.clone(), args.edge_url.clone())
         } else {
             let own = Own::start(args, edges, progress).await?;
-            let (nats_url, urls) = (own.servers.nats_url.clone(), own.edges.iter().map(|edge| edge.url().to_owned()));
+            let (nats_url, urls) = (
+                own.servers.nats_url.clone(),
+                own.edges.iter().map(|edge| edge.url().to_owned()),
+            );
             let urls = urls.collect();
             (Some(own), nats_url, urls)
         };
@@ -103,19 +106,44 @@ impl Cluster {
         let nats_server = client.server_info().version;
         let context = jetstream::new(client);
         let shards = cluster::shards(&context).await?;
-        let facts = Facts { nats_server, shards: shards.count(), edges: edge_urls.len(), own: own.is_some() };
-        Ok(Self { nats_url, edge_urls, shards, facts, context, own })
+        let facts = Facts {
+            nats_server,
+            shards: shards.count(),
+            edges: edge_urls.len(),
+            own: own.is_some(),
+        };
+        Ok(Self {
+            nats_url,
+            edge_urls,
+            shards,
+            facts,
+            context,
+            own,
+        })
     }
 
     /// Starts another process that counts as a role of its own, until [`Cluster::stop_more`].
     ///
     /// # Errors
     /// The cluster is not our own, or the process did not get ready.
-    pub async fn start_more(&mut self, name: &'static str, words: &[&str], index: usize) -> anyhow::Result<String> {
-        let own = self.own.as_mut().context("this baseline needs a cluster of its own: leave --nats-url out")?;
+    pub async fn start_more(
+        &mut self,
+        name: &'static str,
+        words: &[&str],
+        index: usize,
+    ) -> anyhow::Result<String> {
+        let own = self
+            .own
+            .as_mut()
+            .context("this baseline needs a cluster of its own: leave --nats-url out")?;
         let dir = own.dir.join(format!("{name}-{index}"));
-        let arguments: Vec<&str> = words.iter().copied().chain(["--nats-url", self.nats_url.as_str()]).collect();
-        let role = RoleProcess::start(&std::env::current_exe()?, "bench", "--listen", &arguments, &dir).await?;
+        let arguments: Vec<&str> = words
+            .iter()
+            .copied()
+            .chain(["--nats-url", self.nats_url.as_str()])
+            .collect();
+        let role =
+            RoleProcess::start(&std::env::current_exe()?, "bench", "--listen", &arguments, &dir).await?;
         let url = role.url().to_owned();
         own.more.push((name, role));
         Ok(url)
@@ -130,7 +158,10 @@ impl Cluster {
 
     /// Holds the persister still, so that NATS is measured alone; `false` if it is not ours.
     pub fn pause_persister(&self) -> bool {
-        self.own.as_ref().map(|own| own.persister.program().pause()).is_some()
+        self.own
+            .as_ref()
+            .map(|own| own.persister.program().pause())
+            .is_some()
     }
 
     /// Lets it go on.
@@ -148,7 +179,10 @@ impl Cluster {
         let Some(own) = &self.own else { return all };
         let mut add = |role: &str, pid: u32| {
             let (usage, sum) = (snapshot.of_tree(pid), all.entry(role.to_owned()).or_default());
-            *sum = Usage { cpu_s: sum.cpu_s + usage.cpu_s, rss_mib: sum.rss_mib + usage.rss_mib };
+            *sum = Usage {
+                cpu_s: sum.cpu_s + usage.cpu_s,
+                rss_mib: sum.rss_mib + usage.rss_mib,
+            };
         };
         for edge in &own.edges {
             add("edge", edge.program().pid());
@@ -197,7 +231,10 @@ impl Cluster {
             if unpersisted == 0 {
                 return Ok(());
             }
-            anyhow::ensure!(Instant::now() < deadline, "the persister is {unpersisted} messages behind and stays so");
+            anyhow::ensure!(
+                Instant::now() < deadline,
+                "the persister is {unpersisted} messages behind and stays so"
+            );
             sleep(POLL).await;
         }
     }
@@ -207,7 +244,18 @@ impl Cluster {
     /// # Errors
     /// A role did not end in good order, or the directory could not be removed.
     pub async fn stop(self) -> anyhow::Result<()> {
-        let Some(Own { edges, persister, more, servers, data, scratch, .. }) = self.own else { return Ok(()) };
+        let Some(Own {
+            edges,
+            persister,
+            more,
+            servers,
+            data,
+            scratch,
+            ..
+        }) = self.own
+        else {
+            return Ok(());
+        };
         drop(more);
         for edge in &edges {
             edge.stop().await?;
@@ -232,7 +280,10 @@ impl Own {
         let data = DataDir::open(dir.join("servers"))?;
         let tools_dir = args.tools_dir.clone().or_else(|| Some(testing_tools_dir()));
         progress.say("starting NATS and Postgres …");
-        let local = LocalConfig { tools_dir, ..LocalConfig::default() };
+        let local = LocalConfig {
+            tools_dir,
+            ..LocalConfig::default()
+        };
         let servers = LocalServers::start(&data, &local, progress).await?;
         let mut settings = args.topology.settings();
         settings.chat_bytes_max = settings.chat_bytes_max.max(CHAT_BYTES_MAX);
@@ -242,14 +293,33 @@ impl Own {
         let nats = ["--nats-url", servers.nats_url.as_str()];
         // Signing up thousands of users is not what is measured.
         let passwords = ["--argon2-memory-kib", "8", "--argon2-passes", "1"];
-        let words: Vec<_> = nats.into_iter().chain(["--database-url", &servers.database_url]).chain(passwords).collect();
-        let persister = RoleProcess::start(&binary, "persister", "--admin-listen", &words, &dir.join("persister")).await?;
+        let words: Vec<_> = nats
+            .into_iter()
+            .chain(["--database-url", &servers.database_url])
+            .chain(passwords)
+            .collect();
+        let persister = RoleProcess::start(
+            &binary,
+            "persister",
+            "--admin-listen",
+            &words,
+            &dir.join("persister"),
+        )
+        .await?;
         let words: Vec<_> = nats.into_iter().chain(["--no-rate-limits"]).collect();
         let mut started = Vec::new();
         for index in 0..edges {
             let dir = dir.join(format!("edge-{index}"));
             started.push(RoleProcess::start(&binary, "edge", "--listen", &words, &dir).await?);
         }
-        Ok(Self { edges: started, persister, more: vec![], servers, data, scratch, dir })
+        Ok(Self {
+            edges: started,
+            persister,
+            more: vec![],
+            servers,
+            data,
+            scratch,
+            dir,
+        })
     }
 }

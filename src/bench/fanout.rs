@@ -4,31 +4,31 @@
 //! each of them. `bare` has the same messages in the same streams, but publishes them directly and
 //! hears them through gateways that know nothing of chat.
 
+mod result;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, bail};
 use natterjack_client::{Account, Client, Event, Events};
 use natterjack_nats::{Conversation, subjects};
 use natterjack_runtime::servers::Progress;
-use serde::Serialize;
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     Measure, Steps,
     bare::{self, Listener},
-    cluster::{Cluster, ClusterArgs, Facts},
+    cluster::{Cluster, ClusterArgs},
     machine::Machine,
     population::{sign_up, text},
     raw::Raw,
     ring::Ring,
     stage::{Stage, Tally},
-    table::{self, Table},
     window::{Window, Workers, measure},
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Roles that have to do with the delivery itself, not with keeping history.
-const LIVE: [&str; 4] = ["edge", "gateway", "nats-server", "load"];
+pub use result::Result;
+use result::{Size, Way};
 
 /// Options of `natterjack bench fanout`.
 #[derive(Debug, Clone, clap::Args)]
@@ -57,48 +57,6 @@ pub struct Args {
     pub(super) measure: Measure,
 }
 
-/// What came out.
-#[derive(Debug, Serialize)]
-pub struct Result {
-    benchmark: &'static str,
-    machine: Machine,
-    cluster: Facts,
-    settings: BTreeMap<&'static str, serde_json::Value>,
-    sizes: Vec<Size>,
-}
-
-/// Medians for one size of conversations.
-#[derive(Debug, Serialize)]
-struct Size {
-    members: usize,
-    bare: Way,
-    natterjack: Way,
-    /// Our deliveries a second over the bare ones.
-    ratio_to_bare: f64,
-    /// Our CPU for a delivery over the bare one, edge or gateway alone.
-    edge_cpu_to_bare: f64,
-}
-
-/// One way of delivering.
-#[derive(Debug, Serialize)]
-struct Way {
-    window: Window,
-    /// Deliveries for a second of CPU of edge, nats-server and load generator together.
-    per_core_second: f64,
-    /// The same with the persister and Postgres counted in.
-    per_core_second_all: f64,
-}
-
-impl Way {
-    fn of(windows: &[Window]) -> anyhow::Result<Self> {
-        let window = Window::median(windows).context("nothing was measured")?;
-        let per = |us: f64| if us > 0.0 { 1_000_000.0 / us } else { 0.0 };
-        let live = LIVE.iter().filter_map(|role| window.cpu_us_each.get(*role)).sum();
-        let all = window.cpu_us_each.values().sum();
-        Ok(Self { per_core_second: per(live), per_core_second_all: per(all), window })
-    }
-}
-
 /// Who is in which conversation.
 struct Scene {
     conversations: Vec<(Conversation, Vec<Account>)>,
@@ -114,19 +72,27 @@ pub async fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Result>
     let mut cluster = Cluster::start(&args.cluster, usize::from(args.edges), progress).await?;
     progress.say("signing up users …");
     let users = sign_up(&cluster.edge_urls, "user", args.users).await?;
-    let mut steps = Steps::new(progress, args.members.len() * 2 * args.measure.repetitions as usize);
+    let mut steps = Steps::new(
+        progress,
+        args.members.len() * 2 * args.measure.repetitions as usize,
+    );
     let mut sizes = Vec::new();
     for &members in &args.members {
         let scene = Scene::set(&users, members, args.in_flight).await?;
         let (mut bare, mut ours) = (Vec::new(), Vec::new());
         for _ in 0..args.measure.repetitions {
             let mut say = |way: &str, window: &Window| {
-                steps.say(&format!("{way:<10} {members:>4} members: {:>8.0} deliveries/s", window.per_second));
+                steps.say(&format!(
+                    "{way:<10} {members:>4} members: {:>8.0} deliveries/s",
+                    window.per_second
+                ));
             };
             bare.push(scene.bare(args, &mut cluster).await?);
             bare.last().into_iter().for_each(|window| say("bare", window));
             ours.push(scene.natterjack(args, &cluster).await?);
-            ours.last().into_iter().for_each(|window| say("natterjack", window));
+            ours.last()
+                .into_iter()
+                .for_each(|window| say("natterjack", window));
         }
         let (bare, natterjack) = (Way::of(&bare)?, Way::of(&ours)?);
         let each = |way: &Way, role: &str| way.window.cpu_us_each.get(role).copied().unwrap_or_default();
@@ -160,7 +126,11 @@ pub async fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Result>
 
 impl Scene {
     async fn set(users: &[Account], members: usize, in_flight: usize) -> anyhow::Result<Self> {
-        anyhow::ensure!((2..=users.len()).contains(&members), "a conversation has 2 to {} members here", users.len());
+        anyhow::ensure!(
+            (2..=users.len()).contains(&members),
+            "a conversation has 2 to {} members here",
+            users.len()
+        );
         let mut conversations = Vec::new();
         for some in users.chunks_exact(members) {
             let ids: Vec<_> = some.iter().map(|account| account.user().id).collect();
@@ -171,7 +141,10 @@ impl Scene {
             };
             conversations.push((conversation, some.to_vec()));
         }
-        Ok(Self { places: (in_flight / conversations.len()).max(1), conversations })
+        Ok(Self {
+            places: (in_flight / conversations.len()).max(1),
+            conversations,
+        })
     }
 
     async fn bare(&self, args: &Args, cluster: &mut Cluster) -> anyhow::Result<Window> {
@@ -197,14 +170,30 @@ impl Scene {
         };
         let places = (0..count).map(place).collect::<anyhow::Result<_>>()?;
         let ring = Ring::start(places, text(args.text_bytes), &stage);
-        let targets = self.conversations.iter().map(|(conversation, accounts)| (accounts[0].user().id, *conversation));
-        let raw = Raw::connect(&cluster.nats_url, cluster.shards, String::new(), targets.collect()).await?;
+        let targets = self
+            .conversations
+            .iter()
+            .map(|(conversation, accounts)| (accounts[0].user().id, *conversation));
+        let raw = Raw::connect(
+            &cluster.nats_url,
+            cluster.shards,
+            String::new(),
+            targets.collect(),
+        )
+        .await?;
         let mut workers = Workers::new();
         for listener in listeners {
             workers.spawn(listener.listen(ring.clone(), stage.clone()));
         }
         workers.spawn(bare::publish(raw, ring, turns, stage.clone()));
-        let window = measure(cluster, &stage, workers, args.measure.warm_up(), args.measure.length()).await;
+        let window = measure(
+            cluster,
+            &stage,
+            workers,
+            args.measure.warm_up(),
+            args.measure.length(),
+        )
+        .await;
         cluster.stop_more();
         cluster.settle().await?;
         window
@@ -228,7 +217,14 @@ impl Scene {
         for member in members {
             workers.spawn(member.take_part(ring.clone(), stage.clone()));
         }
-        let window = measure(cluster, &stage, workers, args.measure.warm_up(), args.measure.length()).await;
+        let window = measure(
+            cluster,
+            &stage,
+            workers,
+            args.measure.warm_up(),
+            args.measure.length(),
+        )
+        .await;
         cluster.settle().await?;
         window
     }
@@ -263,8 +259,15 @@ impl Member {
             }
             bail!("a client ended before it was connected")
         };
-        timeout(PATIENCE, ready).await.context("a client did not get connected")??;
-        Ok(Self { client, events, conversation, turns })
+        timeout(PATIENCE, ready)
+            .await
+            .context("a client did not get connected")??;
+        Ok(Self {
+            client,
+            events,
+            conversation,
+            turns,
+        })
     }
 
     async fn take_part(mut self, ring: Ring, stage: Stage) -> anyhow::Result<Tally> {
@@ -304,35 +307,5 @@ async fn turn(turns: &mut Option<mpsc::Receiver<usize>>) -> Option<usize> {
     match turns {
         Some(turns) => turns.recv().await,
         None => std::future::pending().await,
-    }
-}
-
-impl Result {
-    /// For a person.
-    pub fn table(&self) -> String {
-        let headings = ["members", "way", "deliveries/s", "of bare", "p50 ms", "p99 ms", "a core and second", "with history"];
-        let mut rates = Table::new(headings);
-        let mut costs = String::new();
-        for size in &self.sizes {
-            for (name, way) in [("bare", &size.bare), ("natterjack", &size.natterjack)] {
-                rates.row(vec![
-                    size.members.to_string(),
-                    name.to_owned(),
-                    format!("{:.0}", way.window.per_second),
-                    format!("{:.0} %", 100.0 * way.window.per_second / size.bare.window.per_second),
-                    format!("{:.2}", way.window.latency_ms.p50),
-                    format!("{:.2}", way.window.latency_ms.p99),
-                    format!("{:.0}", way.per_core_second),
-                    format!("{:.0}", way.per_core_second_all),
-                ]);
-            }
-            let windows = [("bare", &size.bare.window), ("natterjack", &size.natterjack.window)];
-            costs += &format!("\nCPU per delivery in µs, and memory, with {} members:\n\n{}", size.members, table::costs(&windows));
-        }
-        format!(
-            "{}\n\nDeliveries (medians of {}); \"a core and second\" counts edge or gateway, nats-server and load generator:\n\n{rates}{costs}",
-            table::heading(&self.machine, &self.cluster),
-            self.settings["repetitions"],
-        )
     }
 }

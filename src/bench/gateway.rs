@@ -56,21 +56,32 @@ struct Gateway {
 /// NATS does not answer, or the address is taken.
 pub async fn run(args: &Args) -> anyhow::Result<()> {
     let nats = cluster::connect(&args.nats_url, "natterjack bench gateway", |_| {}).await?;
-    let gateway = Gateway { nats, subjects: Arc::default() };
-    let router = Router::new().route("/readyz", get(|| async { "ready" })).route("/{subject}", get(upgrade));
+    let gateway = Gateway {
+        nats,
+        subjects: Arc::default(),
+    };
+    let router = Router::new()
+        .route("/readyz", get(|| async { "ready" }))
+        .route("/{subject}", get(upgrade));
     let listener = TcpListener::bind(args.listen).await?.tap_io(|socket| {
         let _ = socket.set_nodelay(true);
     });
     Ok(axum::serve(listener, router.with_state(gateway)).await?)
 }
 
-async fn upgrade(State(gateway): State<Gateway>, Path(subject): Path<String>, upgrade: WebSocketUpgrade) -> Response {
-    upgrade.read_buffer_size(READ_BUFFER_BYTES).on_upgrade(move |socket| async move {
-        let (sender, frames) = mpsc::channel(QUEUE);
-        if gateway.join(subject, sender).await.is_ok() {
-            write(socket, frames).await;
-        }
-    })
+async fn upgrade(
+    State(gateway): State<Gateway>,
+    Path(subject): Path<String>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    upgrade
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .on_upgrade(move |socket| async move {
+            let (sender, frames) = mpsc::channel(QUEUE);
+            if gateway.join(subject, sender).await.is_ok() {
+                write(socket, frames).await;
+            }
+        })
 }
 
 impl Gateway {
@@ -79,7 +90,10 @@ impl Gateway {
         {
             let mut subjects = self.subjects.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(sockets) = subjects.get(&subject) {
-                sockets.lock().unwrap_or_else(PoisonError::into_inner).push(socket);
+                sockets
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(socket);
                 return Ok(());
             }
             subjects.insert(subject.clone(), Arc::new(Mutex::new(vec![socket])));
@@ -90,9 +104,16 @@ impl Gateway {
         let subjects = Arc::clone(&self.subjects);
         tokio::spawn(async move {
             while let Some(message) = messages.next().await {
-                let Ok(frame) = Utf8Bytes::try_from(message.payload) else { continue };
-                let sockets = subjects.lock().unwrap_or_else(PoisonError::into_inner).get(&subject).cloned();
-                let sockets = sockets.map(|sockets| sockets.lock().unwrap_or_else(PoisonError::into_inner).clone());
+                let Ok(frame) = Utf8Bytes::try_from(message.payload) else {
+                    continue;
+                };
+                let sockets = subjects
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .get(&subject)
+                    .cloned();
+                let sockets =
+                    sockets.map(|sockets| sockets.lock().unwrap_or_else(PoisonError::into_inner).clone());
                 for socket in sockets.unwrap_or_default() {
                     // One that went away needs nothing.
                     let _ = socket.send(frame.clone()).await;

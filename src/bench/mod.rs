@@ -91,8 +91,16 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn shown<T: serde::Serialize>(json: bool, result: &T, table: impl Fn(&T) -> String) -> anyhow::Result<String> {
-    Ok(if json { serde_json::to_string_pretty(result)? } else { table(result) })
+fn shown<T: serde::Serialize>(
+    json: bool,
+    result: &T,
+    table: impl Fn(&T) -> String,
+) -> anyhow::Result<String> {
+    Ok(if json {
+        serde_json::to_string_pretty(result)?
+    } else {
+        table(result)
+    })
 }
 
 /// Tells how far a run is, one line a measurement.
@@ -104,11 +112,16 @@ struct Steps<'a> {
 
 impl<'a> Steps<'a> {
     fn new(progress: &'a dyn Progress, all: usize) -> Self {
-        Self { progress, done: 0, all }
+        Self {
+            progress,
+            done: 0,
+            all,
+        }
     }
 
     fn say(&mut self, what: &str) {
         self.done += 1;
-        self.progress.say(&format!("[{:>2}/{}] {what}", self.done, self.all));
+        self.progress
+            .say(&format!("[{:>2}/{}] {what}", self.done, self.all));
     }
 }

@@ -35,7 +35,10 @@ pub fn pace(per_second: f64, workers: usize, stage: Stage) -> Vec<mpsc::Receiver
     receivers
 }
 
-#[expect(clippy::disallowed_methods, reason = "it is a thread of its own, which the async runtime does not miss")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it is a thread of its own, which the async runtime does not miss"
+)]
 fn wait_until(due: Instant) {
     // What is overdue by now is handed out at once.
     if let Some(early) = due.checked_duration_since(Instant::now()) {

@@ -3,7 +3,10 @@
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
 use natterjack_client::{Account, Api, Credentials};
-use natterjack_nats::{Conversation, MessageId, UserId, wire::{Content, HelloDevice, Stored}};
+use natterjack_nats::{
+    Conversation, MessageId, UserId,
+    wire::{Content, HelloDevice, Stored},
+};
 use natterjack_runtime::clock::Clock;
 
 /// Sign-ups that are under way at a time.
@@ -14,32 +17,63 @@ const SIGN_UPS: usize = 16;
 /// # Errors
 /// An edge refuses; its rate limits may be on.
 pub async fn sign_up(edge_urls: &[String], prefix: &str, count: usize) -> anyhow::Result<Vec<Account>> {
-    let apis: Vec<Api> = edge_urls.iter().map(|url| Api::new(url)).collect::<Result<_, _>>()?;
+    let apis: Vec<Api> = edge_urls
+        .iter()
+        .map(|url| Api::new(url))
+        .collect::<Result<_, _>>()?;
     // A data directory may have the users of an earlier run.
     let run = Clock::system().now_ms();
     let one = |index: usize| {
         let api = apis[index % apis.len()].clone();
-        let device = HelloDevice { id: None, name: "bench".into(), platform: "bench".into() };
+        let device = HelloDevice {
+            id: None,
+            name: "bench".into(),
+            platform: "bench".into(),
+        };
         let (handle, password) = (format!("{prefix}{run}-{index}"), format!("bench-{run}-{index}"));
-        async move { Account::sign_up(&api, Credentials { handle, password, device }).await }
+        async move {
+            Account::sign_up(
+                &api,
+                Credentials {
+                    handle,
+                    password,
+                    device,
+                },
+            )
+            .await
+        }
     };
     let all = stream::iter(0..count).map(one).buffered(SIGN_UPS);
-    all.try_collect().await.context("users could not be signed up; do the edges have --no-rate-limits?")
+    all.try_collect()
+        .await
+        .context("users could not be signed up; do the edges have --no-rate-limits?")
 }
 
 /// A text of so many bytes.
 #[must_use]
 pub fn text(bytes: usize) -> String {
-    "The quick brown fox jumps over the lazy dog. ".chars().cycle().take(bytes).collect()
+    "The quick brown fox jumps over the lazy dog. "
+        .chars()
+        .cycle()
+        .take(bytes)
+        .collect()
 }
 
 /// The bytes that an edge stores for a text, and their `Nats-Msg-Id`.
 ///
 /// # Errors
 /// Never: it encodes.
-pub fn stored(conversation: Conversation, sender: UserId, text: &str, clock: &Clock) -> anyhow::Result<(String, Vec<u8>)> {
+pub fn stored(
+    conversation: Conversation,
+    sender: UserId,
+    text: &str,
+    clock: &Clock,
+) -> anyhow::Result<(String, Vec<u8>)> {
     let now_ms = clock.now_ms();
-    let content = Content::Text { text: text.to_owned(), reply_to: None };
+    let content = Content::Text {
+        text: text.to_owned(),
+        reply_to: None,
+    };
     let stored = Stored::new(conversation, MessageId::generate(now_ms), sender, now_ms, content);
     Ok((stored.nats_msg_id(), serde_json::to_vec(&stored)?))
 }

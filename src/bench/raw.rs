@@ -41,7 +41,13 @@ impl Raw {
     ) -> anyhow::Result<Self> {
         let client = cluster::connect(nats_url, "natterjack bench raw", |_| {}).await?;
         let context = ContextBuilder::new().max_ack_inflight(65_536).build(client);
-        Ok(Self { context, shards, clock: Clock::system(), text, targets })
+        Ok(Self {
+            context,
+            shards,
+            clock: Clock::system(),
+            text,
+            targets,
+        })
     }
 
     /// Publishes the message with that number, and waits until it is on disk.

@@ -70,7 +70,13 @@ impl Ring {
     /// The text to send now; `None` if nothing is to be sent any more.
     #[must_use]
     pub fn begin(&self, place: usize) -> Option<String> {
-        let Shared { epoch, places, filler, stage, .. } = &*self.0;
+        let Shared {
+            epoch,
+            places,
+            filler,
+            stage,
+            ..
+        } = &*self.0;
         if stage.is_over() {
             self.retire();
             return None;

@@ -5,25 +5,28 @@
 //! to Postgres, which is what of that is left on this machine when history is kept; `natterjack`
 //! is clients over WebSockets through an edge, with the persister at work.
 
+mod result;
+
 use std::collections::BTreeMap;
 
 use natterjack_client::Account;
 use natterjack_nats::{Conversation, UserId};
 use natterjack_runtime::servers::Progress;
-use serde::Serialize;
 
 use super::{
     Measure, Steps,
-    cluster::{Cluster, ClusterArgs, Facts},
+    cluster::{Cluster, ClusterArgs},
     machine::Machine,
     pace::pace,
     population::{sign_up, text},
     raw::Raw,
     senders::Sender,
     stage::Stage,
-    table::{self, Table},
     window::{Window, Workers, measure},
 };
+
+pub use result::Result;
+use result::{Closed, Open};
 
 /// Options of `natterjack bench send`.
 #[derive(Debug, Clone, clap::Args)]
@@ -72,45 +75,6 @@ impl Way {
     }
 }
 
-/// What came out.
-#[derive(Debug, Serialize)]
-pub struct Result {
-    benchmark: &'static str,
-    machine: Machine,
-    cluster: Facts,
-    settings: BTreeMap<&'static str, serde_json::Value>,
-    /// As many as possible, with so many in flight.
-    closed: Vec<Closed>,
-    /// So many a second.
-    open: Open,
-    /// Our highest rate over the highest raw one.
-    ratio_to_raw: f64,
-    /// The same against raw publishing while the persister works.
-    ratio_to_raw_persisted: f64,
-}
-
-/// Medians at one concurrency.
-#[derive(Debug, Serialize)]
-struct Closed {
-    in_flight: usize,
-    raw: Window,
-    raw_persisted: Window,
-    natterjack: Window,
-    ratio_to_raw: f64,
-    ratio_to_raw_persisted: f64,
-}
-
-/// Medians at one rate.
-#[derive(Debug, Serialize)]
-struct Open {
-    rate: f64,
-    raw: Window,
-    raw_persisted: Window,
-    natterjack: Window,
-    p99_to_raw: f64,
-    p99_to_raw_persisted: f64,
-}
-
 struct Bench<'a> {
     args: &'a Args,
     cluster: Cluster,
@@ -124,7 +88,10 @@ struct Bench<'a> {
 /// # Errors
 /// Whatever kept it from its end.
 pub async fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Result> {
-    anyhow::ensure!(args.senders > 0 && args.peers > 0, "there is nobody to send to, or nobody who sends");
+    anyhow::ensure!(
+        args.senders > 0 && args.peers > 0,
+        "there is nobody to send to, or nobody who sends"
+    );
     let cluster = Cluster::start(&args.cluster, usize::from(args.edges), progress).await?;
     let bench = Bench::prepare(args, cluster, progress).await?;
     let result = bench.all(progress).await?;
@@ -138,20 +105,37 @@ impl<'a> Bench<'a> {
         let senders = sign_up(&cluster.edge_urls, "sender", args.senders).await?;
         let peers = sign_up(&cluster.edge_urls, "peer", args.peers).await?;
         let with_all = |sender: &Account| {
-            peers.iter().map(|peer| Conversation::dm(sender.user().id, peer.user().id)).collect::<Vec<_>>()
+            peers
+                .iter()
+                .map(|peer| Conversation::dm(sender.user().id, peer.user().id))
+                .collect::<Vec<_>>()
         };
         let conversations: Vec<_> = senders.iter().map(with_all).collect();
         // The order in which the clients take their turns too.
         let targets: Vec<(UserId, Conversation)> = (0..args.peers)
-            .flat_map(|peer| senders.iter().zip(&conversations).map(move |(sender, all)| (sender.user().id, all[peer])))
+            .flat_map(|peer| {
+                senders
+                    .iter()
+                    .zip(&conversations)
+                    .map(move |(sender, all)| (sender.user().id, all[peer]))
+            })
             .collect();
         let raw = Raw::connect(&cluster.nats_url, cluster.shards, text(args.text_bytes), targets).await?;
-        Ok(Self { args, cluster, senders, conversations, raw })
+        Ok(Self {
+            args,
+            cluster,
+            senders,
+            conversations,
+            raw,
+        })
     }
 
     async fn all(&self, progress: &dyn Progress) -> anyhow::Result<Result> {
         let repetitions = self.args.measure.repetitions;
-        let mut steps = Steps::new(progress, (self.args.in_flight.len() + 1) * 3 * repetitions as usize);
+        let mut steps = Steps::new(
+            progress,
+            (self.args.in_flight.len() + 1) * 3 * repetitions as usize,
+        );
         let mut closed = Vec::new();
         for &in_flight in &self.args.in_flight {
             let [raw, raw_persisted, natterjack] = self.in_turns(&mut steps, Load::Closed(in_flight)).await?;
@@ -164,9 +148,17 @@ impl<'a> Bench<'a> {
                 natterjack,
             });
         }
-        let peak = |of: &dyn Fn(&Closed) -> &Window| closed.iter().map(|one| of(one).per_second).fold(0.0, f64::max);
-        let peaks = (peak(&|one| &one.raw), peak(&|one| &one.raw_persisted), peak(&|one| &one.natterjack));
-        let rate = self.args.rate.unwrap_or_else(|| (peaks.0.min(peaks.1).min(peaks.2) / 2.0).max(1.0).round());
+        let peak =
+            |of: &dyn Fn(&Closed) -> &Window| closed.iter().map(|one| of(one).per_second).fold(0.0, f64::max);
+        let peaks = (
+            peak(&|one| &one.raw),
+            peak(&|one| &one.raw_persisted),
+            peak(&|one| &one.natterjack),
+        );
+        let rate = self
+            .args
+            .rate
+            .unwrap_or_else(|| (peaks.0.min(peaks.1).min(peaks.2) / 2.0).max(1.0).round());
         let [raw, raw_persisted, natterjack] = self.in_turns(&mut steps, Load::Open(rate)).await?;
         let open = Open {
             rate,
@@ -208,7 +200,10 @@ impl<'a> Bench<'a> {
             for (way, windows) in Way::ALL.into_iter().zip(&mut windows) {
                 let window = self.window(way, load).await?;
                 let (rate, p99) = (window.per_second, window.latency_ms.p99);
-                steps.say(&format!("{:<15} {load}: {rate:>7.0} acks/s, p99 {p99:.2} ms", way.name()));
+                steps.say(&format!(
+                    "{:<15} {load}: {rate:>7.0} acks/s, p99 {p99:.2} ms",
+                    way.name()
+                ));
                 windows.push(window);
             }
         }
@@ -226,7 +221,13 @@ impl<'a> Bench<'a> {
             Way::Raw | Way::RawPersisted => self.publishers(load, &stage),
             Way::Natterjack => self.clients(load, &stage).await?,
         };
-        let measure = measure(&self.cluster, &stage, workers, self.args.measure.warm_up(), self.args.measure.length());
+        let measure = measure(
+            &self.cluster,
+            &stage,
+            workers,
+            self.args.measure.warm_up(),
+            self.args.measure.length(),
+        );
         let window = measure.await;
         if alone {
             self.cluster.resume_persister();
@@ -286,53 +287,4 @@ impl std::fmt::Display for Load {
             Self::Open(rate) => write!(f, "{rate:.0} a second"),
         }
     }
-}
-
-impl Result {
-    /// For a person.
-    pub fn table(&self) -> String {
-        let mut rates = Table::new(["in flight", "way", "acks/s", "of raw", "p50 ms", "p99 ms", "p99.9 ms", "not yet in Postgres"]);
-        for one in &self.closed {
-            for (way, window) in Way::ALL.into_iter().zip([&one.raw, &one.raw_persisted, &one.natterjack]) {
-                rates.row(row(one.in_flight.to_string(), way, window, &one.raw));
-            }
-        }
-        let mut paced = Table::new(["a second", "way", "acks/s", "of raw", "p50 ms", "p99 ms", "p99.9 ms", "not yet in Postgres"]);
-        let open = &self.open;
-        for (way, window) in Way::ALL.into_iter().zip([&open.raw, &open.raw_persisted, &open.natterjack]) {
-            paced.row(row(format!("{:.0}", open.rate), way, window, &open.raw));
-        }
-        let last = self.closed.last();
-        let costs = last.map(|one| {
-            let named = [("raw", &one.raw), ("raw, persisted", &one.raw_persisted), ("natterjack", &one.natterjack)];
-            format!("CPU per ack in µs, and memory, with {} in flight:\n\n{}", one.in_flight, table::costs(&named))
-        });
-        format!(
-            "{}\n\nAs many as possible (medians of {}):\n\n{rates}\nAt a fixed rate, latency from when each was due:\n\n{paced}\n{}\n\
-             Highest rate: {:.0} % of raw, {:.0} % of raw while the persister works.\n\
-             p99 at {:.0} a second: {:.2} × raw, {:.2} × raw while the persister works.",
-            table::heading(&self.machine, &self.cluster),
-            self.settings["repetitions"],
-            costs.unwrap_or_default(),
-            self.ratio_to_raw * 100.0,
-            self.ratio_to_raw_persisted * 100.0,
-            open.rate,
-            open.p99_to_raw,
-            open.p99_to_raw_persisted,
-        )
-    }
-}
-
-fn row(load: String, way: Way, window: &Window, raw: &Window) -> Vec<String> {
-    let latency = window.latency_ms;
-    vec![
-        load,
-        way.name().to_owned(),
-        format!("{:.0}", window.per_second),
-        format!("{:.0} %", 100.0 * window.per_second / raw.per_second),
-        format!("{:.2}", latency.p50),
-        format!("{:.2}", latency.p99),
-        format!("{:.2}", latency.p999),
-        if way == Way::Raw { "–".to_owned() } else { window.unpersisted.to_string() },
-    ]
 }

@@ -46,8 +46,16 @@ impl Sender {
             }
             bail!("a client ended before it was connected")
         };
-        timeout(PATIENCE, ready).await.context("a client did not get connected")??;
-        Ok(Self { client, events, conversations, next: 0, begun: HashMap::new() })
+        timeout(PATIENCE, ready)
+            .await
+            .context("a client did not get connected")??;
+        Ok(Self {
+            client,
+            events,
+            conversations,
+            next: 0,
+            begun: HashMap::new(),
+        })
     }
 
     /// So many in flight all the time.
@@ -60,7 +68,9 @@ impl Sender {
             self.send(&text, Instant::now())?;
         }
         while !self.begun.is_empty() {
-            let event = timeout(PATIENCE, self.events.next()).await.context("an ack did not come")?;
+            let event = timeout(PATIENCE, self.events.next())
+                .await
+                .context("an ack did not come")?;
             if self.acked(event, &mut tally)? && !stage.is_over() {
                 self.send(&text, Instant::now())?;
             }
@@ -73,7 +83,12 @@ impl Sender {
     ///
     /// # Errors
     /// As [`Sender::closed`]; or more waits than a client takes.
-    pub async fn open(mut self, mut due: mpsc::Receiver<Instant>, text: String, stage: Stage) -> anyhow::Result<Tally> {
+    pub async fn open(
+        mut self,
+        mut due: mpsc::Receiver<Instant>,
+        text: String,
+        stage: Stage,
+    ) -> anyhow::Result<Tally> {
         let mut tally = Tally::new(&stage)?;
         let mut paced = true;
         while paced || !self.begun.is_empty() {
@@ -94,7 +109,10 @@ impl Sender {
     fn send(&mut self, text: &str, begun: Instant) -> anyhow::Result<()> {
         let conversation = self.conversations[self.next % self.conversations.len()];
         self.next += 1;
-        let id = self.client.send(conversation, text).context("the client takes no more")?;
+        let id = self
+            .client
+            .send(conversation, text)
+            .context("the client takes no more")?;
         self.begun.insert(id, begun);
         Ok(())
     }

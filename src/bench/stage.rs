@@ -58,13 +58,17 @@ impl Tally {
     /// Never with the bounds that are used here.
     pub fn new(stage: &Stage) -> anyhow::Result<Self> {
         let latencies_us = Histogram::new_with_bounds(1, LATENCY_US_MAX, DIGITS)?;
-        Ok(Self { latencies_us, stage: stage.clone() })
+        Ok(Self {
+            latencies_us,
+            stage: stage.clone(),
+        })
     }
 
     /// Something was done that took so long; counted if it happens to be the time for that.
     pub fn done(&mut self, latency: std::time::Duration) {
         if self.stage.counts() {
-            self.latencies_us.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
+            self.latencies_us
+                .saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
         }
     }
 

@@ -33,10 +33,22 @@ impl Snapshot {
     /// Reads `/proc`; empty where there is none.
     #[must_use]
     pub fn take() -> Self {
-        let Ok(entries) = fs::read_dir("/proc") else { return Self::default() };
-        let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        let Ok(entries) = fs::read_dir("/proc") else {
+            return Self::default();
+        };
+        let pids = entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
         // A process may end while we look.
-        Self(pids.filter_map(|pid| Some((pid, parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?))).collect())
+        Self(
+            pids.filter_map(|pid| {
+                Some((
+                    pid,
+                    parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?,
+                ))
+            })
+            .collect(),
+        )
     }
 
     /// A process with all its descendants, those that have ended included.
@@ -45,22 +57,40 @@ impl Snapshot {
         let mut tree = vec![root];
         let mut at = 0;
         while let Some(&parent) = tree.get(at) {
-            tree.extend(self.0.iter().filter(|(_, process)| process.parent == parent).map(|(pid, _)| *pid));
+            tree.extend(
+                self.0
+                    .iter()
+                    .filter(|(_, process)| process.parent == parent)
+                    .map(|(pid, _)| *pid),
+            );
             at += 1;
         }
-        let ticks: u64 = tree.iter().filter_map(|pid| self.0.get(pid)).map(|one| one.own_ticks + one.ended_ticks).sum();
-        Usage { cpu_s: seconds(ticks), rss_mib: resident_mib(&tree) }
+        let ticks: u64 = tree
+            .iter()
+            .filter_map(|pid| self.0.get(pid))
+            .map(|one| one.own_ticks + one.ended_ticks)
+            .sum();
+        Usage {
+            cpu_s: seconds(ticks),
+            rss_mib: resident_mib(&tree),
+        }
     }
 
     /// A process without its descendants.
     #[must_use]
     pub fn of_one(&self, pid: u32) -> Usage {
         let ticks = self.0.get(&pid).map_or(0, |process| process.own_ticks);
-        Usage { cpu_s: seconds(ticks), rss_mib: resident_mib(&[pid]) }
+        Usage {
+            cpu_s: seconds(ticks),
+            rss_mib: resident_mib(&[pid]),
+        }
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a machine that runs for a million years does not fit")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a machine that runs for a million years does not fit"
+)]
 fn seconds(ticks: u64) -> f64 {
     ticks as f64 / TICKS_PER_SECOND
 }
@@ -85,7 +115,8 @@ fn resident_mib(pids: &[u32]) -> f64 {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let kib = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
-            line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or_default()
+            line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok())
+                .unwrap_or_default()
         };
         alone += kib("RssAnon:");
         shared = shared.max(kib("RssFile:") + kib("RssShmem:"));
@@ -100,7 +131,14 @@ mod tests {
     #[test]
     fn a_name_with_parentheses_does_not_confuse() {
         let stat = "42 (a) b (c)) S 7 42 42 0 -1 4194560 1 2 3 4 50 60 8 9 20 0 1 0 100 1 2";
-        assert_eq!(parse(stat), Some(Process { parent: 7, own_ticks: 110, ended_ticks: 17 }));
+        assert_eq!(
+            parse(stat),
+            Some(Process {
+                parent: 7,
+                own_ticks: 110,
+                ended_ticks: 17
+            })
+        );
         assert_eq!(parse("garbage"), None);
     }
 

@@ -76,7 +76,11 @@ pub async fn measure(
     }
     let count = tally.latencies_us.len();
     let percentile = |quantile: f64| thousandths(tally.latencies_us.value_at_quantile(quantile));
-    let used = |role: &String| before.get(role).map_or(0.0, |before| after[role].cpu_s - before.cpu_s);
+    let used = |role: &String| {
+        before
+            .get(role)
+            .map_or(0.0, |before| after[role].cpu_s - before.cpu_s)
+    };
     let cpu_s: BTreeMap<_, _> = after.keys().map(|role| (role.clone(), used(role))).collect();
     Ok(Window {
         seconds,
@@ -88,9 +92,15 @@ pub async fn measure(
             p999: percentile(0.999),
             max: thousandths(tally.latencies_us.max()),
         },
-        cpu_us_each: cpu_s.iter().map(|(role, cpu_s)| (role.clone(), each_us(*cpu_s, count))).collect(),
+        cpu_us_each: cpu_s
+            .iter()
+            .map(|(role, cpu_s)| (role.clone(), each_us(*cpu_s, count)))
+            .collect(),
         cpu_s,
-        rss_mib: after.iter().map(|(role, usage)| (role.clone(), usage.rss_mib)).collect(),
+        rss_mib: after
+            .iter()
+            .map(|(role, usage)| (role.clone(), usage.rss_mib))
+            .collect(),
         unpersisted,
     })
 }
@@ -106,7 +116,11 @@ async fn failure(workers: &mut Workers) -> anyhow::Error {
 }
 
 fn each_us(cpu_s: f64, count: u64) -> f64 {
-    if count == 0 { 0.0 } else { cpu_s * 1_000.0 / thousandths(count) }
+    if count == 0 {
+        0.0
+    } else {
+        cpu_s * 1_000.0 / thousandths(count)
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
