@@ -189,7 +189,10 @@ async fn it_starts_stops_and_starts_again_and_keeps_what_two_people_said() -> an
     ensure!(status.success(), "alice: {status} {errors}");
     // Somebody without an account is told what to add.
     let (status, errors) = chat("carol", &[])?.end().await?;
-    ensure!(!status.success() && errors.contains("--create"), "{errors}");
+    ensure!(
+        !status.success() && errors.contains("--create"),
+        "carol: {status} {errors}"
+    );
 
     plain.interrupt(&data).await?;
     let port = url.rsplit(':').next().context(url.clone())?;
@@ -205,8 +208,11 @@ async fn it_starts_stops_and_starts_again_and_keeps_what_two_people_said() -> an
     bob.end().await?;
     plain.interrupt(&data).await?;
     // And where there is no server, it says how to start one.
-    let (status, errors) = chat("bob", &[])?.end().await?;
-    ensure!(!status.success() && errors.contains("cargo run"), "{errors}");
+    let (status, errors) = chat("dora", &["--create"])?.end().await?;
+    ensure!(
+        !status.success() && errors.contains("cargo run"),
+        "at the end: {status} {errors}"
+    );
     scratch.remove()
 }
 
