@@ -12,7 +12,12 @@ use crate::{bench, chat, provision, role, up};
 /// Without a subcommand it starts everything on this machine: nats-server and Postgres as its
 /// children, and all roles.
 #[derive(Debug, Parser)]
-#[command(name = "natterjack", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(
+    name = "natterjack",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 struct Cli {
     #[command(flatten)]
     log: LogArgs,

@@ -11,7 +11,9 @@ use natterjack_nats::{
 };
 use natterjack_runtime::{
     Tasks,
-    servers::{DataDir, NatsConfig, NatsServer, PortRequest, Ports, Postgres, PostgresConfig, Progress, Tools},
+    servers::{
+        DataDir, NatsConfig, NatsServer, PortRequest, Ports, Postgres, PostgresConfig, Progress, Tools,
+    },
 };
 
 /// What to start.
@@ -49,26 +51,54 @@ impl LocalServers {
     /// A missing tool, a taken port, a server that ended: each says what to do.
     pub async fn start(dir: &DataDir, config: &LocalConfig, progress: &dyn Progress) -> anyhow::Result<Self> {
         let own = config.nats_url.is_none() || config.database_url.is_none();
-        let tools = if own { Some(tools(dir, config.tools_dir.as_deref(), progress).await?) } else { None };
+        let tools = if own {
+            Some(tools(dir, config.tools_dir.as_deref(), progress).await?)
+        } else {
+            None
+        };
         let mut ports = Ports::open(dir.path());
         let nats = async {
-            let (Some(tools), None) = (&tools, &config.nats_url) else { return Ok(None) };
-            let request = PortRequest { configured: config.nats_port, ..PortRequest::any("NATS", "--nats-port") };
+            let (Some(tools), None) = (&tools, &config.nats_url) else {
+                return Ok(None);
+            };
+            let request = PortRequest {
+                configured: config.nats_port,
+                ..PortRequest::any("NATS", "--nats-port")
+            };
             let port = Some(ports.choose(&request, progress)?);
-            let started = NatsServer::start(tools, NatsConfig { port, ..NatsConfig::new(dir.nats()) }).await;
+            let started = NatsServer::start(
+                tools,
+                NatsConfig {
+                    port,
+                    ..NatsConfig::new(dir.nats())
+                },
+            )
+            .await;
             started.map(Some).context("nats-server did not start")
         }
         .await?;
         let postgres = async {
-            let (Some(tools), None) = (&tools, &config.database_url) else { return Ok(None) };
-            let request =
-                PortRequest { configured: config.postgres_port, ..PortRequest::any("Postgres", "--postgres-port") };
+            let (Some(tools), None) = (&tools, &config.database_url) else {
+                return Ok(None);
+            };
+            let request = PortRequest {
+                configured: config.postgres_port,
+                ..PortRequest::any("Postgres", "--postgres-port")
+            };
             let port = Some(ports.choose(&request, progress)?);
-            let started = Postgres::start(tools, PostgresConfig { port, ..PostgresConfig::new(dir.postgres()) }).await;
+            let started = Postgres::start(
+                tools,
+                PostgresConfig {
+                    port,
+                    ..PostgresConfig::new(dir.postgres())
+                },
+            )
+            .await;
             started.map(Some).context("Postgres did not start")
         }
         .await?;
-        let url = |configured: &Option<String>, own: Option<String>| configured.clone().or(own).unwrap_or_default();
+        let url =
+            |configured: &Option<String>, own: Option<String>| configured.clone().or(own).unwrap_or_default();
         Ok(Self {
             nats_url: url(&config.nats_url, nats.as_ref().map(NatsServer::url)),
             database_url: url(&config.database_url, postgres.as_ref().map(Postgres::url)),

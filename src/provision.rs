@@ -64,7 +64,11 @@ pub struct Args {
 pub async fn run(args: &Args) -> anyhow::Result<()> {
     let client = cluster::connect(&args.nats_url, "natterjack provision", |_| {}).await?;
     let context = async_nats::jetstream::new(client);
-    let Report { created, updated, drift } = provision(&context, &args.topology.settings(), args.apply).await?;
+    let Report {
+        created,
+        updated,
+        drift,
+    } = provision(&context, &args.topology.settings(), args.apply).await?;
     for what in &created {
         println!("created  {what}");
     }
@@ -77,6 +81,10 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     if created.is_empty() && updated.is_empty() && drift.is_empty() {
         println!("nothing to do: all is as it should be");
     }
-    anyhow::ensure!(drift.is_empty(), "{} settings differ; run again with --apply to change them", drift.len());
+    anyhow::ensure!(
+        drift.is_empty(),
+        "{} settings differ; run again with --apply to change them",
+        drift.len()
+    );
     Ok(())
 }

@@ -79,26 +79,45 @@ async fn run_on(args: &Args, servers: &LocalServers, progress: &dyn Progress) ->
     }
     let (edge_tasks, persister_tasks) = (tasks.child("edge"), tasks.child("persister"));
     progress.say("starting the persister and the edge …");
-    let options = [("--nats-url", servers.nats_url.as_str()), ("--database-url", servers.database_url.as_str())];
-    natterjack_persister::run(&role::args(&options)?, &persister_tasks).await.context("the persister did not start")?;
+    let options = [
+        ("--nats-url", servers.nats_url.as_str()),
+        ("--database-url", servers.database_url.as_str()),
+    ];
+    natterjack_persister::run(&role::args(&options)?, &persister_tasks)
+        .await
+        .context("the persister did not start")?;
     let listen = args.listen.to_string();
-    let options = [("--nats-url", servers.nats_url.as_str()), ("--listen", listen.as_str())];
-    let edge = natterjack_edge::run(&role::args(&options)?, &edge_tasks).await.context("the edge did not start")?;
+    let options = [
+        ("--nats-url", servers.nats_url.as_str()),
+        ("--listen", listen.as_str()),
+    ];
+    let edge = natterjack_edge::run(&role::args(&options)?, &edge_tasks)
+        .await
+        .context("the edge did not start")?;
     let runs = [edge_tasks, persister_tasks, server_tasks];
     // What takes in work stops first, then what the work needs.
     let running = tasks.run_until_signal_then(&runs, DRAIN_GRACE);
     // Only once signals are heard is it ready: who reads the block may press Ctrl-C at once.
-    let (result, ()) = tokio::join!(biased; running, async { print!("{}", welcome(args, servers, edge.addr)) });
+    let (result, ()) =
+        tokio::join!(biased; running, async { print!("{}", welcome(args, servers, edge.addr)) });
     result
 }
 
 fn welcome(args: &Args, servers: &LocalServers, addr: SocketAddr) -> String {
     let program = program();
     let postgres = match &servers.postgres {
-        Some(postgres) => format!("127.0.0.1:{} (password in {}/postgres)", postgres.port(), args.data_dir.display()),
+        Some(postgres) => format!(
+            "127.0.0.1:{} (password in {}/postgres)",
+            postgres.port(),
+            args.data_dir.display()
+        ),
         None => "as configured".to_owned(),
     };
-    let server = if addr.port() == 8080 { String::new() } else { format!(" --server http://{addr}") };
+    let server = if addr.port() == 8080 {
+        String::new()
+    } else {
+        format!(" --server http://{addr}")
+    };
     format!(
         "
 Natterjack is ready.
@@ -130,5 +149,8 @@ fn program() -> String {
     let here = std::env::current_dir().unwrap_or_default();
     let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("natterjack"));
     let relative = program.strip_prefix(&here).map(Path::to_path_buf);
-    relative.map_or_else(|_| program.display().to_string(), |relative| format!("./{}", relative.display()))
+    relative.map_or_else(
+        |_| program.display().to_string(),
+        |relative| format!("./{}", relative.display()),
+    )
 }

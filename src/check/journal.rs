@@ -87,8 +87,15 @@ impl Journal {
 
     /// A device showed a message.
     pub fn delivered(&mut self, device: &str, message: &Message) {
-        let receiver = Receiver { device: device.into(), conversation: message.conversation };
-        let delivery = Delivery { seq: message.seq, id: message.id, sender: message.sender };
+        let receiver = Receiver {
+            device: device.into(),
+            conversation: message.conversation,
+        };
+        let delivery = Delivery {
+            seq: message.seq,
+            id: message.id,
+            sender: message.sender,
+        };
         self.deliveries.entry(receiver).or_default().given.push(delivery);
     }
 

@@ -52,7 +52,10 @@ pub struct Summary {
 ///
 /// # Errors
 /// The first [`Violation`].
-pub fn check(journal: &Journal, history: &BTreeMap<Conversation, Vec<Message>>) -> Result<Summary, Violation> {
+pub fn check(
+    journal: &Journal,
+    history: &BTreeMap<Conversation, Vec<Message>>,
+) -> Result<Summary, Violation> {
     for (conversation, messages) in history {
         chain_is_whole(conversation, messages)?;
         stored_once(messages)?;
@@ -65,12 +68,20 @@ pub fn check(journal: &Journal, history: &BTreeMap<Conversation, Vec<Message>>) 
         given_in_order_without_hole(receiver, stretch, messages)?;
     }
     let stored = history.values().map(Vec::len).sum();
-    let texts = history.values().flatten().filter(|message| journal.attempts.contains_key(&message.id)).count();
+    let texts = history
+        .values()
+        .flatten()
+        .filter(|message| journal.attempts.contains_key(&message.id))
+        .count();
     Ok(Summary {
         acked: journal.acks.len(),
         unacked_stored: texts - journal.acks.len(),
         stored,
-        delivered: journal.deliveries.values().map(|stretch| stretch.given.len()).sum(),
+        delivered: journal
+            .deliveries
+            .values()
+            .map(|stretch| stretch.given.len())
+            .sum(),
         receivers: journal.deliveries.len(),
     })
 }
@@ -80,8 +91,16 @@ fn chain_is_whole(conversation: &Conversation, messages: &[Message]) -> Result<(
     for (index, message) in messages.iter().enumerate() {
         let named = message.prev == prev && message.seq > prev && message.conversation == *conversation;
         if !named {
-            let what = format!("message {} names {} as its predecessor, which is {prev}", message.seq, message.prev);
-            return Err(violation("every message names its predecessor", what, messages, index));
+            let what = format!(
+                "message {} names {} as its predecessor, which is {prev}",
+                message.seq, message.prev
+            );
+            return Err(violation(
+                "every message names its predecessor",
+                what,
+                messages,
+                index,
+            ));
         }
         prev = message.seq;
     }
@@ -93,7 +112,12 @@ fn stored_once(messages: &[Message]) -> Result<(), Violation> {
     for (index, message) in messages.iter().enumerate() {
         if message.kind != Kind::Duplicate && !seen.insert((message.sender, message.id)) {
             let what = format!("{} of {} stands in history twice", message.id, message.sender);
-            return Err(violation("a message is stored exactly once", what, messages, index));
+            return Err(violation(
+                "a message is stored exactly once",
+                what,
+                messages,
+                index,
+            ));
         }
     }
     Ok(())
@@ -112,7 +136,10 @@ fn nothing_invented(journal: &Journal, messages: &[Message]) -> Result<(), Viola
                 && (!untouched || attempt.text == message.text)
         });
         if !same {
-            let what = format!("{} of {} was never sent like that: {attempt:?}", message.id, message.sender);
+            let what = format!(
+                "{} of {} was never sent like that: {attempt:?}",
+                message.id, message.sender
+            );
             return Err(violation("nothing is invented", what, messages, index));
         }
     }
@@ -129,13 +156,21 @@ fn one_ack_per_message(journal: &Journal) -> Result<(), Violation> {
     })
 }
 
-fn acked_is_stored(journal: &Journal, history: &BTreeMap<Conversation, Vec<Message>>) -> Result<(), Violation> {
+fn acked_is_stored(
+    journal: &Journal,
+    history: &BTreeMap<Conversation, Vec<Message>>,
+) -> Result<(), Violation> {
     const PROMISE: &str = "an acknowledged message is stored where the ack said";
     for (id, seq) in &journal.acks {
         let conversation = journal.attempts.get(id).map(|attempt| attempt.conversation);
-        let messages = conversation.and_then(|conversation| history.get(&conversation)).map_or(&[][..], Vec::as_slice);
+        let messages = conversation
+            .and_then(|conversation| history.get(&conversation))
+            .map_or(&[][..], Vec::as_slice);
         let index = messages.partition_point(|message| message.seq < *seq);
-        if messages.get(index).is_none_or(|message| message.seq != *seq || message.id != *id) {
+        if messages
+            .get(index)
+            .is_none_or(|message| message.seq != *seq || message.id != *id)
+        {
             let what = format!("{id} was acknowledged as {seq} in {conversation:?} and is not there");
             return Err(violation(PROMISE, what, messages, index));
         }
@@ -143,7 +178,11 @@ fn acked_is_stored(journal: &Journal, history: &BTreeMap<Conversation, Vec<Messa
     Ok(())
 }
 
-fn given_in_order_without_hole(receiver: &Receiver, stretch: &Stretch, messages: &[Message]) -> Result<(), Violation> {
+fn given_in_order_without_hole(
+    receiver: &Receiver,
+    stretch: &Stretch,
+    messages: &[Message],
+) -> Result<(), Violation> {
     const PROMISE: &str = "every receiver is given everything, once, in the one order";
     let until = stretch.until.unwrap_or(u64::MAX);
     let first = messages.partition_point(|message| message.seq <= stretch.after);
@@ -155,7 +194,12 @@ fn given_in_order_without_hole(receiver: &Receiver, stretch: &Stretch, messages:
         if next != Some((message.seq, message.id)) {
             let what = format!(
                 "{} in {} was to be given {} next and got {next:?}; it was given {} of {} messages after {}",
-                receiver.device, receiver.conversation, message.seq, stretch.given.len(), due.len(), stretch.after,
+                receiver.device,
+                receiver.conversation,
+                message.seq,
+                stretch.given.len(),
+                due.len(),
+                stretch.after,
             );
             return Err(violation(PROMISE, what, messages, first + offset));
         }
@@ -164,7 +208,10 @@ fn given_in_order_without_hole(receiver: &Receiver, stretch: &Stretch, messages:
     let mut rest = messages[end.max(first)..].iter();
     for delivery in given {
         if !rest.any(|message| (message.seq, message.id) == (delivery.seq, delivery.id)) {
-            let what = format!("{} was given {delivery:?}, which is not in history there", receiver.device);
+            let what = format!(
+                "{} was given {delivery:?}, which is not in history there",
+                receiver.device
+            );
             return Err(violation(PROMISE, what, messages, messages.len()));
         }
     }
@@ -176,9 +223,18 @@ fn violation(promise: &'static str, what: String, messages: &[Message], index: u
     let to = (index + 4).min(messages.len());
     let around = messages[from.min(to)..to]
         .iter()
-        .map(|m| format!("seq {} prev {} {:?} {} of {}", m.seq, m.prev, m.kind, m.id, m.sender))
+        .map(|m| {
+            format!(
+                "seq {} prev {} {:?} {} of {}",
+                m.seq, m.prev, m.kind, m.id, m.sender
+            )
+        })
         .collect();
-    Violation { promise, what, around }
+    Violation {
+        promise,
+        what,
+        around,
+    }
 }
 
 #[cfg(test)]
@@ -206,28 +262,47 @@ mod tests {
             let mut messages: Vec<Message> = Vec::new();
             for n in 1..=5_u64 {
                 let (id, text) = (MessageId::generate(n), format!("text {n}"));
-                let attempt = Attempt { sender: alice, conversation, text: Some(text.clone()) };
+                let attempt = Attempt {
+                    sender: alice,
+                    conversation,
+                    text: Some(text.clone()),
+                };
                 journal.attempted(id, attempt);
                 let content = Content::Text { text, reply_to: None };
-                let position = Position { seq: n * 10, prev: messages.last().map_or(0, |last| last.seq) };
+                let position = Position {
+                    seq: n * 10,
+                    prev: messages.last().map_or(0, |last| last.seq),
+                };
                 let message = Stored::new(conversation, id, alice, n, content).at(position);
                 journal.acked(id, message.seq);
                 journal.delivered("bob's phone", &message);
                 messages.push(message);
             }
-            Self { journal, history: BTreeMap::from([(conversation, messages)]), conversation }
+            Self {
+                journal,
+                history: BTreeMap::from([(conversation, messages)]),
+                conversation,
+            }
         }
 
         fn messages(&mut self) -> &mut Vec<Message> {
-            self.history.get_mut(&self.conversation).expect("the only conversation")
+            self.history
+                .get_mut(&self.conversation)
+                .expect("the only conversation")
         }
 
         fn given(&mut self) -> &mut Stretch {
-            self.journal.deliveries.values_mut().next().expect("the only receiver")
+            self.journal
+                .deliveries
+                .values_mut()
+                .next()
+                .expect("the only receiver")
         }
 
         fn broken(&self) -> &'static str {
-            check(&self.journal, &self.history).expect_err("a planted violation").promise
+            check(&self.journal, &self.history)
+                .expect_err("a planted violation")
+                .promise
         }
     }
 
@@ -235,14 +310,26 @@ mod tests {
     fn a_good_run_passes() {
         let run = Run::new();
         let summary = check(&run.journal, &run.history).expect("nothing is broken");
-        assert_eq!(summary, Summary { acked: 5, unacked_stored: 0, stored: 5, delivered: 5, receivers: 1 });
+        assert_eq!(
+            summary,
+            Summary {
+                acked: 5,
+                unacked_stored: 0,
+                stored: 5,
+                delivered: 5,
+                receivers: 1
+            }
+        );
     }
 
     #[test]
     fn a_lost_message_is_found() {
         let mut run = Run::new();
         run.messages().remove(4);
-        assert_eq!(run.broken(), "an acknowledged message is stored where the ack said");
+        assert_eq!(
+            run.broken(),
+            "an acknowledged message is stored where the ack said"
+        );
         run = Run::new();
         run.messages().remove(2);
         assert_eq!(run.broken(), "every message names its predecessor");
