@@ -120,6 +120,48 @@ async fn every_message_is_delivered_once_and_in_order() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_group_joined_during_a_sync_is_not_skipped() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let persister = world.persister().await?;
+    let me = user(1);
+    let dm = Conversation::dm(me, user(2));
+    let group = (1..)
+        .map(|n| GroupId::from_parts(1, n))
+        .find(|group| world.shards.of(&Conversation::Group(*group)) == world.shards.of(&dm))
+        .context("one of them")?;
+    let sql = "insert into conversations (key, kind) values ($1, 1)";
+    world.sql(sql, &[&group.as_uuid()]).await?;
+    let cursor = present(&world, me).await?;
+    let mut sent = vec![world.text(dm, me, "in Postgres").await?];
+    world.settled().await?;
+    // The sync has read the groups and waits for the messages; meanwhile the user joins one.
+    let (holder, held) = world.connect().await?;
+    holder
+        .batch_execute("begin; lock table messages in access exclusive mode")
+        .await?;
+    let sync = sync_all(&world, me, cursor, 50);
+    let join = async {
+        until("the sync waits", async || {
+            let sql = "select count(*) from pg_locks where not granted and relation = 'messages'::regclass";
+            Ok(world.count(sql).await? > 0)
+        })
+        .await?;
+        let sql = "insert into members (conversation, user_id, role, joined_at) values ($1, $2, 0, 0)";
+        world.sql(sql, &[&group.as_uuid(), &me.as_uuid()]).await?;
+        sent.push(world.text(Conversation::Group(group), user(2), "welcome").await?);
+        sent.push(world.text(dm, me, "in the stream").await?);
+        holder.batch_execute("commit").await?;
+        anyhow::Ok(())
+    };
+    let ((messages, _), ()) = futures::try_join!(sync, join)?;
+    drop(holder);
+    held.await??;
+    let got: Vec<u64> = messages.iter().map(|message| message.seq).collect();
+    ensure!(got == sent, "{got:?} of {sent:?}");
+    persister.stop(PATIENCE).await
+}
+
+#[tokio::test]
 async fn a_sync_shows_the_current_state_and_refuses_a_foreign_cursor() -> anyhow::Result<()> {
     let world = World::start().await?;
     let persister = world.persister().await?;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
 use natterjack_nats::{
-    Conversation, Shard,
+    Conversation, Shard, UserId,
     limits::{PAGE_BYTES_MAX, PAGE_MESSAGES_MAX},
     services::history::{Sync, Synced},
     topology,
@@ -19,7 +19,7 @@ use super::{
     facts,
     overlay::{Facts, Overlay},
     plan::{self, News},
-    sync_rows,
+    sync_rows::{self, Moved},
     tail::{self, Most, Tail},
     timeline::cost,
 };
@@ -27,6 +27,19 @@ use crate::{Shared, conversations::tail as heads, failure::Failure};
 
 /// Tails that are read at once.
 const READS: usize = 8;
+
+/// Looks at a user's conversations before a sync gives up: each needs another group that was joined
+/// in the few milliseconds of the one before.
+const LOOKS: usize = 4;
+
+/// A look at a user's conversations.
+struct Seen {
+    /// Captured first.
+    watermarks: Vec<u64>,
+    moved: Moved,
+    /// The last message of each conversation that has one beyond the watermarks.
+    heads: BTreeMap<Conversation, u64>,
+}
 
 type Tails = BTreeMap<Conversation, Tail>;
 
@@ -42,23 +55,12 @@ pub async fn sync(shared: Shared, request: Sync) -> Result<Synced, Failure> {
         ));
     }
     let (user, limit) = (request.user, request.limit.clamp(1, PAGE_MESSAGES_MAX));
-    // Before anything else is read.
-    let watermarks = shared.watermarks.all();
     let (shards, given) = (shared.shards, &cursor);
-    let moved = shared
-        .db
-        .read("sync_moved", |tx| async move {
-            sync_rows::moved(&tx, shards, user, given, limit + 1).await
-        })
-        .await?;
-    let heads = heads::heads(&shared.client, shards, &watermarks, user, &moved.groups).await?;
-    if !heads.complete {
-        return Err(Failure::wire(
-            Code::Overloaded,
-            "the history is catching up; try again later",
-        ));
-    }
-    let heads: BTreeMap<Conversation, u64> = heads.heads.iter().map(|(of, head)| (*of, head.seq)).collect();
+    let Seen {
+        watermarks,
+        moved,
+        heads,
+    } = look(&shared, user, given, limit).await?;
     let tails = tails(&shared, &watermarks, given, &heads, limit).await?;
     let mut news: Vec<News<Conversation>> = shards
         .all()
@@ -103,6 +105,48 @@ pub async fn sync(shared: Shared, request: Sync) -> Result<Synced, Failure> {
         news.entries.dedup_by_key(|(seq, ..)| *seq);
     }
     deliver(&shared, news, &tails, limit).await
+}
+
+/// Looks until the groups that were looked at are all groups that the user was in by then. Who joins
+/// one in between would else get a cursor beyond its first events, if another conversation of the
+/// shard moved meanwhile. What is stored after the last look lies beyond all heads.
+async fn look(shared: &Shared, user: UserId, cursor: &[u64], limit: usize) -> Result<Seen, Failure> {
+    for _ in 0..LOOKS {
+        // Before anything else is read.
+        let watermarks = shared.watermarks.all();
+        let moved = shared
+            .db
+            .read("sync_moved", |tx| async move {
+                sync_rows::moved(&tx, shared.shards, user, cursor, limit + 1).await
+            })
+            .await?;
+        let heads = heads::heads(&shared.client, shared.shards, &watermarks, user, &moved.groups).await?;
+        if !heads.complete {
+            break;
+        }
+        let groups = shared
+            .db
+            .read(
+                "sync_groups",
+                |tx| async move { sync_rows::groups(&tx, user).await },
+            )
+            .await?;
+        if groups
+            .iter()
+            .all(|group| moved.groups.binary_search(group).is_ok())
+        {
+            let heads = heads.heads.iter().map(|(of, head)| (*of, head.seq)).collect();
+            return Ok(Seen {
+                watermarks,
+                moved,
+                heads,
+            });
+        }
+    }
+    Err(Failure::wire(
+        Code::Overloaded,
+        "the history is catching up; try again later",
+    ))
 }
 
 /// Of one conversation at least nothing is known beyond `seq`, and so of its shard.

@@ -6,7 +6,10 @@ use natterjack_nats::{Conversation, GroupId, Shards, UserId, wire::Message};
 use uuid::Uuid;
 
 use super::rows::{self, columns};
-use crate::{db::Tx, failure::Failure};
+use crate::{
+    db::{DbError, Tx},
+    failure::Failure,
+};
 
 const MOVED: &str = "\
     select c.key, c.kind, c.low, c.high, c.head from members m join conversations c on c.key = m.conversation \
@@ -15,7 +18,7 @@ const MOVED: &str = "\
     select key, kind, low, high, head from conversations where key = $1 and kind = 2 and head > $2";
 const GROUPS: &str = "\
     select m.conversation from members m join conversations c on c.key = m.conversation \
-    where m.user_id = $1 and c.kind = 1";
+    where m.user_id = $1 and c.kind = 1 order by 1";
 /// Of each shard the conversations whose first message beyond the cursor comes first, and their
 /// messages up to the first one (`upto`) of the last of these conversations: those alone are as many
 /// as are wanted, and a user of very many conversations costs one index look-up each.
@@ -50,12 +53,18 @@ const BELOW: &str = "\
 /// Where a user's conversations have moved beyond a cursor, in Postgres.
 #[derive(Debug, Default)]
 pub struct Moved {
-    /// Every group that the user is in.
+    /// Every group that the user is in, ascending.
     pub groups: Vec<GroupId>,
     /// Sequences beyond the cursor with the bytes of their texts, ascending; at most `limit` each.
     pub places: BTreeMap<Conversation, Vec<(u64, usize)>>,
     /// By index of the shard: up to where the places are all that there are, if not all of them.
     pub upto: BTreeMap<usize, u64>,
+}
+
+/// Every group that the user is in, ascending.
+pub async fn groups(tx: &Tx, user: UserId) -> Result<Vec<GroupId>, DbError> {
+    let groups = tx.query(GROUPS, &[&user.as_uuid()]).await?;
+    Ok(groups.iter().map(|row| GroupId::from_uuid(row.get(0))).collect())
 }
 
 /// Looks where they have moved. The texts stay where they are until it is known which are wanted.
@@ -68,8 +77,7 @@ pub async fn moved(
 ) -> Result<Moved, Failure> {
     let lowest = cursor.iter().min().copied().unwrap_or_default();
     let lowest = i64::try_from(lowest).unwrap_or(i64::MAX);
-    let groups = tx.query(GROUPS, &[&user.as_uuid()]).await?;
-    let groups = groups.iter().map(|row| GroupId::from_uuid(row.get(0))).collect();
+    let groups = groups(tx, user).await?;
     let (mut conversations, mut keys, mut after, mut of) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for row in tx.query(MOVED, &[&user.as_uuid(), &lowest]).await? {
         let conversation = conversation(row.get(0), row.get(1), row.get(2), row.get(3))?;

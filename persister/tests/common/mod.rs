@@ -28,6 +28,9 @@ use tokio_postgres::{NoTls, Row, types::ToSql};
 /// Nothing here takes this long unless it hangs.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What drives a connection to Postgres.
+pub type Connection = tokio::task::JoinHandle<Result<(), tokio_postgres::Error>>;
+
 /// The servers of one test, provisioned.
 pub struct World {
     pub nats: NatsServer,
@@ -134,10 +137,15 @@ impl World {
         .await
     }
 
+    /// A connection of the test's own, which ends once the client is dropped.
+    pub async fn connect(&self) -> anyhow::Result<(tokio_postgres::Client, Connection)> {
+        let (client, connection) = tokio_postgres::connect(&self.database.url, NoTls).await?;
+        Ok((client, tokio::spawn(connection)))
+    }
+
     /// Rows of a query.
     pub async fn sql(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> anyhow::Result<Vec<Row>> {
-        let (client, connection) = tokio_postgres::connect(&self.database.url, NoTls).await?;
-        let connection = tokio::spawn(connection);
+        let (client, connection) = self.connect().await?;
         let rows = client.query(sql, params).await?;
         drop(client);
         connection.await??;
