@@ -175,6 +175,10 @@ impl Tail {
                 for summary in &session.conversations {
                     self.tracks.insert(summary.conversation, Track::at(summary.head));
                 }
+                if session.log_head > 0 {
+                    let log = Conversation::User(session.user.id);
+                    self.tracks.insert(log, Track::at(session.log_head));
+                }
             }
         }
         let early = self.early.take().unwrap_or_default();

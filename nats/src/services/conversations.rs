@@ -32,6 +32,9 @@ pub struct Session {
     /// Per shard: the sequence up to which Postgres was complete *before* the rest was read. A
     /// message beyond it in a conversation that is not named here has not been told to anybody.
     pub watermarks: Vec<u64>,
+    /// The last message of the user's own log beyond its shard's watermark, 0 if there is none:
+    /// `groups` tells what it says already.
+    pub log_head: u64,
     /// The first page of the list.
     pub conversations: Vec<ConversationSummary>,
     /// Asks for the next page.

@@ -61,6 +61,10 @@ impl Conversations {
             )
         })?;
         let heads = tail::heads(&self.client, self.shards, &watermarks, user, &groups).await?;
+        let log_head = heads
+            .heads
+            .get(&Conversation::User(user))
+            .map_or(0, |head| head.seq);
         let (behind, behind_complete) = match resume {
             Some(cursors) => behind(&newer, &heads, cursors),
             None => (Vec::new(), true),
@@ -73,6 +77,7 @@ impl Conversations {
             groups,
             group_members_max: self.group_members_max,
             watermarks,
+            log_head,
             conversations,
             next,
             behind,

@@ -55,6 +55,7 @@ fn session() -> Session {
         groups: vec![],
         group_members_max: 100,
         watermarks: vec![0; 4],
+        log_head: 0,
         conversations: vec![],
         next: None,
         behind: vec![],

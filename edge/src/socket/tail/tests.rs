@@ -36,6 +36,7 @@ fn session(watermark: u64, behind: Vec<Behind>) -> Session {
         groups: vec![],
         group_members_max: 100,
         watermarks: vec![watermark],
+        log_head: 0,
         conversations: vec![],
         next: None,
         behind,
@@ -392,4 +393,25 @@ fn nothing_of_a_group_is_heard_after_leaving_and_all_of_it_after_coming_back() {
     let mut out = vec![];
     tail.fetched(conversation, Ok(page), &mut out);
     assert_eq!(out, []);
+}
+
+#[test]
+fn a_new_device_is_not_told_again_what_its_groups_say_already() {
+    let log = Conversation::User(ME);
+    let mut tail = Tail::new(Shards::new(1).expect("in range"));
+    let mut out = vec![];
+    let session = Session {
+        log_head: 7,
+        ..session(3, vec![])
+    };
+    tail.open(&session, None, &mut out);
+    // The comparison of heads after connecting finds nothing new in the user's own log.
+    tail.deliver(Delivery::Heads(Arc::from([(log, 7)])), &mut out);
+    assert_eq!(out, []);
+    tail.deliver(Delivery::Heads(Arc::from([(log, 9)])), &mut out);
+    let fetch = Out::Fetch {
+        conversation: log,
+        after: 7,
+    };
+    assert_eq!(out, [fetch]);
 }
