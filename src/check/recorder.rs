@@ -49,6 +49,18 @@ impl std::fmt::Debug for Record {
     }
 }
 
+impl Record {
+    /// Grows with everything that a client tried, was told or was given.
+    fn size(&self) -> (usize, usize, usize) {
+        let given = self
+            .journal
+            .deliveries
+            .values()
+            .map(|stretch| stretch.given.len());
+        (self.journal.attempts.len(), self.journal.acks.len(), given.sum())
+    }
+}
+
 /// A client all of whose doings are on record. It is closed by [`Recorded::close`], or cut off
 /// when it is dropped.
 pub struct Recorded {
@@ -199,8 +211,18 @@ impl Recorder {
     /// # Errors
     /// It does not settle, or a promise was broken.
     pub async fn check(&self, within: Duration) -> anyhow::Result<Summary> {
-        let history = self.settle(within).await?;
-        Ok(check(&self.record().journal, &history)?)
+        let deadline = Instant::now() + within;
+        loop {
+            let before = self.record().size();
+            let history = self.settle(within).await?;
+            let record = self.record();
+            // What came while the history was read is in the one and perhaps not in the other.
+            if record.size() == before {
+                return Ok(check(&record.journal, &history)?);
+            }
+            drop(record);
+            anyhow::ensure!(Instant::now() < deadline, "not at rest after {within:?}");
+        }
     }
 
     async fn missing(&self) -> anyhow::Result<Option<String>> {

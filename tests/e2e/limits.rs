@@ -7,7 +7,7 @@ use futures::{SinkExt, StreamExt, future::join_all};
 use natterjack_nats::{
     Conversation, GroupId, UserId,
     limits::{FRAME_BYTES_MAX, TEXT_CHARS_MAX},
-    wire::{Kind, ServerFrame},
+    wire::{Event, ServerFrame},
 };
 use natterjack_runtime::clock::Clock;
 use reqwest::Method;
@@ -395,10 +395,8 @@ async fn who_was_just_removed_is_out_of_everything() -> anyhow::Result<()> {
         // Those who are connected are told; from then on they cannot send, on whatever edge.
         for socket in [&mut b, &mut elsewhere] {
             socket
-                .until("removed", |frame| match frame {
-                    ServerFrame::Message(m) => {
-                        (m.conversation == group && m.kind == Kind::Event && m.seq > 2).then_some(())
-                    }
+                .until("left", |frame| match frame {
+                    ServerFrame::Message(m) => (m.event == Some(Event::Left { group: id })).then_some(()),
                     _ => None,
                 })
                 .await?;

@@ -13,7 +13,6 @@ pub struct Stage {
     settings: Settings,
     edge: Option<Tune<natterjack_edge::Args>>,
     persister: Option<Tune<natterjack_persister::Args>>,
-    own_postgres: bool,
     first_edge_via_proxy: bool,
 }
 
@@ -44,12 +43,6 @@ impl Stage {
         self
     }
 
-    /// For scenarios that disturb Postgres.
-    pub fn own_postgres(mut self) -> Self {
-        self.own_postgres = true;
-        self
-    }
-
     /// For scenarios that disturb an edge's connection to NATS.
     pub fn first_edge_via_proxy(mut self) -> Self {
         self.first_edge_via_proxy = true;
@@ -62,12 +55,8 @@ impl Stage {
         scenario: impl AsyncFnOnce(&mut Play) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         panics::listen();
-        let database = if self.own_postgres {
-            None
-        } else {
-            Some(Database::new().await?)
-        };
-        let database_url = database.as_ref().map(Database::url);
+        let database = Database::new().await?;
+        let database_url = Some(database.url());
         let ground = Ground::start(GroundConfig {
             settings: self.settings,
             database_url,
