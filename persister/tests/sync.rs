@@ -162,6 +162,41 @@ async fn a_group_joined_during_a_sync_is_not_skipped() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_sync_far_behind_delivers_more_than_it_holds() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let persister = world.persister().await?;
+    let me = user(1);
+    let cursor = present(&world, me).await?;
+    // Nothing is written as long as somebody else has the shards.
+    let (holder, held) = world.connect().await?;
+    for shard in world.shards.all() {
+        let shard = i32::try_from(shard.index())?;
+        holder
+            .query("select pg_advisory_lock(x'6e617474'::int, $1)", &[&shard])
+            .await?;
+    }
+    let text = "x".repeat(400_000);
+    let mut expected = BTreeMap::<Conversation, Vec<u64>>::new();
+    for _ in 0..2 {
+        for peer in 2..8 {
+            let to = Conversation::dm(me, user(peer));
+            let seq = world.text(to, me, &text).await?;
+            expected.entry(to).or_default().push(seq);
+        }
+    }
+    let (messages, _) = sync_all(&world, me, cursor, 50).await?;
+    ensure!(world.count("select count(*) from messages").await? == 0);
+    let mut got = BTreeMap::<Conversation, Vec<u64>>::new();
+    for message in messages {
+        got.entry(message.conversation).or_default().push(message.seq);
+    }
+    ensure!(got == expected);
+    drop(holder);
+    held.await??;
+    persister.stop(PATIENCE).await
+}
+
+#[tokio::test]
 async fn a_sync_shows_the_current_state_and_refuses_a_foreign_cursor() -> anyhow::Result<()> {
     let world = World::start().await?;
     let persister = world.persister().await?;

@@ -19,6 +19,7 @@ mod rows;
 mod sync;
 mod sync_rows;
 mod tail;
+mod tails;
 mod timeline;
 
 use natterjack_nats::services::names;

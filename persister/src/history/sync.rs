@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
+use futures::future::try_join_all;
 use natterjack_nats::{
     Conversation, Shard, UserId,
     limits::{PAGE_BYTES_MAX, PAGE_MESSAGES_MAX},
@@ -20,13 +20,10 @@ use super::{
     overlay::{Facts, Overlay},
     plan::{self, News},
     sync_rows::{self, Moved},
-    tail::{self, Most, Tail},
+    tails::{self, Tails},
     timeline::cost,
 };
 use crate::{Shared, conversations::tail as heads, failure::Failure};
-
-/// Tails that are read at once.
-const READS: usize = 8;
 
 /// Looks at a user's conversations before a sync gives up: each needs another group that was joined
 /// in the few milliseconds of the one before.
@@ -40,8 +37,6 @@ struct Seen {
     /// The last message of each conversation that has one beyond the watermarks.
     heads: BTreeMap<Conversation, u64>,
 }
-
-type Tails = BTreeMap<Conversation, Tail>;
 
 /// Answers what follows the cursor, or a cursor at the present.
 pub async fn sync(shared: Shared, request: Sync) -> Result<Synced, Failure> {
@@ -61,7 +56,7 @@ pub async fn sync(shared: Shared, request: Sync) -> Result<Synced, Failure> {
         moved,
         heads,
     } = look(&shared, user, given, limit).await?;
-    let tails = tails(&shared, &watermarks, given, &heads, limit).await?;
+    let tails = tails::read(&shared, &watermarks, given, heads.keys().copied(), limit).await?;
     let mut news: Vec<News<Conversation>> = shards
         .all()
         .map(|shard| {
@@ -166,35 +161,6 @@ async fn present(shared: &Shared) -> Result<Synced, Failure> {
         cursor: try_join_all(shared.shards.all().map(last)).await?,
         more: false,
     })
-}
-
-/// All that the streams have beyond the watermarks, from there on even where the cursor is further:
-/// an edit and its target may lie on both sides of it.
-async fn tails(
-    shared: &Shared,
-    watermarks: &[u64],
-    cursor: &[u64],
-    heads: &BTreeMap<Conversation, u64>,
-    limit: usize,
-) -> Result<Tails, Failure> {
-    let most = Most {
-        messages: 1_000.max(limit + 1),
-        bytes: 1024 * 1024,
-    };
-    let asked = heads.keys().copied().map(|conversation| async move {
-        let at = shared.shards.of(&conversation).index();
-        let mut tail = tail::read(shared, &conversation, watermarks[at] + 1, most).await?;
-        if tail.more && tail.next <= cursor[at] {
-            // Far behind, and the caller is further: then `prev` of the first may name an earlier
-            // message than its predecessor, which the caller has as well.
-            tail = tail::read(shared, &conversation, cursor[at].saturating_add(1), most).await?;
-        }
-        Ok::<_, Failure>((conversation, tail))
-    });
-    stream::iter(asked.collect::<Vec<_>>())
-        .buffer_unordered(READS)
-        .try_collect()
-        .await
 }
 
 async fn deliver(
