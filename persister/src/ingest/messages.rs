@@ -14,6 +14,7 @@ use super::{
 use crate::{
     Shared,
     db::{Db, DbError, Tx},
+    failure::Failure,
 };
 
 /// First half of the advisory lock's key; the second is the shard.
@@ -143,7 +144,7 @@ impl Sink for Messages {
         decode::decode(self.shards, subject, seq, payload)
     }
 
-    async fn write(&self, items: &[Entry]) -> Result<(), DbError> {
+    async fn write(&self, items: &[Entry]) -> Result<(), Failure> {
         let mut entries: Vec<&Entry> = items.iter().collect();
         // Of two copies in one batch the first counts.
         entries.sort_unstable_by_key(|entry| entry.seq);

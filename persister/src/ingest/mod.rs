@@ -19,7 +19,7 @@ use async_nats::jetstream::Context;
 use natterjack_nats::topology;
 use natterjack_runtime::{health::Health, lifecycle::Tasks};
 
-use crate::{Args, Shared, db::DbError, receipts::Receipts};
+use crate::{Args, Shared, failure::Failure, receipts::Receipts};
 pub use decode::Poison;
 use messages::Messages;
 use metrics::IngestMetrics;
@@ -38,7 +38,7 @@ pub trait Sink: Send + Sync + 'static {
     fn decode(&self, subject: &str, seq: u64, payload: &[u8]) -> Result<Self::Item, Poison>;
 
     /// Writes all of them in one transaction. The same item may come again, now or later.
-    fn write(&self, items: &[Self::Item]) -> impl Future<Output = Result<(), DbError>> + Send;
+    fn write(&self, items: &[Self::Item]) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
 /// Starts a task per shard, and one for the receipts.

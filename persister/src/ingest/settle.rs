@@ -1,7 +1,10 @@
 //! Brings a batch to its end: written and acked, or kept as dead letters and acked, or, when the
 //! process drains while Postgres is away, left for whoever comes next.
 
-use std::time::{Duration, Instant};
+use std::{
+    fmt::Display,
+    time::{Duration, Instant},
+};
 
 use async_nats::jetstream::{AckKind, Message};
 use natterjack_runtime::{clock::Clock, health::Health, lifecycle::Shutdown};
@@ -12,7 +15,7 @@ use super::{
     dead_letters::{self, Letter},
     metrics::IngestMetrics,
 };
-use crate::db::{Db, DbError};
+use crate::db::{Db, DbError, TxError};
 
 /// A third of the consumer's ack wait: what we hold is not sent to others meanwhile.
 const PROGRESS: Duration = Duration::from_secs(10);
@@ -128,13 +131,14 @@ impl Settle {
 
     /// Tries until it is written or the data itself is refused. Meanwhile the consumer is told
     /// that we are at it.
-    async fn persist<F>(
+    async fn persist<F, E>(
         &self,
         held: &[(u64, Message)],
         write: impl Fn() -> F,
-    ) -> Result<Result<(), DbError>, Drained>
+    ) -> Result<Result<(), E>, Drained>
     where
-        F: Future<Output = Result<(), DbError>>,
+        F: Future<Output = Result<(), E>>,
+        E: TxError + Display,
     {
         let (mut failing, mut pause_ms, mut told) = (false, 25, Instant::now());
         loop {
@@ -146,7 +150,7 @@ impl Settle {
                     }
                     return Ok(Ok(()));
                 }
-                Ok(Err(error @ DbError::Data(_))) => return Ok(Err(error)),
+                Ok(Err(error)) if matches!(error.db(), Some(DbError::Data(_))) => return Ok(Err(error)),
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => "no answer in time".to_owned(),
             };
