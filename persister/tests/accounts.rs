@@ -288,6 +288,29 @@ async fn the_device_that_was_away_longest_makes_room() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_device_whose_revocation_is_not_written_is_still_there() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let persister = world.persister().await?;
+    let tokens = world.call(&sign_up("alice")).await?;
+    let (user, device) = (tokens.user.id, tokens.device);
+    world
+        .jetstream
+        .delete_key_value(Bucket::Revocations.name())
+        .await?;
+    world
+        .call(&RevokeDevice { user, device })
+        .await
+        .expect_err("no bucket");
+    ensure!(devices_of(&world, user).await?.contains(&device));
+    natterjack_nats::provision::provision(&world.jetstream, &world.settings, false).await?;
+    world.call(&RevokeDevice { user, device }).await?;
+    ensure!(devices_of(&world, user).await?.is_empty());
+    let bucket = world.jetstream.get_key_value(Bucket::Revocations.name()).await?;
+    ensure!(bucket.entry(kv::device(user, device)).await?.is_some());
+    persister.stop(common::PATIENCE).await
+}
+
+#[tokio::test]
 async fn what_was_never_a_device_leaves_no_revocation() -> anyhow::Result<()> {
     let world = World::start().await?;
     let persister = world.persister().await?;

@@ -198,22 +198,34 @@ impl Devices {
 
     /// Ends a device. Again is the same as once.
     ///
-    /// The entry goes first: from then on nobody gets a token for the device, so that the
-    /// revocation that follows hits every token that there is. Of an id that was never a device
-    /// there is no token: nothing is written, or anybody could fill both buckets.
+    /// The revocation is written first: if something fails after it, the device is still there, and
+    /// whoever revokes it again finishes the work. The entry then goes only if nobody got a token for
+    /// it meanwhile, so that the revocation hits every token that there is. Of an id that was never
+    /// a device there is no token: nothing is written, or anybody could fill both buckets.
     pub async fn revoke(&self, user: UserId, device: DeviceId) -> Result<(), DeviceError> {
-        if self.read(user, device).await?.revision == 0 {
-            return Ok(());
-        }
         let key = subjects::kv::device(user, device);
-        let purged = self.devices.purge_with_ttl(&key, MARKER_TTL).await;
-        purged.map_err(|error| failed(Bucket::Devices, &error))?;
-        // After the entry went, because a token may have been given out until then.
-        let at = self.clock.now_ms();
-        let revocation = encode(&Revocation { at }, Bucket::Revocations)?;
-        let put = self.revocations.put(&key, revocation.into()).await;
-        put.map_err(|error| failed(Bucket::Revocations, &error))?;
-        Ok(())
+        for _ in 0..TRIES {
+            let Entry { record, revision } = self.read(user, device).await?;
+            if revision == 0 {
+                return Ok(());
+            }
+            let at = self.clock.now_ms();
+            let revocation = encode(&Revocation { at }, Bucket::Revocations)?;
+            let put = self.revocations.put(&key, revocation.into()).await;
+            put.map_err(|error| failed(Bucket::Revocations, &error))?;
+            if record.is_none() {
+                return Ok(());
+            }
+            let purged = self
+                .devices
+                .purge_expect_revision_with_ttl(&key, revision, MARKER_TTL);
+            match purged.await {
+                Ok(()) => return Ok(()),
+                Err(error) if is_contended(error.kind()) => {}
+                Err(error) => return Err(failed(Bucket::Devices, &error)),
+            }
+        }
+        Err(contended())
     }
 
     /// Notes a device of an outside user, which has no refresh token of ours.
@@ -326,14 +338,7 @@ impl Devices {
         );
         match self.devices.update(&key, value.into(), revision).await {
             Ok(_) => Ok(true),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    UpdateErrorKind::WrongLastRevision | UpdateErrorKind::TimedOut
-                ) =>
-            {
-                Ok(false)
-            }
+            Err(error) if is_contended(error.kind()) => Ok(false),
             Err(error) => Err(failed(Bucket::Devices, &error)),
         }
     }
@@ -348,6 +353,14 @@ fn failed(bucket: Bucket, error: &dyn std::fmt::Display) -> DeviceError {
         bucket: bucket.name(),
         why: error.to_string(),
     }
+}
+
+/// Whether reading again tells what became of a change.
+const fn is_contended(kind: UpdateErrorKind) -> bool {
+    matches!(
+        kind,
+        UpdateErrorKind::WrongLastRevision | UpdateErrorKind::TimedOut
+    )
 }
 
 fn contended() -> DeviceError {
