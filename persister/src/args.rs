@@ -65,12 +65,13 @@ pub struct Args {
     )]
     pub tail_window_hours: u32,
 
-    /// Most members of a group
+    /// Most members of a group, up to 2,000: the list of a group's members is one message, and NATS
+    /// takes none beyond its max_payload of 1 MiB
     #[arg(
         long,
         env = "NATTERJACK_GROUP_MEMBERS_MAX",
         default_value_t = 100,
-        value_parser = clap::value_parser!(u32).range(1..=10_000),
+        value_parser = clap::value_parser!(u32).range(1..=2_000),
         value_name = "COUNT"
     )]
     pub group_members_max: u32,
@@ -136,6 +137,16 @@ mod tests {
     use clap::{Args as _, FromArgMatches as _};
 
     use super::*;
+
+    #[test]
+    fn a_group_is_no_larger_than_the_list_of_its_members_may_be() {
+        let parse = |count: &str| {
+            let command = Args::augment_args(clap::Command::new("persister"));
+            let args = ["persister", "--database-url", "d", "--group-members-max", count];
+            command.try_get_matches_from(args).is_ok()
+        };
+        assert!(parse("2000") && !parse("2001"));
+    }
 
     #[test]
     fn the_defaults_in_code_are_those_of_the_command_line() {
