@@ -17,9 +17,19 @@ pub async fn keep_trimmed(shared: Shared, window: Duration) {
     let mut safe = shared.watermarks.all();
     loop {
         tokio::time::sleep(INTERVAL).await;
-        round(&shared, window, &safe).await;
-        safe = shared.watermarks.all();
+        let now = shared.watermarks.all();
+        round(&shared, window, &lower(&safe, &now)).await;
+        safe = now;
     }
+}
+
+/// The lower of two rounds' watermarks: one that went back, as a new leader's may, counts at once.
+fn lower(before: &[u64], now: &[u64]) -> Vec<u64> {
+    before
+        .iter()
+        .zip(now)
+        .map(|(before, now)| *before.min(now))
+        .collect()
 }
 
 /// Trims each shard up to its entry in `watermarks`, but nothing younger than `window`.
@@ -63,4 +73,14 @@ async fn trim(shared: &Shared, shard: Shard, window: Duration, watermark: u64) -
         .await
         .map_err(|error| error.to_string())?;
     Ok(purged.purged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watermark_that_went_back_counts_at_once() {
+        assert_eq!(lower(&[5, 9], &[7, 3]), [5, 3]);
+    }
 }
