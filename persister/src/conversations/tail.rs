@@ -14,6 +14,7 @@ use natterjack_nats::{
 };
 
 use super::rows::PREVIEW_CHARS;
+use crate::ingest::decode;
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 /// Heads per request, and requests per shard: the server answers for at most 1,024 subjects.
@@ -162,7 +163,7 @@ impl Reader<'_> {
     fn take(&self, batch: &Batch, heads: &mut Heads) -> Option<u64> {
         for message in &batch.messages {
             if let Some(conversation) = subjects::chat::parse(self.shards, &message.subject) {
-                heads.heads.insert(conversation, head(message));
+                heads.heads.insert(conversation, head(self.shards, message));
             }
         }
         let last = batch.messages.last()?;
@@ -170,10 +171,17 @@ impl Reader<'_> {
     }
 }
 
-fn head(message: &Direct) -> Head {
+/// As the ingest sees it: what will be a dead letter is no preview.
+fn head(shards: Shards, message: &Direct) -> Head {
+    let entry = decode::decode(shards, &message.subject, message.seq, &message.payload);
+    let mut stored = entry.ok().map(|entry| entry.stored);
+    // Of a user's many conversations only the previews are wanted.
+    if let Some(text) = stored.as_mut().and_then(|stored| stored.text.as_mut()) {
+        *text = shortened(text);
+    }
     Head {
         seq: message.seq,
-        stored: serde_json::from_slice(&message.payload).ok(),
+        stored,
     }
 }
 
@@ -195,7 +203,11 @@ pub async fn messages(
     };
     let stream = chat_stream(shards.of(conversation));
     let batch = direct::next_by_subject(client, &stream, &subject, from, bounds).await?;
-    Ok(batch.messages.iter().map(head).collect())
+    Ok(batch
+        .messages
+        .iter()
+        .map(|message| head(shards, message))
+        .collect())
 }
 
 /// Brings a summary up to date with the next message of its conversation, as seen by `user`.
@@ -251,6 +263,31 @@ mod tests {
     use natterjack_nats::{MessageId, wire::Content};
 
     use super::*;
+
+    #[test]
+    fn what_the_ingest_refuses_is_no_preview() {
+        let shards = Shards::new(4).expect("in range");
+        let me = UserId::from_parts(1, 1);
+        let conversation = Conversation::dm(me, me);
+        let of = |text: &str| {
+            let content = Content::Text {
+                text: text.into(),
+                reply_to: None,
+            };
+            let stored = Stored::new(conversation, MessageId::generate(1), me, 1, content);
+            let direct = Direct {
+                subject: subjects::chat::subject(shards, &conversation),
+                seq: 7,
+                payload: serde_json::to_vec(&stored).expect("plain").into(),
+                headers: async_nats::HeaderMap::new(),
+            };
+            let head = head(shards, &direct);
+            assert_eq!(head.seq, 7);
+            head.stored.and_then(|stored| stored.text)
+        };
+        assert_eq!(of("a\0b"), None);
+        assert_eq!(of(&"é".repeat(300)), Some("é".repeat(PREVIEW_CHARS)));
+    }
 
     #[test]
     fn a_summary_follows_its_conversation() {
