@@ -1,6 +1,9 @@
 //! Feeds a [`Journal`] from the events of Rust clients, so that a run is: connect recorded
 //! clients, do things, [`Recorder::settle`], [`Recorder::check`].
 
+mod client;
+mod listener;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -8,16 +11,15 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use natterjack_client::{Account, Api, Client, Config, Draft, Event, Events, SendFailure, StopReason};
+use natterjack_client::{Account, Api, Client, Config, SendFailure, StopReason};
 use natterjack_nats::{
     Conversation, MessageId, UserId,
-    wire::{Content, HistoryQuery, Message},
+    wire::{HistoryQuery, Message},
 };
-use natterjack_runtime::clock::Clock;
-use tokio::{
-    task::JoinHandle,
-    time::{Instant, sleep},
-};
+use tokio::time::{Instant, sleep};
+
+pub use client::Recorded;
+use listener::Listener;
 
 use super::{Attempt, Journal, Receiver, Summary, check, journal::Stretch};
 
@@ -59,16 +61,6 @@ impl Record {
             .map(|stretch| stretch.given.len());
         (self.journal.attempts.len(), self.journal.acks.len(), given.sum())
     }
-}
-
-/// A client all of whose doings are on record. It is closed by [`Recorded::close`], or cut off
-/// when it is dropped.
-pub struct Recorded {
-    client: Client,
-    user: UserId,
-    device: String,
-    recorder: Recorder,
-    listener: JoinHandle<()>,
 }
 
 impl Recorder {
@@ -313,173 +305,6 @@ impl Recorder {
 
     fn record(&self) -> MutexGuard<'_, Record> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Recorded {
-    /// The client itself, for what need not be on record: typing, receipts, history.
-    #[must_use]
-    pub const fn client(&self) -> &Client {
-        &self.client
-    }
-
-    /// Whose it is.
-    #[must_use]
-    pub const fn user(&self) -> UserId {
-        self.user
-    }
-
-    /// Its name in the record.
-    #[must_use]
-    pub fn device(&self) -> &str {
-        &self.device
-    }
-
-    /// Sends a text.
-    ///
-    /// # Errors
-    /// The outbox is full, or the client has stopped.
-    pub fn send(&self, conversation: Conversation, text: impl Into<String>) -> anyhow::Result<MessageId> {
-        self.send_with(Draft::text(conversation, text))
-    }
-
-    /// Sends any draft.
-    ///
-    /// # Errors
-    /// The outbox is full, or the client has stopped.
-    pub fn send_with(&self, draft: Draft) -> anyhow::Result<MessageId> {
-        let id = draft
-            .id
-            .unwrap_or_else(|| MessageId::generate(Clock::system().now_ms()));
-        let text = match &draft.content {
-            Content::Text { text, .. } | Content::Edit { text, .. } => Some(text.clone()),
-            Content::Delete { .. } | Content::Event(_) => None,
-        };
-        let attempt = Attempt {
-            sender: self.user,
-            conversation: draft.conversation,
-            text,
-        };
-        {
-            let mut record = self.recorder.record();
-            record.journal.attempted(id, attempt);
-            record.open.insert(id);
-        }
-        let sent = self.client.send_with(draft.with_id(id));
-        if sent.is_err() {
-            self.recorder.record().open.remove(&id);
-        }
-        Ok(sent?)
-    }
-
-    /// From now on this device has to be given all that follows `after` in a conversation.
-    pub fn expects(&self, conversation: Conversation, after: u64) {
-        self.recorder
-            .record()
-            .journal
-            .listens(receiver(&self.device, conversation), after);
-    }
-
-    /// Waits until everything sent has its answer, then leaves. What follows the last message
-    /// that it was given in each conversation it need not be given any more.
-    ///
-    /// # Errors
-    /// An answer took longer than `within`.
-    pub async fn close(self, within: Duration) -> anyhow::Result<()> {
-        let flushed = self.client.flush(within).await;
-        self.client.close().await;
-        let Self {
-            listener,
-            recorder,
-            device,
-            ..
-        } = self;
-        listener.await.context("the listener")?;
-        let mut record = recorder.record();
-        record.devices.remove(&device);
-        let numbered = format!("{device} #");
-        for (receiver, stretch) in &mut record.journal.deliveries {
-            if (receiver.device == device || receiver.device.starts_with(&numbered))
-                && stretch.until.is_none()
-            {
-                stretch.until = Some(stretch.given.last().map_or(stretch.after, |last| last.seq));
-            }
-        }
-        anyhow::ensure!(
-            flushed,
-            "{device} has messages without an answer after {within:?}"
-        );
-        Ok(())
-    }
-}
-
-/// Takes the events of one client.
-struct Listener {
-    recorder: Recorder,
-    device: String,
-    resumes: bool,
-    /// How often a conversation was truncated: a new stretch begins with each.
-    cut: HashMap<Conversation, u32>,
-}
-
-impl Listener {
-    async fn run(mut self, mut events: Events) {
-        let mut new = !self.resumes;
-        while let Some(event) = events.next().await {
-            let recorder = self.recorder.clone();
-            let mut record = recorder.record();
-            match event {
-                Event::Ready(first) => {
-                    record.ready.insert(self.device.clone());
-                    if std::mem::take(&mut new) {
-                        for summary in &first.conversations {
-                            record
-                                .journal
-                                .listens(self.stretch(summary.conversation), summary.head);
-                        }
-                    }
-                }
-                Event::Acked { id, seq, .. } => {
-                    record.open.remove(&id);
-                    record.journal.acked(id, seq);
-                }
-                Event::SendFailed { id, error, .. } => {
-                    record.open.remove(&id);
-                    record.failed.insert(id, error);
-                }
-                Event::Message(message) => self.delivered(&mut record.journal, &message),
-                Event::Truncated {
-                    conversation,
-                    cursor,
-                    head,
-                } => {
-                    record.journal.stops(self.stretch(conversation), cursor);
-                    *self.cut.entry(conversation).or_default() += 1;
-                    record.journal.listens(self.stretch(conversation), head);
-                }
-                Event::Stopped(reason) => {
-                    record.stopped.insert(self.device.clone(), reason);
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn delivered(&self, journal: &mut Journal, message: &Message) {
-        let receiver = self.stretch(message.conversation);
-        let joined = !matches!(message.conversation, Conversation::Dm(_));
-        if joined && !self.resumes && !journal.deliveries.contains_key(&receiver) {
-            // A group that was joined since: what was there before need not be given.
-            journal.listens(receiver.clone(), message.prev);
-        }
-        journal.delivered(&receiver.device, message);
-    }
-
-    fn stretch(&self, conversation: Conversation) -> Receiver {
-        match self.cut.get(&conversation) {
-            Some(count) => receiver(&format!("{} #{count}", self.device), conversation),
-            None => receiver(&self.device, conversation),
-        }
     }
 }
 

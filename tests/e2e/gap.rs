@@ -4,15 +4,12 @@ use anyhow::ensure;
 use natterjack_nats::{Conversation, subjects, wire::ServerFrame};
 use serde_json::json;
 
-use crate::{
-    chat::burst,
-    support::{
-        proxy::Passing,
-        raw::chained,
-        stage::{Play, Stage},
-        until,
-        user::User,
-    },
+use crate::support::{
+    proxy::Passing,
+    raw::{burst, chained},
+    stage::{Play, Stage},
+    until,
+    user::User,
 };
 
 /// Stored messages of a conversation on their way to the edge's live tail.

@@ -6,11 +6,15 @@
 
 mod chat;
 mod gap;
+mod groups;
 mod http;
 mod idempotency;
 mod identity;
 mod limits;
 mod plain_run;
+mod polling;
 mod resume;
 mod signals;
+mod slow;
+mod strangers;
 mod support;

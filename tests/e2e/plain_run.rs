@@ -1,6 +1,7 @@
 //! The real binary, as a person starts it: the plain run, and two who chat in terminals.
 
 use std::{
+    collections::HashMap,
     path::Path,
     process::{ExitStatus, Stdio},
     time::Duration,
@@ -95,6 +96,18 @@ impl Running {
         Ok(url.context(line.clone())?.to_owned())
     }
 
+    /// The next line that reads like this one, times of day aside.
+    async fn same_line(&mut self, wanted: &str) -> anyhow::Result<()> {
+        while timeless(
+            &self
+                .line("")
+                .await
+                .with_context(|| format!("before {wanted:?}"))?,
+        ) != timeless(wanted)
+        {}
+        Ok(())
+    }
+
     async fn say(&mut self, line: &str) -> anyhow::Result<()> {
         let input = self.input.as_mut().context("its input is open")?;
         input.write_all(format!("{line}\n").as_bytes()).await?;
@@ -126,6 +139,16 @@ impl Running {
         ensure!(!children.into_iter().any(alive), "a server is left");
         Ok(())
     }
+}
+
+/// A line with its times of day (`10:01`) struck out.
+fn timeless(line: &str) -> String {
+    let is_time = |word: &&str| matches!(word.as_bytes(), [a, b, b':', c, d] if [a, b, c, d].iter().all(|b| b.is_ascii_digit()));
+    let words = line
+        .trim_end()
+        .split(' ')
+        .map(|word| if is_time(&word) { "--:--" } else { word });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn server_pid(data: &Path, server: &str) -> anyhow::Result<i32> {
@@ -309,4 +332,54 @@ async fn a_nats_server_that_is_too_old_is_refused() -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// The transcripts of the README: whose terminal, and what stands in it.
+fn transcripts() -> Vec<(&'static str, Vec<&'static str>)> {
+    include_str!("../../README.md")
+        .split("<!-- transcript: ")
+        .skip(1)
+        .filter_map(|part| {
+            let (who, rest) = part.split_once(" -->\n```\n")?;
+            Some((who, rest.split("\n```").next()?.lines().collect()))
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn two_people_talk_as_the_readme_shows_it() -> anyhow::Result<()> {
+    let scratch = Scratch::new()?;
+    let data = scratch.path().join("data");
+    let mut plain = Running::plain(&data, &[])?;
+    let url = plain.url().await?;
+    let mut people: HashMap<&str, Running> = HashMap::new();
+    let transcripts = transcripts();
+    ensure!(
+        transcripts.len() == 3,
+        "the README shows three stretches of two terminals"
+    );
+    for (who, lines) in transcripts {
+        for line in lines {
+            if let Some(command) = line.strip_prefix("$ ./target/release/natterjack ") {
+                let state = scratch.path().join(who).display().to_string();
+                let mut arguments: Vec<&str> = command.split(' ').collect();
+                arguments.extend(["--server", url.as_str(), "--state-dir", state.as_str()]);
+                people.insert(who, Running::start(&arguments)?);
+                continue;
+            }
+            let person = people.get_mut(who).context("started before")?;
+            let prompt = line
+                .split_once("> ")
+                .filter(|(prompt, _)| prompt.starts_with(who));
+            if let Some((_, typed)) = prompt {
+                person.say(typed).await?;
+            } else if !line.starts_with("password of ") {
+                person.same_line(line).await?;
+            }
+        }
+    }
+    for (_, person) in people {
+        person.end().await?;
+    }
+    plain.interrupt(&data).await
 }

@@ -4,13 +4,10 @@ use anyhow::ensure;
 use natterjack_nats::wire::ServerFrame;
 use serde_json::json;
 
-use crate::{
-    chat::burst,
-    support::{
-        raw::{Heard, Raw, chained},
-        stage::{self, Play},
-        user::User,
-    },
+use crate::support::{
+    raw::{Heard, Raw, burst, chained},
+    stage::{self, Play},
+    user::User,
 };
 
 async fn resumed(socket: &mut Raw) -> anyhow::Result<bool> {

@@ -229,3 +229,25 @@ pub fn chained(messages: &[Message], mut prev: u64) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+/// Sends texts one after the other without waiting between, then takes all acks.
+pub async fn burst(socket: &mut Raw, conversation: Conversation, count: usize) -> anyhow::Result<Vec<u64>> {
+    let ids: Vec<_> = (0..count).map(|_| new_id()).collect();
+    let mut seqs = Vec::with_capacity(count);
+    for (done, chunk) in ids.chunks(50).enumerate() {
+        for (n, id) in chunk.iter().enumerate() {
+            let text = format!("message {}", done * 50 + n);
+            socket
+                .send(&json!({"type": "send", "id": id, "conversation": conversation, "text": text}))
+                .await?;
+        }
+        for id in chunk {
+            seqs.push(socket.acked(*id).await??);
+        }
+    }
+    ensure!(
+        seqs.is_sorted(),
+        "sends of one session keep their order: {seqs:?}"
+    );
+    Ok(seqs)
+}
