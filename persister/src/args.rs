@@ -65,13 +65,13 @@ pub struct Args {
     )]
     pub tail_window_hours: u32,
 
-    /// Most members of a group, up to 2,000: the list of a group's members is one message, and NATS
+    /// Most members of a group, up to 1,500: the list of a group's members is one message, and NATS
     /// takes none beyond its max_payload of 1 MiB
     #[arg(
         long,
         env = "NATTERJACK_GROUP_MEMBERS_MAX",
         default_value_t = 100,
-        value_parser = clap::value_parser!(u32).range(1..=2_000),
+        value_parser = clap::value_parser!(u32).range(1..=1_500),
         value_name = "COUNT"
     )]
     pub group_members_max: u32,
@@ -145,7 +145,7 @@ mod tests {
             let args = ["persister", "--database-url", "d", "--group-members-max", count];
             command.try_get_matches_from(args).is_ok()
         };
-        assert!(parse("2000") && !parse("2001"));
+        assert!(parse("1500") && !parse("1501"));
     }
 
     #[test]

@@ -8,8 +8,9 @@ use natterjack_nats::{
     cluster,
     topology::{self, Settings},
 };
+use natterjack_persister::db::{Db, DbError, Tx};
+use natterjack_runtime::metrics::Metrics;
 use tokio::time::{Instant, sleep};
-use tokio_postgres::NoTls;
 
 /// How long the persister may take to catch up with a test, on a busy machine.
 const PERSISTED_WITHIN: Duration = Duration::from_secs(60);
@@ -49,14 +50,18 @@ pub async fn persisted(nats_url: &str, settings: &Settings) -> anyhow::Result<()
 /// # Errors
 /// What was found.
 pub async fn nothing_left(database_url: &str) -> anyhow::Result<()> {
-    let (client, connection) = tokio_postgres::connect(database_url, NoTls).await?;
-    let connection = tokio::spawn(connection);
-    let letters = client
-        .query(
-            "select stream, seq, subject, error from dead_letters order by at",
-            &[],
-        )
-        .await?;
+    let db = Db::open(database_url, 1, &Metrics::new("audit")).await?;
+    let read = |tx: Tx| async move {
+        let letters = tx
+            .query(
+                "select stream, seq, subject, error from dead_letters order by at",
+                &[],
+            )
+            .await?;
+        let waiting = tx.query_one("select count(*) from outbox", &[]).await?;
+        Ok::<_, DbError>((letters, waiting.get::<_, i64>(0)))
+    };
+    let (letters, waiting) = db.read("audit", read).await?;
     let letters: Vec<String> = letters
         .iter()
         .map(|row| {
@@ -65,9 +70,6 @@ pub async fn nothing_left(database_url: &str) -> anyhow::Result<()> {
             format!("{stream} {seq} on {subject}: {error}")
         })
         .collect();
-    let waiting: i64 = client.query_one("select count(*) from outbox", &[]).await?.get(0);
-    drop(client);
-    connection.await??;
     anyhow::ensure!(letters.is_empty(), "dead letters:\n{}", letters.join("\n"));
     anyhow::ensure!(waiting == 0, "{waiting} events were not published");
     Ok(())
