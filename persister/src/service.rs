@@ -120,20 +120,18 @@ impl Hosted {
         };
         let (state, shutdown) = (state.clone(), self.host.tasks.shutdown().clone());
         let service = Arc::clone(&self.service);
-        self.host
-            .tasks
-            .spawn(format!("svc.{}.{}", V::SERVICE, V::NAME), async move {
-                let answer = move |gate: Gate, request: Request| {
-                    let (state, handler) = (state.clone(), handler.clone());
-                    async move { gate.answer(request, |verb: V| handler(state, verb)).await }
-                };
-                tokio::select! {
-                    () = serve(endpoint, &gate, answer, &shutdown) => {}
-                    () = shutdown.killed() => {}
-                }
-                drop(service);
-                Ok(())
-            });
+        self.host.tasks.spawn(subjects::svc::subject::<V>(), async move {
+            let answer = move |gate: Gate, request: Request| {
+                let (state, handler) = (state.clone(), handler.clone());
+                async move { gate.answer(request, |verb: V| handler(state, verb)).await }
+            };
+            tokio::select! {
+                () = serve(endpoint, &gate, answer, &shutdown) => {}
+                () = shutdown.killed() => {}
+            }
+            drop(service);
+            Ok(())
+        });
         Ok(())
     }
 }

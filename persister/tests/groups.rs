@@ -1,6 +1,8 @@
 //! Groups against real servers: rights, limits, events.
 
 mod common;
+#[path = "common/people.rs"]
+mod people;
 
 use anyhow::{Context as _, ensure};
 use common::World;
@@ -8,40 +10,9 @@ use futures::future::join_all;
 use natterjack_nats::{
     Conversation, GroupId, UserId,
     services::conversations::{AddMembers, CreateGroup, Members, One, RemoveMember, Rename, SetRole},
-    wire::{Code, Event, Kind, Role, WireError},
+    wire::{Code, Event, Kind, Role},
 };
-use uuid::Uuid;
-
-/// Users with profiles, without the cost of signing up.
-async fn users<const N: usize>(world: &World) -> anyhow::Result<[UserId; N]> {
-    let users: [UserId; N] = std::array::from_fn(|n| common::user(n as u128 + 1));
-    many(world, &users).await?;
-    Ok(users)
-}
-
-async fn many(world: &World, users: &[UserId]) -> anyhow::Result<()> {
-    let ids: Vec<Uuid> = users.iter().map(|user| user.as_uuid()).collect();
-    let insert =
-        "insert into users (id, name, created_at) select id, 'user', 0 from unnest($1::uuid[]) as u(id)";
-    world.sql(insert, &[&ids]).await?;
-    Ok(())
-}
-
-async fn group(world: &World, owner: UserId, members: &[UserId]) -> anyhow::Result<GroupId> {
-    let request = CreateGroup {
-        user: owner,
-        title: "the group".into(),
-        members: members.to_vec(),
-    };
-    match world.call(&request).await?.conversation {
-        Conversation::Group(group) => Ok(group),
-        other => anyhow::bail!("{other} is no group"),
-    }
-}
-
-fn code<T>(result: Result<T, WireError>) -> Option<Code> {
-    result.err().map(|error| error.code)
-}
+use people::{code, group, users};
 
 #[derive(Debug, Clone, Copy)]
 enum Act {
