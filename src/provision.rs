@@ -12,7 +12,7 @@ use natterjack_nats::{
 #[derive(Debug, Clone, clap::Args)]
 pub struct TopologyArgs {
     /// Number of streams that share the conversations; fixed once provisioned
-    #[arg(long, env = "NATTERJACK_SHARDS", default_value = "4", value_parser = shards)]
+    #[arg(long, env = "NATTERJACK_SHARDS", default_value = "4", value_parser = parse_shards)]
     pub shards: Shards,
     /// Copies of every stream and bucket: 1, 3 or 5
     #[arg(long, env = "NATTERJACK_REPLICAS", default_value_t = 1)]
@@ -38,7 +38,11 @@ impl TopologyArgs {
     }
 }
 
-fn shards(text: &str) -> Result<Shards, String> {
+/// A number of shards from the command line.
+///
+/// # Errors
+/// It is none, or too large.
+pub fn parse_shards(text: &str) -> Result<Shards, String> {
     let count = text.parse().map_err(|error| format!("{error}"))?;
     Shards::new(count).ok_or_else(|| format!("a cluster has 1 to {} shards", Shards::MAX))
 }

@@ -11,6 +11,7 @@ fn bench(arguments: &[&str]) -> Value {
         .args(arguments)
         .args([
             "--json",
+            "--debug-build",
             "--repetitions",
             "1",
             "--warm-up-ms",
@@ -48,6 +49,12 @@ fn sane(window: &Value, roles: &[&str]) {
     let percentiles =
         ["p50", "p99", "p999", "max"].map(|name| number(window, &format!("/latency_ms/{name}")));
     assert!(percentiles[0] > 0.0 && percentiles.is_sorted(), "{window:#}");
+    let spread = at(window, "/spread");
+    assert!((number(spread, "/repetitions") - 1.0).abs() < f64::EPSILON);
+    assert!(number(spread, "/per_second/min") <= number(window, "/per_second"));
+    if cfg!(target_os = "linux") {
+        assert!(number(window, "/others_cores") >= 0.0);
+    }
     for role in roles {
         assert!(number(window, &format!("/cpu_s/{role}")) >= 0.0);
         if cfg!(target_os = "linux") {
@@ -68,7 +75,7 @@ fn about(result: &Value, name: &str, edges: f64) {
             .is_some_and(|version| version.starts_with("2."))
     );
     assert!((number(result, "/cluster/edges") - edges).abs() < f64::EPSILON);
-    assert_eq!(at(result, "/settings/jetstream_sync"), "always");
+    assert_eq!(at(result, "/cluster/jetstream_sync"), "always");
 }
 
 #[test]
@@ -83,15 +90,24 @@ fn send_stands_next_to_raw_jetstream() {
         "3",
         "--rate",
         "100",
+        "--shards",
+        "1,2",
     ]);
     about(&result, "send", 1.0);
     let roles = ["edge", "load", "nats-server", "persister", "postgres"];
-    for way in ["raw", "raw_persisted", "natterjack"] {
-        sane(at(&result, &format!("/closed/0/{way}")), &roles);
-        sane(at(&result, &format!("/open/{way}")), &roles);
+    for (index, shards) in [(0, 1.0), (1, 2.0)] {
+        let one = at(&result, &format!("/shards/{index}"));
+        assert!((number(one, "/shards") - shards).abs() < f64::EPSILON);
+        for way in ["raw", "raw_persisted", "natterjack"] {
+            sane(at(one, &format!("/closed/0/{way}")), &roles);
+            sane(at(one, &format!("/open/0/{way}")), &roles);
+        }
+        assert!(number(one, "/closed/0/ratio_to_raw") > 0.0);
+        assert!(number(one, "/open/0/p99_to_raw") > 0.0);
+        assert!(number(one, "/open/0/cpu_to_raw") > 0.0);
     }
-    assert!(number(&result, "/closed/0/ratio_to_raw") > 0.0);
-    assert!(number(&result, "/open/p99_to_raw") > 0.0);
+    // Two loads, three ways, two clusters.
+    assert!((number(&result, "/quality/measurements") - 12.0).abs() < f64::EPSILON);
 }
 
 #[test]

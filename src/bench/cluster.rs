@@ -1,47 +1,95 @@
 //! What a benchmark runs against: a cluster of its own, every role a process, or one that runs
 //! already.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+mod own;
+
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use async_nats::jetstream::{self, consumer::PullConsumer};
 use natterjack_nats::{Shards, cluster, topology};
-use natterjack_runtime::servers::{DataDir, Progress, testing_tools_dir};
+use natterjack_runtime::servers::Progress;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-use super::usage::{Snapshot, Usage};
+use super::{
+    cost::Taken,
+    machine::file_system,
+    usage::{RoleUsage, Snapshot},
+};
 use crate::{
     fleet::{RoleProcess, Scratch},
-    local::{LocalConfig, LocalServers},
-    provision::TopologyArgs,
+    provision::parse_shards,
 };
+use own::Own;
 
 /// How long the persister may take to catch up between two measurements.
 const CATCH_UP: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(20);
-/// Enough for any run: the benchmark is not about a full stream.
-const CHAT_BYTES_MAX: i64 = 4 << 30;
 /// How the load generator is called among the roles.
-const LOAD: &str = "load";
+pub const LOAD: &str = "load";
 
 /// Which cluster.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, clap::Args, Serialize)]
 pub struct ClusterArgs {
     /// Where the servers keep their data; removed afterwards if absent
     #[arg(long, value_name = "DIRECTORY")]
+    #[serde(skip)]
     data_dir: Option<PathBuf>,
     /// Where installed servers are kept
     #[arg(long, env = "NATTERJACK_TOOLS_DIR", value_name = "DIRECTORY")]
+    #[serde(skip)]
     tools_dir: Option<PathBuf>,
     /// A NATS that runs already; what is sent stays in it, so take one that can be thrown away
     #[arg(long, requires = "edge_url", value_name = "URL")]
+    #[serde(skip)]
     nats_url: Option<String>,
     /// The edges of that cluster, without rate limits
     #[arg(long, requires = "nats_url", value_name = "URL")]
+    #[serde(skip)]
     edge_url: Vec<String>,
-    #[command(flatten)]
-    topology: TopologyArgs,
+    /// Streams that share the conversations; where a benchmark sweeps it: several
+    #[arg(long, value_delimiter = ',', value_parser = parse_shards, conflicts_with = "nats_url", value_name = "N,…")]
+    #[serde(skip)]
+    shards: Vec<Shards>,
+}
+
+impl ClusterArgs {
+    /// One for each number of shards that was asked for: each needs a cluster of its own.
+    #[must_use]
+    pub fn of_each_shards(&self) -> Vec<Self> {
+        if self.shards.len() < 2 {
+            return vec![self.clone()];
+        }
+        let with = |shards: &Shards| Self {
+            shards: vec![*shards],
+            // Two clusters do not fit into one directory.
+            data_dir: self
+                .data_dir
+                .as_ref()
+                .map(|dir| dir.join(format!("shards-{}", shards.count()))),
+            ..self.clone()
+        };
+        self.shards.iter().map(with).collect()
+    }
+
+    /// Whether it runs already, so that its roles are not ours to stop.
+    #[must_use]
+    pub const fn is_foreign(&self) -> bool {
+        self.nats_url.is_some()
+    }
+
+    fn settings(&self) -> anyhow::Result<topology::Settings> {
+        let standard = topology::Settings::default();
+        match self.shards.as_slice() {
+            [] => Ok(standard),
+            [one] => Ok(topology::Settings {
+                shards: *one,
+                ..standard
+            }),
+            _ => anyhow::bail!("this benchmark takes one number of --shards; `bench send` sweeps several"),
+        }
+    }
 }
 
 /// A cluster that is ready.
@@ -55,21 +103,13 @@ pub struct Cluster {
     pub shards: Shards,
     /// What it consists of, for the result.
     pub facts: Facts,
+    /// What was measured on it so far.
+    pub taken: Taken,
     context: jetstream::Context,
     own: Option<Own>,
-}
-
-/// A cluster that this process started.
-#[derive(Debug)]
-struct Own {
-    // In the order in which they go: who works, then the servers, then what they stand in.
-    edges: Vec<RoleProcess>,
-    persister: RoleProcess,
     more: Vec<(&'static str, RoleProcess)>,
-    servers: LocalServers,
-    data: DataDir,
-    scratch: Option<Scratch>,
-    dir: PathBuf,
+    /// Where the logs of those are, if the cluster is not our own.
+    more_dir: Option<Scratch>,
 }
 
 /// What the cluster consists of.
@@ -77,6 +117,12 @@ struct Own {
 pub struct Facts {
     /// The version of the nats-server.
     pub nats_server: String,
+    /// The version of Postgres, if it is known.
+    pub postgres: Option<String>,
+    /// The file system on which both keep their data, if it is known.
+    pub file_system: Option<String>,
+    /// Whether JetStream syncs before it acks; known of a cluster that was started for this run.
+    pub jetstream_sync: Option<&'static str>,
     /// Streams that share the conversations.
     pub shards: u16,
     /// Edges.
@@ -106,8 +152,15 @@ impl Cluster {
         let nats_server = client.server_info().version;
         let context = jetstream::new(client);
         let shards = cluster::shards(&context).await?;
+        let (postgres, fs) = match &own {
+            Some(own) => (Some(own.postgres_version().await?), file_system(&own.dir)),
+            None => (None, None),
+        };
         let facts = Facts {
             nats_server,
+            postgres,
+            file_system: fs,
+            jetstream_sync: own.is_some().then_some("always"),
             shards: shards.count(),
             edges: edge_urls.len(),
             own: own.is_some(),
@@ -117,43 +170,52 @@ impl Cluster {
             edge_urls,
             shards,
             facts,
+            taken: Taken::default(),
             context,
             own,
+            more: vec![],
+            more_dir: None,
         })
     }
 
-    /// Starts another process that counts as a role of its own, until [`Cluster::stop_more`].
+    /// Its persister, if it is a process of our own.
+    #[must_use]
+    pub fn persister(&self) -> Option<&RoleProcess> {
+        self.own.as_ref().map(|own| &own.persister)
+    }
+
+    /// Starts `natterjack bench <words>` as another process, which counts as a role of that name
+    /// until [`Cluster::stop_more`]; where it answers.
     ///
     /// # Errors
-    /// The cluster is not our own, or the process did not get ready.
+    /// The process did not get ready.
     pub async fn start_more(
         &mut self,
         name: &'static str,
         words: &[&str],
         index: usize,
     ) -> anyhow::Result<String> {
-        let own = self
-            .own
-            .as_mut()
-            .context("this baseline needs a cluster of its own: leave --nats-url out")?;
-        let dir = own.dir.join(format!("{name}-{index}"));
+        let dir = match (&self.own, &self.more_dir) {
+            (Some(own), _) => own.dir.clone(),
+            (None, Some(dir)) => dir.path().to_owned(),
+            (None, None) => self.more_dir.insert(Scratch::new()?).path().to_owned(),
+        };
         let arguments: Vec<&str> = words
             .iter()
             .copied()
             .chain(["--nats-url", self.nats_url.as_str()])
             .collect();
+        let dir = dir.join(format!("{name}-{index}"));
         let role =
             RoleProcess::start(&std::env::current_exe()?, "bench", "--listen", &arguments, &dir).await?;
         let url = role.url().to_owned();
-        own.more.push((name, role));
+        self.more.push((name, role));
         Ok(url)
     }
 
     /// Ends what [`Cluster::start_more`] started.
     pub fn stop_more(&mut self) {
-        if let Some(own) = &mut self.own {
-            own.more.clear();
-        }
+        self.more.clear();
     }
 
     /// Holds the persister still, so that NATS is measured alone; `false` if it is not ours.
@@ -171,31 +233,36 @@ impl Cluster {
         }
     }
 
-    /// What each role has used so far.
+    /// What each process of each role has used so far; of a cluster that is not our own, only what
+    /// this run started.
     #[must_use]
-    pub fn usage(&self) -> BTreeMap<String, Usage> {
+    pub fn usage(&self) -> Vec<RoleUsage> {
         let snapshot = Snapshot::take();
-        let mut all = BTreeMap::from([(LOAD.to_owned(), snapshot.of_one(std::process::id()))]);
-        let Some(own) = &self.own else { return all };
-        let mut add = |role: &str, pid: u32| {
-            let (usage, sum) = (snapshot.of_tree(pid), all.entry(role.to_owned()).or_default());
-            *sum = Usage {
-                cpu_s: sum.cpu_s + usage.cpu_s,
-                rss_mib: sum.rss_mib + usage.rss_mib,
-            };
+        let of = |role: &str, pid: u32| RoleUsage {
+            role: role.to_owned(),
+            pid,
+            usage: snapshot.of_tree(pid),
         };
-        for edge in &own.edges {
-            add("edge", edge.program().pid());
-        }
-        for (name, role) in &own.more {
-            add(name, role.program().pid());
-        }
-        add("persister", own.persister.program().pid());
-        if let Some(nats) = &own.servers.nats {
-            add("nats-server", nats.pid());
-        }
-        if let Some(postgres) = &own.servers.postgres {
-            add("postgres", postgres.pid());
+        let load = std::process::id();
+        let mut all = vec![RoleUsage {
+            usage: snapshot.of_one(load),
+            ..of(LOAD, load)
+        }];
+        all.extend(
+            self.more
+                .iter()
+                .map(|(name, role)| of(name, role.program().pid())),
+        );
+        if let Some(own) = &self.own {
+            all.extend(own.edges.iter().map(|edge| of("edge", edge.program().pid())));
+            all.push(of("persister", own.persister.program().pid()));
+            all.extend(own.servers.nats.iter().map(|nats| of("nats-server", nats.pid())));
+            all.extend(
+                own.servers
+                    .postgres
+                    .iter()
+                    .map(|postgres| of("postgres", postgres.pid())),
+            );
         }
         all
     }
@@ -244,82 +311,10 @@ impl Cluster {
     /// # Errors
     /// A role did not end in good order, or the directory could not be removed.
     pub async fn stop(self) -> anyhow::Result<()> {
-        let Some(Own {
-            edges,
-            persister,
-            more,
-            servers,
-            data,
-            scratch,
-            ..
-        }) = self.own
-        else {
-            return Ok(());
-        };
-        drop(more);
-        for edge in &edges {
-            edge.stop().await?;
+        drop(self.more);
+        if let Some(own) = self.own {
+            own.stop().await?;
         }
-        persister.stop().await?;
-        servers.stop().await;
-        drop((servers, data));
-        scratch.map_or(Ok(()), Scratch::remove)
-    }
-}
-
-impl Own {
-    async fn start(args: &ClusterArgs, edges: usize, progress: &dyn Progress) -> anyhow::Result<Self> {
-        let (scratch, dir) = match &args.data_dir {
-            Some(dir) => (None, dir.clone()),
-            None => {
-                let scratch = Scratch::new()?;
-                let dir = scratch.path().to_owned();
-                (Some(scratch), dir)
-            }
-        };
-        let data = DataDir::open(dir.join("servers"))?;
-        let tools_dir = args.tools_dir.clone().or_else(|| Some(testing_tools_dir()));
-        progress.say("starting NATS and Postgres …");
-        let local = LocalConfig {
-            tools_dir,
-            ..LocalConfig::default()
-        };
-        let servers = LocalServers::start(&data, &local, progress).await?;
-        let mut settings = args.topology.settings();
-        settings.chat_bytes_max = settings.chat_bytes_max.max(CHAT_BYTES_MAX);
-        servers.provision(&settings).await?;
-        progress.say("starting the roles …");
-        let binary = std::env::current_exe()?;
-        let nats = ["--nats-url", servers.nats_url.as_str()];
-        // Signing up thousands of users is not what is measured.
-        let passwords = ["--argon2-memory-kib", "8", "--argon2-passes", "1"];
-        let words: Vec<_> = nats
-            .into_iter()
-            .chain(["--database-url", &servers.database_url])
-            .chain(passwords)
-            .collect();
-        let persister = RoleProcess::start(
-            &binary,
-            "persister",
-            "--admin-listen",
-            &words,
-            &dir.join("persister"),
-        )
-        .await?;
-        let words: Vec<_> = nats.into_iter().chain(["--no-rate-limits"]).collect();
-        let mut started = Vec::new();
-        for index in 0..edges {
-            let dir = dir.join(format!("edge-{index}"));
-            started.push(RoleProcess::start(&binary, "edge", "--listen", &words, &dir).await?);
-        }
-        Ok(Self {
-            edges: started,
-            persister,
-            more: vec![],
-            servers,
-            data,
-            scratch,
-            dir,
-        })
+        self.more_dir.map_or(Ok(()), Scratch::remove)
     }
 }

@@ -6,21 +6,22 @@
 
 mod result;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use natterjack_client::{Account, Client, Event, Events};
 use natterjack_nats::{Conversation, subjects};
 use natterjack_runtime::servers::Progress;
+use serde::Serialize;
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     Measure, Steps,
     bare::{self, Listener},
     cluster::{Cluster, ClusterArgs},
-    machine::Machine,
     population::{sign_up, text},
     raw::Raw,
+    report::About,
     ring::Ring,
     stage::{Stage, Tally},
     window::{Window, Workers, measure},
@@ -31,7 +32,7 @@ pub use result::Result;
 use result::{Size, Way};
 
 /// Options of `natterjack bench fanout`.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, clap::Args, Serialize)]
 pub struct Args {
     /// Members of a conversation, one measurement each; 2 are 1:1 chats
     #[arg(long, value_delimiter = ',', default_value = "2,10,100", value_name = "N,…")]
@@ -52,8 +53,10 @@ pub struct Args {
     #[arg(long)]
     no_receipts: bool,
     #[command(flatten)]
+    #[serde(flatten)]
     cluster: ClusterArgs,
     #[command(flatten)]
+    #[serde(flatten)]
     pub(super) measure: Measure,
 }
 
@@ -104,24 +107,9 @@ pub async fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Result>
             natterjack,
         });
     }
-    let result = Result {
-        benchmark: "fanout",
-        machine: Machine::here(),
-        cluster: cluster.facts.clone(),
-        settings: BTreeMap::from([
-            ("users", args.users.into()),
-            ("in_flight", args.in_flight.into()),
-            ("text_bytes", args.text_bytes.into()),
-            ("receipts", (!args.no_receipts).into()),
-            ("jetstream_sync", "always".into()),
-            ("warm_up_ms", args.measure.warm_up_ms.into()),
-            ("measure_ms", args.measure.measure_ms.into()),
-            ("repetitions", args.measure.repetitions.into()),
-        ]),
-        sizes,
-    };
+    let about = About::of("fanout", args, &cluster)?;
     cluster.stop().await?;
-    Ok(result)
+    Ok(Result { about, sizes })
 }
 
 impl Scene {

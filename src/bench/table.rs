@@ -1,8 +1,8 @@
-//! Results for a person's eyes.
+//! Tables for a person's eyes.
 
 use std::{collections::BTreeSet, fmt};
 
-use super::{cluster::Facts, machine::Machine, window::Window};
+use super::{figure::number, window::Window};
 
 /// Rows of equal length, the first column and those of words to the left, numbers to the right.
 #[derive(Debug)]
@@ -18,26 +18,50 @@ impl Table {
     pub fn row(&mut self, cells: Vec<String>) {
         self.0.push(cells);
     }
+
+    /// As a table of Markdown.
+    #[must_use]
+    pub fn markdown(&self) -> String {
+        let columns = self.columns();
+        let line = |row: &Vec<String>| {
+            let cells: Vec<&str> = (0..columns).map(|column| cell(row, column)).collect();
+            format!("| {} |\n", cells.join(" | "))
+        };
+        let rule = |column| if self.has_numbers(column) { "---:|" } else { "---|" };
+        let mut lines = self.0.iter().map(line);
+        let heading = lines.next().unwrap_or_default();
+        let rules: String = (0..columns).map(rule).collect();
+        format!("{heading}|{rules}\n{}", lines.collect::<String>())
+    }
+
+    fn columns(&self) -> usize {
+        self.0.iter().map(Vec::len).max().unwrap_or_default()
+    }
+
+    fn has_numbers(&self, column: usize) -> bool {
+        let is_number = |text: &str| {
+            text.is_empty() || text == "–" || text.starts_with(|first: char| first.is_ascii_digit())
+        };
+        self.0.iter().skip(1).all(|row| is_number(cell(row, column)))
+    }
+}
+
+fn cell(row: &[String], column: usize) -> &str {
+    row.get(column).map_or("", String::as_str)
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let columns = self.0.iter().map(Vec::len).max().unwrap_or_default();
-        let cell = |row: &Vec<String>, column: usize| row.get(column).cloned().unwrap_or_default();
+        let columns = self.columns();
         let width = |column: usize| {
-            self.0
-                .iter()
-                .map(|row| cell(row, column).chars().count())
-                .max()
-                .unwrap_or_default()
+            let widths = self.0.iter().map(|row| cell(row, column).chars().count());
+            widths.max().unwrap_or_default()
         };
-        let is_number = |text: &str| text == "–" || text.starts_with(|first: char| first.is_ascii_digit());
         for row in &self.0 {
             let mut line = String::new();
             for column in 0..columns {
                 let (text, width) = (cell(row, column), width(column));
-                let numbers = self.0.iter().skip(1).all(|row| is_number(&cell(row, column)));
-                line += &if numbers {
+                line += &if self.has_numbers(column) {
                     format!("  {text:>width$}")
                 } else {
                     format!("  {text:<width$}")
@@ -49,71 +73,39 @@ impl fmt::Display for Table {
     }
 }
 
-/// On what it was measured.
-pub fn heading(machine: &Machine, cluster: &Facts) -> String {
-    let debug = if machine.optimised {
-        ""
-    } else {
-        " (built without optimisation: the figures are worth nothing)"
-    };
-    format!(
-        "natterjack {}{debug}, nats-server {}, {} shards, {} edges, on {} cores of {}, {}",
-        machine.natterjack,
-        cluster.nats_server,
-        cluster.shards,
-        cluster.edges,
-        machine.cores,
-        machine.processor,
-        machine.system,
-    )
-}
-
-/// What each role costs in each of some windows.
+/// What each role costs in each of some windows, in µs of CPU for one, with its memory at the end
+/// of each.
+#[must_use]
 pub fn costs(windows: &[(&str, &Window)]) -> Table {
-    let mut table = Table::new(
-        ["role"]
-            .into_iter()
-            .chain(windows.iter().map(|(name, _)| *name))
-            .chain(["MiB"]),
-    );
+    let named = windows.iter().map(|(name, _)| format!("{name}, µs"));
+    let memory = windows.iter().map(|(name, _)| format!("{name}, MiB"));
+    let mut table = Table::new(std::iter::once("role".to_owned()).chain(named).chain(memory));
     let roles: BTreeSet<&String> = windows
         .iter()
         .flat_map(|(_, window)| window.cpu_us_each.keys())
         .collect();
+    let shown = |value: Option<f64>| value.map_or_else(|| "–".into(), number);
+    let mut row = |name: &str, us: &dyn Fn(&Window) -> Option<f64>, mib: &dyn Fn(&Window) -> Option<f64>| {
+        let us = windows.iter().map(|(_, window)| shown(us(window)));
+        let mib = windows.iter().map(|(_, window)| shown(mib(window)));
+        table.row(std::iter::once(name.to_owned()).chain(us).chain(mib).collect());
+    };
     for role in roles {
-        let each = |window: &Window| {
-            window
-                .cpu_us_each
-                .get(role)
-                .map_or_else(|| "–".into(), |us| format!("{us:.1}"))
-        };
-        let memory = windows
-            .iter()
-            .rev()
-            .find_map(|(_, window)| window.rss_mib.get(role));
-        let memory = memory.map_or_else(|| "–".into(), |mib| format!("{mib:.0}"));
-        table.row(
-            [role.clone()]
-                .into_iter()
-                .chain(windows.iter().map(|(_, window)| each(window)))
-                .chain([memory])
-                .collect(),
-        );
+        row(role, &|window| window.cpu_us_each.get(role).copied(), &|window| {
+            window.cost.rss_mib.get(role).copied()
+        });
     }
-    let sum = |window: &Window| format!("{:.1}", window.cpu_us_each.values().sum::<f64>());
-    table.row(
-        ["all".into()]
-            .into_iter()
-            .chain(windows.iter().map(|(_, window)| sum(window)))
-            .collect(),
-    );
-    let cores = |window: &Window| format!("{:.2}", window.cpu_all_s() / window.seconds);
-    table.row(
-        ["cores busy".into()]
-            .into_iter()
-            .chain(windows.iter().map(|(_, window)| cores(window)))
-            .collect(),
-    );
+    row("all", &|window| Some(window.cpu_us_all()), &|window| {
+        Some(window.cost.rss_mib.values().sum())
+    });
+    let mut cores = |name: &str, of: &dyn Fn(&Window) -> Option<f64>| {
+        let cells = windows.iter().map(|(_, window)| shown(of(window)));
+        table.row(std::iter::once(name.to_owned()).chain(cells).collect());
+    };
+    cores("cores busy", &|window| {
+        Some(window.cost.cpu_all_s() / window.cost.seconds)
+    });
+    cores("cores busy with others' work", &|window| window.cost.others_cores);
     table
 }
 

@@ -15,6 +15,50 @@ pub struct Usage {
     pub rss_mib: f64,
 }
 
+/// A role's process, with what it has used.
+#[derive(Debug, Clone)]
+pub struct RoleUsage {
+    /// The role; several processes may have the same.
+    pub role: String,
+    /// The process.
+    pub pid: u32,
+    /// What it has used, its children included.
+    pub usage: Usage,
+}
+
+/// Cores of this machine, as a number to reckon with.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+pub fn cores() -> f64 {
+    std::thread::available_parallelism().map_or(1, usize::from) as f64
+}
+
+/// CPU seconds that the whole machine has spent for processes, and that its host took from it;
+/// `None` where there is no `/proc`. Interrupts are left out: most of them are the loopback's,
+/// which is our own.
+#[must_use]
+pub fn busy_s() -> Option<f64> {
+    busy_ticks(&fs::read_to_string("/proc/stat").ok()?).map(seconds)
+}
+
+/// The fields of `/proc/stat` that matter here; see proc(5).
+fn busy_ticks(stat: &str) -> Option<u64> {
+    let fields: Vec<u64> = stat
+        .lines()
+        .next()?
+        .strip_prefix("cpu ")?
+        .split_whitespace()
+        .map_while(|field| field.parse().ok())
+        .collect();
+    // user, nice, system, steal; the guests' time is counted in the first two already.
+    Some(
+        [0, 1, 2, 7]
+            .into_iter()
+            .filter_map(|index: usize| fields.get(index))
+            .sum(),
+    )
+}
+
 /// One process of `/proc`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Process {
@@ -140,6 +184,13 @@ mod tests {
             })
         );
         assert_eq!(parse("garbage"), None);
+    }
+
+    #[test]
+    fn idling_and_interrupts_are_not_busy() {
+        let stat = "cpu  100 20 3 9999 50 7 8 4000 60 70\ncpu0 1 2 3\n";
+        assert_eq!(busy_ticks(stat), Some(4_123));
+        assert_eq!(busy_ticks("intr 5"), None);
     }
 
     #[test]

@@ -3,35 +3,50 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
-use tokio::{
-    task::JoinSet,
-    time::{Instant, sleep},
-};
+use tokio::{task::JoinSet, time::sleep};
 
 use super::{
     cluster::Cluster,
+    cost::{Cost, Meter},
+    figure::{Figure, median},
     stage::{Stage, Tally},
 };
 
 /// One measurement, or the medians of several.
 #[derive(Debug, Clone, Serialize)]
 pub struct Window {
-    /// How long it counted.
-    pub seconds: f64,
     /// What was done in that time.
     pub count: u64,
     /// What was done in a second.
     pub per_second: f64,
     /// How long each took.
     pub latency_ms: Latency,
-    /// CPU seconds that each role used meanwhile.
-    pub cpu_s: BTreeMap<String, f64>,
+    /// How long it counted, and what it cost each role.
+    #[serde(flatten)]
+    pub cost: Cost,
     /// Microseconds of CPU that each role used for one.
     pub cpu_us_each: BTreeMap<String, f64>,
-    /// Resident memory of each role at the end, in MiB.
-    pub rss_mib: BTreeMap<String, f64>,
     /// Stored messages that the persister had not written when it ended.
     pub unpersisted: u64,
+    /// How far the repetitions were apart.
+    pub spread: Spread,
+}
+
+/// The figures of the repetitions behind a [`Window`].
+#[derive(Debug, Clone, Serialize)]
+pub struct Spread {
+    /// How many there were.
+    pub repetitions: usize,
+    /// Those that processes of others disturbed.
+    pub disturbed: usize,
+    /// What was done in a second.
+    pub per_second: Figure,
+    /// Percentiles of latency, in milliseconds.
+    pub p50_ms: Figure,
+    pub p99_ms: Figure,
+    pub p999_ms: Figure,
+    /// Microseconds of CPU for one, of all roles together.
+    pub cpu_us_each: Figure,
 }
 
 /// Percentiles, in milliseconds.
@@ -61,48 +76,20 @@ pub async fn measure(
         () = sleep(warm_up) => {}
         failed = failure(&mut workers) => return Err(failed),
     }
-    let (before, started) = (cluster.usage(), Instant::now());
+    let meter = Meter::start(cluster);
     stage.measure();
     tokio::select! {
         () = sleep(length) => {}
         failed = failure(&mut workers) => return Err(failed),
     }
     stage.stop();
-    let (seconds, after) = (started.elapsed().as_secs_f64(), cluster.usage());
+    let cost = meter.stop(cluster);
     let unpersisted = cluster.unpersisted().await?;
     let mut tally = Tally::new(stage)?;
     while let Some(worker) = workers.join_next().await {
         tally.add(&worker??)?;
     }
-    let count = tally.latencies_us.len();
-    let percentile = |quantile: f64| thousandths(tally.latencies_us.value_at_quantile(quantile));
-    let used = |role: &String| {
-        before
-            .get(role)
-            .map_or(0.0, |before| after[role].cpu_s - before.cpu_s)
-    };
-    let cpu_s: BTreeMap<_, _> = after.keys().map(|role| (role.clone(), used(role))).collect();
-    Ok(Window {
-        seconds,
-        count,
-        per_second: thousandths(count) * 1_000.0 / seconds,
-        latency_ms: Latency {
-            p50: percentile(0.5),
-            p99: percentile(0.99),
-            p999: percentile(0.999),
-            max: thousandths(tally.latencies_us.max()),
-        },
-        cpu_us_each: cpu_s
-            .iter()
-            .map(|(role, cpu_s)| (role.clone(), each_us(*cpu_s, count)))
-            .collect(),
-        cpu_s,
-        rss_mib: after
-            .iter()
-            .map(|(role, usage)| (role.clone(), usage.rss_mib))
-            .collect(),
-        unpersisted,
-    })
+    Ok(Window::of(&tally, cost, unpersisted))
 }
 
 /// Ends when a worker does so too early.
@@ -129,12 +116,41 @@ fn thousandths(count: u64) -> f64 {
 }
 
 impl Window {
-    /// CPU seconds of all roles together.
-    pub fn cpu_all_s(&self) -> f64 {
-        self.cpu_s.values().sum()
+    /// What was tallied in a stretch of time.
+    #[must_use]
+    pub fn of(tally: &Tally, cost: Cost, unpersisted: u64) -> Self {
+        let count = tally.latencies_us.len();
+        let percentile = |quantile: f64| thousandths(tally.latencies_us.value_at_quantile(quantile));
+        let each = cost
+            .cpu_s
+            .iter()
+            .map(|(role, cpu_s)| (role.clone(), each_us(*cpu_s, count)));
+        let mut one = Self {
+            count,
+            per_second: thousandths(count) * 1_000.0 / cost.seconds,
+            latency_ms: Latency {
+                p50: percentile(0.5),
+                p99: percentile(0.99),
+                p999: percentile(0.999),
+                max: thousandths(tally.latencies_us.max()),
+            },
+            cpu_us_each: each.collect(),
+            cost,
+            unpersisted,
+            spread: Spread::of(&[]),
+        };
+        one.spread = Spread::of(std::slice::from_ref(&one));
+        one
+    }
+
+    /// Microseconds of CPU for one, of all roles together.
+    #[must_use]
+    pub fn cpu_us_all(&self) -> f64 {
+        self.cpu_us_each.values().sum()
     }
 
     /// The median of each figure by itself.
+    #[must_use]
     pub fn median(windows: &[Self]) -> Option<Self> {
         let figure = |of: &dyn Fn(&Self) -> f64| median(windows.iter().map(of).collect());
         let by_role = |of: &dyn Fn(&Self) -> &BTreeMap<String, f64>| {
@@ -147,8 +163,11 @@ impl Window {
             all.sort_unstable();
             all.get(all.len() / 2).copied()
         };
+        let others: Vec<f64> = windows
+            .iter()
+            .filter_map(|window| window.cost.others_cores)
+            .collect();
         Some(Self {
-            seconds: figure(&|window| window.seconds),
             count: whole(&|window| window.count)?,
             per_second: figure(&|window| window.per_second),
             latency_ms: Latency {
@@ -157,18 +176,32 @@ impl Window {
                 p999: figure(&|window| window.latency_ms.p999),
                 max: figure(&|window| window.latency_ms.max),
             },
-            cpu_s: by_role(&|window| &window.cpu_s),
+            cost: Cost {
+                seconds: figure(&|window| window.cost.seconds),
+                cpu_s: by_role(&|window| &window.cost.cpu_s),
+                rss_mib: by_role(&|window| &window.cost.rss_mib),
+                others_cores: (!others.is_empty()).then(|| median(others)),
+            },
             cpu_us_each: by_role(&|window| &window.cpu_us_each),
-            rss_mib: by_role(&|window| &window.rss_mib),
             unpersisted: whole(&|window| window.unpersisted)?,
+            spread: Spread::of(windows),
         })
     }
 }
 
-/// The middle one; of an even number the upper middle. 0 of none.
-pub fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
+impl Spread {
+    fn of(windows: &[Window]) -> Self {
+        let figure = |of: fn(&Window) -> f64| Figure::of(windows.iter().map(of));
+        Self {
+            repetitions: windows.len(),
+            disturbed: windows.iter().filter(|window| window.cost.disturbed()).count(),
+            per_second: figure(|window| window.per_second),
+            p50_ms: figure(|window| window.latency_ms.p50),
+            p99_ms: figure(|window| window.latency_ms.p99),
+            p999_ms: figure(|window| window.latency_ms.p999),
+            cpu_us_each: figure(Window::cpu_us_all),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -176,9 +209,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_middle_one() {
-        for (values, expected) in [(vec![], 0.0), (vec![3.0], 3.0), (vec![9.0, 1.0, 5.0], 5.0)] {
-            assert!((median(values) - expected).abs() < f64::EPSILON);
-        }
+    fn medians_with_what_was_around_them() -> anyhow::Result<()> {
+        let stage = Stage::default();
+        stage.measure();
+        let window = |count: u32, cpu_s: f64| {
+            let mut tally = Tally::new(&stage)?;
+            (0..count).for_each(|_| tally.done(Duration::from_millis(u64::from(count))));
+            let cost = Cost {
+                seconds: 2.0,
+                cpu_s: BTreeMap::from([("edge".to_owned(), cpu_s)]),
+                ..Cost::default()
+            };
+            anyhow::Ok(Window::of(&tally, cost, 0))
+        };
+        let windows = [window(10, 0.001)?, window(40, 0.001)?, window(20, 0.001)?];
+        let median = Window::median(&windows).expect("three");
+        assert_eq!((median.count, median.spread.repetitions), (20, 3));
+        let expected = Figure {
+            median: 10.0,
+            min: 5.0,
+            max: 20.0,
+        };
+        assert_eq!(median.spread.per_second, expected);
+        assert!((median.cpu_us_each["edge"] - 50.0).abs() < 1e-9);
+        assert!((median.spread.cpu_us_each.max - 100.0).abs() < 1e-9);
+        assert!(Window::median(&[]).is_none());
+        Ok(())
     }
 }

@@ -1,13 +1,12 @@
 //! What `bench fanout` found, and how a person reads it.
 
-use std::collections::BTreeMap;
-
 use anyhow::Context;
 use serde::Serialize;
 
 use super::super::{
-    cluster::Facts,
-    machine::Machine,
+    figure::{number, percent},
+    page::Page,
+    report::{About, Report},
     table::{self, Table},
     window::Window,
 };
@@ -18,10 +17,8 @@ const LIVE: [&str; 4] = ["edge", "gateway", "nats-server", "load"];
 /// What came out.
 #[derive(Debug, Serialize)]
 pub struct Result {
-    pub(super) benchmark: &'static str,
-    pub(super) machine: Machine,
-    pub(super) cluster: Facts,
-    pub(super) settings: BTreeMap<&'static str, serde_json::Value>,
+    #[serde(flatten)]
+    pub(super) about: About,
     pub(super) sizes: Vec<Size>,
 }
 
@@ -62,51 +59,52 @@ impl Way {
     }
 }
 
-impl Result {
-    /// For a person.
-    pub fn table(&self) -> String {
-        let headings = [
+impl Report for Result {
+    fn about(&self) -> &About {
+        &self.about
+    }
+
+    fn page(&self) -> Page {
+        let mut rates = Table::new([
             "members",
             "way",
             "deliveries/s",
+            "least–most",
             "of bare",
             "p50 ms",
             "p99 ms",
             "a core and second",
             "with history",
-        ];
-        let mut rates = Table::new(headings);
-        let mut costs = String::new();
+        ]);
         for size in &self.sizes {
             for (name, way) in [("bare", &size.bare), ("natterjack", &size.natterjack)] {
+                let window = &way.window;
                 rates.row(vec![
                     size.members.to_string(),
                     name.to_owned(),
-                    format!("{:.0}", way.window.per_second),
-                    format!(
-                        "{:.0} %",
-                        100.0 * way.window.per_second / size.bare.window.per_second
-                    ),
-                    format!("{:.2}", way.window.latency_ms.p50),
-                    format!("{:.2}", way.window.latency_ms.p99),
-                    format!("{:.0}", way.per_core_second),
-                    format!("{:.0}", way.per_core_second_all),
+                    number(window.per_second),
+                    window.spread.per_second.range(),
+                    percent(window.per_second / size.bare.window.per_second),
+                    number(window.latency_ms.p50),
+                    number(window.latency_ms.p99),
+                    number(way.per_core_second),
+                    number(way.per_core_second_all),
                 ]);
             }
+        }
+        let caption = format!(
+            "Deliveries (medians of {}); \"a core and second\" counts edge or gateway, nats-server and load generator:",
+            self.about.settings["repetitions"],
+        );
+        let mut page = Page::default().table(caption, rates);
+        for size in &self.sizes {
             let windows = [
                 ("bare", &size.bare.window),
                 ("natterjack", &size.natterjack.window),
             ];
-            costs += &format!(
-                "\nCPU per delivery in µs, and memory, with {} members:\n\n{}",
-                size.members,
-                table::costs(&windows)
-            );
+            let caption = format!("CPU per delivery, and memory, with {} members:", size.members);
+            page = page.table(caption, table::costs(&windows));
         }
-        format!(
-            "{}\n\nDeliveries (medians of {}); \"a core and second\" counts edge or gateway, nats-server and load generator:\n\n{rates}{costs}",
-            table::heading(&self.machine, &self.cluster),
-            self.settings["repetitions"],
-        )
+        page
     }
 }

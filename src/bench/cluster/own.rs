@@ -1,0 +1,117 @@
+//! A cluster that a benchmark starts for itself: real servers, and every role a process.
+
+use std::path::PathBuf;
+
+use natterjack_persister::db::{Db, DbError, Tx};
+use natterjack_runtime::{
+    metrics::Metrics,
+    servers::{DataDir, Progress, testing_tools_dir},
+};
+
+use super::ClusterArgs;
+use crate::{
+    fleet::{RoleProcess, Scratch},
+    local::{LocalConfig, LocalServers},
+};
+
+/// Enough for any run: the benchmarks are not about a full stream.
+const CHAT_BYTES_MAX: i64 = 4 << 30;
+
+/// A cluster that this process started.
+#[derive(Debug)]
+pub struct Own {
+    // In the order in which they go: who works, then the servers, then what they stand in.
+    pub edges: Vec<RoleProcess>,
+    pub persister: RoleProcess,
+    pub servers: LocalServers,
+    data: DataDir,
+    scratch: Option<Scratch>,
+    /// Where all of it is.
+    pub dir: PathBuf,
+}
+
+impl Own {
+    /// Starts it.
+    pub async fn start(args: &ClusterArgs, edges: usize, progress: &dyn Progress) -> anyhow::Result<Self> {
+        let (scratch, dir) = match &args.data_dir {
+            Some(dir) => (None, dir.clone()),
+            None => {
+                let scratch = Scratch::new()?;
+                let dir = scratch.path().to_owned();
+                (Some(scratch), dir)
+            }
+        };
+        let data = DataDir::open(dir.join("servers"))?;
+        let tools_dir = args.tools_dir.clone().or_else(|| Some(testing_tools_dir()));
+        progress.say("starting NATS and Postgres …");
+        let local = LocalConfig {
+            tools_dir,
+            ..LocalConfig::default()
+        };
+        let servers = LocalServers::start(&data, &local, progress).await?;
+        let mut settings = args.settings()?;
+        settings.chat_bytes_max = settings.chat_bytes_max.max(CHAT_BYTES_MAX);
+        servers.provision(&settings).await?;
+        progress.say("starting the roles …");
+        let binary = std::env::current_exe()?;
+        let nats = ["--nats-url", servers.nats_url.as_str()];
+        // Signing up thousands of users is not what is measured.
+        let passwords = ["--argon2-memory-kib", "8", "--argon2-passes", "1"];
+        let words: Vec<_> = nats
+            .into_iter()
+            .chain(["--database-url", &servers.database_url])
+            .chain(passwords)
+            .collect();
+        let persister = RoleProcess::start(
+            &binary,
+            "persister",
+            "--admin-listen",
+            &words,
+            &dir.join("persister"),
+        )
+        .await?;
+        let words: Vec<_> = nats.into_iter().chain(["--no-rate-limits"]).collect();
+        let mut started = Vec::new();
+        for index in 0..edges {
+            let dir = dir.join(format!("edge-{index}"));
+            started.push(RoleProcess::start(&binary, "edge", "--listen", &words, &dir).await?);
+        }
+        Ok(Self {
+            edges: started,
+            persister,
+            servers,
+            data,
+            scratch,
+            dir,
+        })
+    }
+
+    /// The version of Postgres, as it tells it itself.
+    pub async fn postgres_version(&self) -> anyhow::Result<String> {
+        let db = Db::open(&self.servers.database_url, 1, &Metrics::new("bench")).await?;
+        let read = |tx: Tx| async move {
+            let row = tx.query_one("show server_version", &[]).await?;
+            Ok::<_, DbError>(row.get::<_, String>(0))
+        };
+        Ok(db.read("version", read).await?)
+    }
+
+    /// Stops it, and removes its data unless a directory was named.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        let Self {
+            edges,
+            persister,
+            servers,
+            data,
+            scratch,
+            ..
+        } = self;
+        for edge in &edges {
+            edge.stop().await?;
+        }
+        persister.stop().await?;
+        servers.stop().await;
+        drop((servers, data));
+        scratch.map_or(Ok(()), Scratch::remove)
+    }
+}
