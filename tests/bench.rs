@@ -3,27 +3,44 @@
 
 use std::process::Command;
 
+use natterjack::fleet::{Ground, GroundConfig, House, Scratch};
 use serde_json::Value;
 
+const SHORT: [&str; 7] = [
+    "--json",
+    "--debug-build",
+    "--repetitions",
+    "1",
+    "--warm-up-ms",
+    "100",
+    "--measure-ms",
+];
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_natterjack"));
+    command.arg("bench").args(arguments);
+    command
+}
+
 fn bench(arguments: &[&str]) -> Value {
-    let output = Command::new(env!("CARGO_BIN_EXE_natterjack"))
-        .arg("bench")
-        .args(arguments)
-        .args([
-            "--json",
-            "--debug-build",
-            "--repetitions",
-            "1",
-            "--warm-up-ms",
-            "100",
-            "--measure-ms",
-            "400",
-        ])
+    let output = command(arguments)
+        .args(SHORT)
+        .arg("400")
         .output()
         .expect("the binary runs");
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{complaints}");
     serde_json::from_slice(&output.stdout).expect("one JSON document on stdout")
+}
+
+fn refused(arguments: &[&str]) -> String {
+    let output = command(arguments).output().expect("the binary runs");
+    assert!(!output.status.success());
+    assert!(
+        output.stdout.is_empty(),
+        "a benchmark that failed prints no result"
+    );
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// Follows names and indices, which must be there.
@@ -121,4 +138,75 @@ fn fanout_stands_next_to_bare_sockets() {
         sane(at(of("natterjack"), "/window"), &["edge", "load", "nats-server"]);
         assert!(number(of("natterjack"), "/per_core_second") >= 0.0);
     }
+}
+
+#[test]
+fn growth_says_how_far_from_linear_it_is_and_draws_it() {
+    let pictures = Scratch::new().expect("a directory");
+    let dir = pictures.path().to_str().expect("a path in UTF-8");
+    let result = bench(&["growth", "--axes", "edges", "--sizes", "1,2", "--svg", dir]);
+    assert_eq!(at(&result, "/benchmark"), "growth");
+    let axis = at(&result, "/axes/0");
+    assert_eq!(at(axis, "/axis"), "edges");
+    for (index, size) in [(0, 1.0), (1, 2.0)] {
+        for series in ["ours", "baseline"] {
+            let point = at(axis, &format!("/curves/0/{series}/points/{index}"));
+            assert!((number(point, "/size") - size).abs() < f64::EPSILON);
+            assert!(number(point, "/median") > 0.0);
+        }
+    }
+    assert!(number(axis, "/curves/0/ours/exponent").is_finite());
+    assert!(at(axis, "/curves/0/worse_than_linear").is_boolean());
+    let svg = std::fs::read_to_string(pictures.path().join("growth-edges.svg")).expect("a picture");
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
+    assert_eq!(
+        svg.matches("<polyline").count(),
+        6,
+        "three panels with two curves each"
+    );
+    pictures.remove().expect("a directory");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_runs_already_is_measured_too() -> anyhow::Result<()> {
+    let ground = Ground::start(GroundConfig::default()).await?;
+    let (persister, edge) = (House::persister_args(&ground)?, House::edge_args(&ground)?);
+    let house = House::start(ground, persister, vec![edge]).await?;
+    let (nats_url, edge_url) = (house.ground().nats_url().to_owned(), house.url(0));
+    let measured = tokio::task::spawn_blocking(move || {
+        let there = ["--nats-url", nats_url.as_str(), "--edge-url", edge_url.as_str()];
+        let at_there = |words: &[&'static str]| -> Vec<&str> { words.iter().copied().chain(there).collect() };
+        let send = [
+            "send",
+            "--in-flight",
+            "4",
+            "--senders",
+            "2",
+            "--peers",
+            "3",
+            "--rate",
+            "100",
+        ];
+        let send = bench(&at_there(&send));
+        // Its persister is not ours to hold still, so there is no raw way.
+        assert!(at(&send, "/shards/0/closed/0/raw").is_null());
+        assert!(number(&send, "/shards/0/closed/0/natterjack/count") > 0.0);
+        assert_eq!(at(&send, "/cluster/own"), false);
+        assert!(!at(&send, "/command").to_string().contains(edge_url.as_str()));
+        let fanout = bench(&at_there(&["fanout", "--members", "2", "--users", "4"]));
+        assert!(number(&fanout, "/sizes/0/bare/window/count") > 0.0);
+        let words = at_there(&["growth", "--debug-build"]);
+        assert!(refused(&words).contains("leave out --nats-url"));
+    });
+    measured.await?;
+    house.finish().await
+}
+
+#[test]
+fn what_would_be_worth_nothing_is_refused() {
+    if cfg!(debug_assertions) {
+        assert!(refused(&["send"]).contains("--debug-build"));
+    }
+    let two = refused(&["fanout", "--debug-build", "--shards", "1,2"]);
+    assert!(two.contains("one number of --shards"), "{two}");
 }

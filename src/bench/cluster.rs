@@ -73,6 +73,19 @@ impl ClusterArgs {
         self.shards.iter().map(with).collect()
     }
 
+    /// Refuses a cluster that runs already, for a benchmark that kills or fills what it measures.
+    ///
+    /// # Errors
+    /// One was named; the message says why that does not go.
+    pub fn needs_own(&self, why: &str) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            !self.is_foreign(),
+            "this benchmark needs a cluster of its own, because {why}: leave out --nats-url and --edge-url, \
+             and it starts one in a temporary directory"
+        );
+        Ok(())
+    }
+
     /// Whether it runs already, so that its roles are not ours to stop.
     #[must_use]
     pub const fn is_foreign(&self) -> bool {

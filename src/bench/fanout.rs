@@ -54,7 +54,7 @@ pub struct Args {
     no_receipts: bool,
     #[command(flatten)]
     #[serde(flatten)]
-    cluster: ClusterArgs,
+    pub(super) cluster: ClusterArgs,
     #[command(flatten)]
     #[serde(flatten)]
     pub(super) measure: Measure,

@@ -16,6 +16,7 @@ mod cost;
 mod fanout;
 mod figure;
 mod gateway;
+mod growth;
 mod machine;
 mod options;
 mod pace;
@@ -51,6 +52,8 @@ enum Command {
     Send(send::Args),
     /// Deliveries a second and what each costs, next to a bare NATS subscriber with WebSockets
     Fanout(fanout::Args),
+    /// What one costs as users, groups, conversations and edges grow
+    Growth(growth::Args),
     /// The bare WebSocket gateway of the fan-out's baseline
     #[command(hide = true)]
     Gateway(gateway::Args),
@@ -65,6 +68,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
         Command::Send(args) => show(&args.measure.output, send::run(&args, progress)).await,
         Command::Fanout(args) => show(&args.measure.output, fanout::run(&args, progress)).await,
+        Command::Growth(args) => show(&args.output, growth::run(&args, progress)).await,
         Command::Gateway(args) => gateway::run(&args).await,
     }
 }

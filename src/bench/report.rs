@@ -55,6 +55,16 @@ impl About {
         })
     }
 
+    /// The same for a benchmark that is made of others.
+    ///
+    /// # Errors
+    /// As [`About::of`].
+    pub fn renamed(mut self, benchmark: &'static str, args: &impl Serialize) -> anyhow::Result<Self> {
+        self.benchmark = benchmark;
+        self.settings = serde_json::to_value(args)?;
+        Ok(self)
+    }
+
     /// The machine in one line, for a title.
     #[must_use]
     pub fn machine_line(&self) -> String {

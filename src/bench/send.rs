@@ -36,6 +36,12 @@ pub struct Args {
     /// Users to whom each of them writes in turn; they are not connected
     #[arg(long, default_value_t = 64, value_name = "N")]
     pub peers: usize,
+    /// Further users who are connected and hear nothing of it
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub connected: usize,
+    /// Further conversations that the streams hold already, with a message each
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub conversations: usize,
     /// Bytes of a message's text
     #[arg(long, default_value_t = 200, value_name = "BYTES")]
     pub text_bytes: usize,
@@ -71,7 +77,7 @@ pub async fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Result>
         "there is nobody to send to, or nobody who sends"
     );
     anyhow::ensure!(
-        !args.in_flight.is_empty() && !args.in_flight.contains(&0),
+        !args.in_flight.contains(&0) && (!args.in_flight.is_empty() || !args.rate.is_empty()),
         "at least one message must be in flight"
     );
     let clusters = args.cluster.of_each_shards();
@@ -83,8 +89,7 @@ pub async fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Result>
     let (mut about, mut shards): (Option<About>, _) = (None, Vec::new());
     for one in &clusters {
         let cluster = Cluster::start(one, usize::from(args.edges), progress).await?;
-        progress.say("signing up users …");
-        let bench = Bench::prepare(args, cluster).await?;
+        let bench = Bench::prepare(args, cluster, progress).await?;
         shards.push(at_shards(args, &bench, &mut steps).await?);
         match &mut about {
             Some(about) => about.quality.add(&bench.cluster.taken.quality()),

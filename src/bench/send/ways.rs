@@ -1,8 +1,10 @@
 //! The three ways of sending on one cluster, in turns.
 
 use anyhow::Context;
+use futures::{StreamExt, TryStreamExt, stream};
 use natterjack_client::Account;
 use natterjack_nats::{Conversation, UserId};
+use natterjack_runtime::{clock::Clock, servers::Progress};
 
 use super::{
     super::{
@@ -20,6 +22,11 @@ use super::{
     load::{Load, Way, Ways},
 };
 
+/// Connections that are opened at a time.
+const CONNECTS: usize = 64;
+/// Messages that are under way while conversations are filled.
+const FILLING: usize = 256;
+
 /// Who sends what to whom, on which cluster.
 pub struct Bench<'a> {
     args: &'a Args,
@@ -27,11 +34,14 @@ pub struct Bench<'a> {
     senders: Vec<Account>,
     conversations: Vec<Vec<Conversation>>,
     raw: Raw,
+    /// They hear nothing; without them it would be another measurement.
+    _connected: Vec<Sender>,
 }
 
 impl<'a> Bench<'a> {
-    /// Makes the users.
-    pub async fn prepare(args: &'a Args, cluster: Cluster) -> anyhow::Result<Self> {
+    /// Makes the users, and all that is to be there before the load.
+    pub async fn prepare(args: &'a Args, cluster: Cluster, progress: &dyn Progress) -> anyhow::Result<Self> {
+        progress.say("signing up users …");
         let senders = sign_up(&cluster.edge_urls, "sender", args.senders).await?;
         let peers = sign_up(&cluster.edge_urls, "peer", args.peers).await?;
         let with_all = |sender: &Account| {
@@ -51,12 +61,23 @@ impl<'a> Bench<'a> {
             })
             .collect();
         let raw = Raw::connect(&cluster.nats_url, cluster.shards, text(args.text_bytes), targets).await?;
+        if args.conversations > 0 {
+            progress.say(&format!("filling {} conversations …", args.conversations));
+            fill(&cluster, args).await?;
+        }
+        if args.connected > 0 {
+            progress.say(&format!("connecting {} users …", args.connected));
+        }
+        let others = sign_up(&cluster.edge_urls, "other", args.connected).await?;
+        let connecting = stream::iter(others.iter().map(|other| Sender::connect(other, vec![])));
+        let connected = connecting.buffer_unordered(CONNECTS).try_collect().await?;
         Ok(Self {
             args,
             cluster,
             senders,
             conversations,
             raw,
+            _connected: connected,
         })
     }
 
@@ -151,4 +172,24 @@ impl<'a> Bench<'a> {
         }
         Ok(workers)
     }
+}
+
+/// Publishes a message to each of so many conversations between users that nobody knows, and waits
+/// until all of it is in Postgres.
+async fn fill(cluster: &Cluster, args: &Args) -> anyhow::Result<()> {
+    let now_ms = Clock::system().now_ms();
+    let stranger = || {
+        let (a, b) = (UserId::generate(now_ms), UserId::generate(now_ms));
+        (a, Conversation::dm(a, b))
+    };
+    let targets = (0..args.conversations).map(|_| stranger()).collect();
+    let text = text(args.text_bytes);
+    let raw = Raw::connect(&cluster.nats_url, cluster.shards, text.clone(), targets).await?;
+    let publishing = stream::iter(0..args.conversations).map(|number| raw.publish(number, &text));
+    publishing
+        .buffer_unordered(FILLING)
+        .try_collect::<()>()
+        .await
+        .context("conversations could not be filled")?;
+    cluster.settle().await
 }
