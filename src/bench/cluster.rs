@@ -3,10 +3,14 @@
 
 mod own;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Context;
 use async_nats::jetstream::{self, consumer::PullConsumer};
+use futures::future::{join_all, try_join_all};
 use natterjack_nats::{Shards, cluster, topology};
 use natterjack_runtime::servers::Progress;
 use serde::Serialize;
@@ -208,19 +212,28 @@ impl Cluster {
         words: &[&str],
         index: usize,
     ) -> anyhow::Result<String> {
+        let nats_url = self.nats_url.clone();
+        let words: Vec<&str> = words.iter().copied().chain(["--nats-url", &nats_url]).collect();
+        self.start_process(name, &words, index).await
+    }
+
+    /// The same for a process that has nothing to do with NATS.
+    ///
+    /// # Errors
+    /// The process did not get ready.
+    pub async fn start_process(
+        &mut self,
+        name: &'static str,
+        words: &[&str],
+        index: usize,
+    ) -> anyhow::Result<String> {
         let dir = match (&self.own, &self.more_dir) {
             (Some(own), _) => own.dir.clone(),
             (None, Some(dir)) => dir.path().to_owned(),
             (None, None) => self.more_dir.insert(Scratch::new()?).path().to_owned(),
         };
-        let arguments: Vec<&str> = words
-            .iter()
-            .copied()
-            .chain(["--nats-url", self.nats_url.as_str()])
-            .collect();
         let dir = dir.join(format!("{name}-{index}"));
-        let role =
-            RoleProcess::start(&std::env::current_exe()?, "bench", "--listen", &arguments, &dir).await?;
+        let role = RoleProcess::start(&std::env::current_exe()?, "bench", "--listen", words, &dir).await?;
         let url = role.url().to_owned();
         self.more.push((name, role));
         Ok(url)
@@ -229,6 +242,34 @@ impl Cluster {
     /// Ends what [`Cluster::start_more`] started.
     pub fn stop_more(&mut self) {
         self.more.clear();
+    }
+
+    /// Where its Postgres answers, if it is our own.
+    #[must_use]
+    pub fn database_url(&self) -> Option<&str> {
+        self.own.as_ref().map(|own| own.servers.database_url.as_str())
+    }
+
+    /// The directory of its files, if it is our own.
+    #[must_use]
+    pub fn dir(&self) -> Option<&Path> {
+        self.own.as_ref().map(|own| own.dir.as_path())
+    }
+
+    /// Kills our own edges with SIGKILL.
+    pub async fn kill_edges(&self) {
+        let edges = self.own.iter().flat_map(|own| &own.edges);
+        join_all(edges.map(|edge| edge.program().kill())).await;
+    }
+
+    /// Starts our own edges again, on their ports; they are ready when this returns.
+    ///
+    /// # Errors
+    /// One does not get ready.
+    pub async fn restart_edges(&self) -> anyhow::Result<()> {
+        let edges = self.own.iter().flat_map(|own| &own.edges);
+        try_join_all(edges.map(RoleProcess::restart)).await?;
+        Ok(())
     }
 
     /// Holds the persister still, so that NATS is measured alone; `false` if it is not ours.
@@ -251,33 +292,39 @@ impl Cluster {
     #[must_use]
     pub fn usage(&self) -> Vec<RoleUsage> {
         let snapshot = Snapshot::take();
-        let of = |role: &str, pid: u32| RoleUsage {
-            role: role.to_owned(),
-            pid,
-            usage: snapshot.of_tree(pid),
-        };
         let load = std::process::id();
         let mut all = vec![RoleUsage {
+            role: LOAD.to_owned(),
+            pid: load,
             usage: snapshot.of_one(load),
-            ..of(LOAD, load)
         }];
-        all.extend(
-            self.more
-                .iter()
-                .map(|(name, role)| of(name, role.program().pid())),
-        );
-        if let Some(own) = &self.own {
-            all.extend(own.edges.iter().map(|edge| of("edge", edge.program().pid())));
-            all.push(of("persister", own.persister.program().pid()));
-            all.extend(own.servers.nats.iter().map(|nats| of("nats-server", nats.pid())));
-            all.extend(
-                own.servers
-                    .postgres
-                    .iter()
-                    .map(|postgres| of("postgres", postgres.pid())),
-            );
-        }
+        all.extend(self.processes().into_iter().map(|(role, pid)| RoleUsage {
+            role,
+            pid,
+            usage: snapshot.of_tree(pid),
+        }));
         all
+    }
+
+    /// The processes of our own cluster and those that were started beside it, by role.
+    #[must_use]
+    pub fn processes(&self) -> Vec<(String, u32)> {
+        let mut all: Vec<(&str, u32)> = self
+            .more
+            .iter()
+            .map(|(name, role)| (*name, role.program().pid()))
+            .collect();
+        if let Some(own) = &self.own {
+            all.extend(own.edges.iter().map(|edge| ("edge", edge.program().pid())));
+            all.push(("persister", own.persister.program().pid()));
+            let Own { servers, .. } = own;
+            all.extend(servers.nats.iter().map(|nats| ("nats-server", nats.pid())));
+            let postgres = servers.postgres.iter();
+            all.extend(postgres.map(|postgres| ("postgres", postgres.pid())));
+        }
+        all.into_iter()
+            .map(|(role, pid)| (role.to_owned(), pid))
+            .collect()
     }
 
     /// How many stored messages the persister has not written yet.

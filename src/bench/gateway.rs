@@ -62,7 +62,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     };
     let router = Router::new()
         .route("/readyz", get(|| async { "ready" }))
-        .route("/{subject}", get(upgrade));
+        .route("/{subjects}", get(upgrade));
     let listener = TcpListener::bind(args.listen).await?.tap_io(|socket| {
         let _ = socket.set_nodelay(true);
     });
@@ -71,16 +71,20 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
 
 async fn upgrade(
     State(gateway): State<Gateway>,
-    Path(subject): Path<String>,
+    Path(subjects): Path<String>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
     upgrade
         .read_buffer_size(READ_BUFFER_BYTES)
         .on_upgrade(move |socket| async move {
             let (sender, frames) = mpsc::channel(QUEUE);
-            if gateway.join(subject, sender).await.is_ok() {
-                write(socket, frames).await;
+            for subject in subjects.split(',') {
+                if gateway.join(subject.to_owned(), sender.clone()).await.is_err() {
+                    return;
+                }
             }
+            drop(sender);
+            write(socket, frames).await;
         })
 }
 

@@ -17,6 +17,7 @@ mod fanout;
 mod figure;
 mod gateway;
 mod growth;
+mod idle;
 mod machine;
 mod options;
 mod pace;
@@ -54,9 +55,14 @@ enum Command {
     Fanout(fanout::Args),
     /// What one costs as users, groups, conversations and edges grow
     Growth(growth::Args),
+    /// What an idle connection costs, and a storm of all clients coming back at once
+    Idle(idle::Args),
     /// The bare WebSocket gateway of the fan-out's baseline
     #[command(hide = true)]
     Gateway(gateway::Args),
+    /// A process full of idle clients
+    #[command(hide = true)]
+    Crowd(idle::crowd::Args),
 }
 
 /// Runs a benchmark, and prints its result on stdout.
@@ -69,7 +75,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Command::Send(args) => show(&args.measure.output, send::run(&args, progress)).await,
         Command::Fanout(args) => show(&args.measure.output, fanout::run(&args, progress)).await,
         Command::Growth(args) => show(&args.output, growth::run(&args, progress)).await,
+        Command::Idle(args) => show(&args.output, idle::run(&args, progress)).await,
         Command::Gateway(args) => gateway::run(&args).await,
+        Command::Crowd(args) => idle::crowd::run(&args).await,
     }
 }
 
