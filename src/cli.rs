@@ -71,3 +71,37 @@ fn failed(error: &anyhow::Error) -> ExitCode {
     eprintln!("natterjack: {error:#}");
     ExitCode::FAILURE
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lines in the page that start with the program's name, inside fences or markers.
+    fn commands(page: &str) -> Vec<Vec<&str>> {
+        page.lines()
+            .filter_map(|line| {
+                let words = line
+                    .trim_start_matches("<!-- ")
+                    .trim_start_matches("target/release/");
+                let words = words.split(['#', '`']).next()?.trim_end_matches("-->");
+                words
+                    .starts_with("natterjack bench ")
+                    .then(|| words.split_whitespace().collect())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_benchmark_in_the_docs_can_be_run() {
+        let page = include_str!("../docs/performance.md");
+        let commands = commands(page);
+        assert!(commands.len() >= 3, "{commands:?}");
+        for words in commands {
+            assert!(
+                Cli::try_parse_from(&words).is_ok(),
+                "not understood: {}",
+                words.join(" ")
+            );
+        }
+    }
+}

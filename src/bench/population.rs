@@ -1,16 +1,23 @@
 //! The users of a benchmark.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
-use natterjack_client::{Account, Api, Credentials};
+use natterjack_client::{Account, Api, ApiError, Credentials};
 use natterjack_nats::{
     Conversation, MessageId, UserId,
-    wire::{Content, HelloDevice, Stored},
+    wire::{Code, Content, HelloDevice, Stored},
 };
 use natterjack_runtime::clock::Clock;
+use tokio::time::sleep;
 
 /// Sign-ups that are under way at a time.
 const SIGN_UPS: usize = 16;
+/// How often one is tried that the server asks to try again: a machine that others keep busy
+/// answers late, and how users come to exist is not what is measured.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Makes `count` accounts, spread over the edges in turn.
 ///
@@ -30,23 +37,34 @@ pub async fn sign_up(edge_urls: &[String], prefix: &str, count: usize) -> anyhow
             name: "bench".into(),
             platform: "bench".into(),
         };
-        let (handle, password) = (format!("{prefix}{run}-{index}"), format!("bench-{run}-{index}"));
         async move {
-            Account::sign_up(
-                &api,
-                Credentials {
-                    handle,
-                    password,
-                    device,
-                },
-            )
-            .await
+            let mut tries = 0;
+            loop {
+                // The one before may have come to exist, so each try is for another handle.
+                let credentials = Credentials {
+                    handle: format!("{prefix}{run}-{index}-{tries}"),
+                    password: format!("bench-{run}-{index}"),
+                    device: device.clone(),
+                };
+                tries += 1;
+                match Account::sign_up(&api, credentials).await {
+                    Err(error) if tries < TRIES && may_go_later(&error) => sleep(PAUSE).await,
+                    result => return result,
+                }
+            }
         }
     };
     let all = stream::iter(0..count).map(one).buffered(SIGN_UPS);
     all.try_collect()
         .await
         .context("users could not be signed up; do the edges have --no-rate-limits?")
+}
+
+/// Whether the server says that it may go another time. Rate limits are to be switched off instead.
+fn may_go_later(error: &ApiError) -> bool {
+    error
+        .wire()
+        .is_some_and(|error| error.code.retryable() && error.code != Code::RateLimited)
 }
 
 /// A text of so many bytes.

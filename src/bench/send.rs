@@ -81,7 +81,12 @@ pub async fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Result>
         "at least one message must be in flight"
     );
     let clusters = args.cluster.of_each_shards();
-    let loads = args.in_flight.len() + args.rate.len().max(args.load_percent.len());
+    let rates = if args.rate.is_empty() {
+        args.load_percent.len()
+    } else {
+        args.rate.len()
+    };
+    let loads = args.in_flight.len() + rates;
     // The persister of a cluster that runs already is not ours to be held still.
     let ways = if args.cluster.is_foreign() { 2 } else { 3 };
     let measurements = clusters.len() * loads * ways * args.measure.repetitions as usize;

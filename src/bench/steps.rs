@@ -8,6 +8,8 @@ use natterjack_runtime::servers::Progress;
 pub struct Steps<'a> {
     progress: &'a dyn Progress,
     begun: Instant,
+    /// When the first was done: it took a cluster's start with it, and the others do not.
+    first: Option<Instant>,
     done: usize,
     all: usize,
 }
@@ -19,6 +21,7 @@ impl<'a> Steps<'a> {
         Self {
             progress,
             begun: Instant::now(),
+            first: None,
             done: 0,
             all,
         }
@@ -28,7 +31,15 @@ impl<'a> Steps<'a> {
     pub fn say(&mut self, what: &str) {
         self.done += 1;
         let left = self.all.saturating_sub(self.done);
-        let each = self.begun.elapsed() / u32::try_from(self.done).unwrap_or(u32::MAX);
+        let (since, measured) = match self.first {
+            Some(first) => (first, self.done - 1),
+            None => (*self.first.insert(Instant::now()), 0),
+        };
+        let each = if measured == 0 {
+            self.begun.elapsed()
+        } else {
+            since.elapsed() / u32::try_from(measured).unwrap_or(u32::MAX)
+        };
         let to_go = to_go(each * u32::try_from(left).unwrap_or(u32::MAX));
         self.progress
             .say(&format!("[{:>2}/{}, {to_go}] {what}", self.done, self.all));

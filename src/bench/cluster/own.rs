@@ -33,6 +33,8 @@ pub struct Own {
 impl Own {
     /// Starts it.
     pub async fn start(args: &ClusterArgs, edges: usize, progress: &dyn Progress) -> anyhow::Result<Self> {
+        let mut settings = args.settings()?;
+        settings.chat_bytes_max = settings.chat_bytes_max.max(CHAT_BYTES_MAX);
         let (scratch, dir) = match &args.data_dir {
             Some(dir) => (None, dir.clone()),
             None => {
@@ -49,8 +51,6 @@ impl Own {
             ..LocalConfig::default()
         };
         let servers = LocalServers::start(&data, &local, progress).await?;
-        let mut settings = args.settings()?;
-        settings.chat_bytes_max = settings.chat_bytes_max.max(CHAT_BYTES_MAX);
         servers.provision(&settings).await?;
         progress.say("starting the roles …");
         let binary = std::env::current_exe()?;

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{
     super::{
-        fanout,
+        fanout, idle,
         report::{About, Report},
         send,
     },
@@ -16,6 +16,10 @@ use crate::role;
 
 /// A fixed rate that any machine keeps up with, for what is compared at equal load.
 const RATE: &str = "500";
+/// How long connections rest before their memory is looked at.
+const SETTLE_MS: &str = "2000";
+/// What idling costs is not looked at here.
+const IDLE_MS: &str = "100";
 /// 1:1 chats and groups of this axis need enough users for the largest.
 const USERS_MIN: u32 = 60;
 
@@ -23,6 +27,8 @@ const USERS_MIN: u32 = 60;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Axis {
+    /// Clients who are connected and idle
+    Clients,
     /// Users who are connected while others send
     Users,
     /// Members of a group
@@ -48,6 +54,7 @@ impl Axis {
     /// For a person, and for the names of files.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Clients => "clients",
             Self::Users => "users",
             Self::Members => "members",
             Self::Conversations => "conversations",
@@ -58,6 +65,7 @@ impl Axis {
     /// What the sizes count.
     pub const fn label(self) -> &'static str {
         match self {
+            Self::Clients => "connected clients",
             Self::Users => "connected users",
             Self::Members => "members of each group",
             Self::Conversations => "conversations in the streams",
@@ -68,6 +76,7 @@ impl Axis {
     /// The usual sizes.
     pub fn sizes(self, quick: bool) -> Vec<u32> {
         let (few, all): (&[u32], &[u32]) = match self {
+            Self::Clients => (&[300, 3_000], &[500, 1_500, 5_000]),
             Self::Users => (&[100, 1_000], &[100, 300, 1_000, 3_000]),
             Self::Members => (&[2, 20, 200], &[2, 10, 30, 100, 300, 1_000]),
             Self::Conversations => (&[1_000, 10_000], &[1_000, 10_000, 100_000]),
@@ -81,12 +90,10 @@ impl Axis {
         let ack = |role: &str, baseline: Option<&str>| Source {
             ours: format!("/shards/0/open/0/natterjack/{role}"),
             baseline: baseline.map(|role| format!("/shards/0/open/0/raw_persisted/{role}")),
-            factor: 1.0,
         };
         let delivery = |ours: &str, baseline: Option<&str>| Source {
             ours: format!("/sizes/0/natterjack/{ours}"),
             baseline: baseline.map(|baseline| format!("/sizes/0/bare/{baseline}")),
-            factor: 1.0,
         };
         let all = "spread/cpu_us_each";
         let deliveries = |linear: f64| {
@@ -133,14 +140,45 @@ impl Axis {
         let memory = |role: &str, name: &'static str, linear: f64| {
             Curve::new(name, "MiB", linear, ack(&format!("rss_mib/{role}"), None), "")
         };
+        let connection = |name: &'static str, unit: &'static str, ours: &str, bare: &str| {
+            let source = Source {
+                ours: format!("/natterjack/{ours}"),
+                baseline: Some(format!("/bare/{bare}")),
+            };
+            Curve::new(name, unit, 0.0, source, "bare gateway")
+        };
         match self {
-            Self::Users => acks
-                .into_iter()
-                .chain([
-                    memory("edge", "memory of the edge", 1.0),
-                    memory("nats-server", "memory of nats-server", 1.0),
-                ])
-                .collect(),
+            Self::Clients => vec![
+                connection(
+                    "memory of the edge for a connection",
+                    "bytes",
+                    "bytes_each/edge",
+                    "bytes_each/gateway",
+                ),
+                connection(
+                    "memory of nats-server for a connection",
+                    "bytes",
+                    "bytes_each/nats-server",
+                    "bytes_each/nats-server",
+                ),
+                connection(
+                    "CPU of the edge to connect one",
+                    "µs",
+                    "arriving/cpu_us_each/edge",
+                    "arriving/cpu_us_each/gateway",
+                ),
+                Curve::new(
+                    "until all are back after a crash",
+                    "s",
+                    1.0,
+                    Source {
+                        ours: "/storm/all_s".into(),
+                        baseline: None,
+                    },
+                    "",
+                ),
+            ],
+            Self::Users => acks,
             Self::Conversations => acks
                 .into_iter()
                 .chain([memory("nats-server", "memory of nats-server", 1.0)])
@@ -156,6 +194,7 @@ impl Axis {
         let number = size.to_string();
         let users = size.max(USERS_MIN).to_string();
         match self {
+            Self::Clients => idles(args, &[("--clients", &number)], progress).await,
             Self::Users => sends(args, &[("--connected", &number)], progress).await,
             Self::Conversations => sends(args, &[("--conversations", &number)], progress).await,
             Self::Members => fanouts(args, &[("--members", &number), ("--users", &users)], progress).await,
@@ -182,6 +221,18 @@ async fn fanouts(args: &Args, options: &[(&str, &str)], progress: &dyn Progress)
     let mut fanout: fanout::Args = role::args(&with_common(args, &[], options).borrowed())?;
     fanout.cluster = args.cluster.clone();
     found(fanout::run(&fanout, progress).await?)
+}
+
+async fn idles(args: &Args, options: &[(&str, &str)], progress: &dyn Progress) -> anyhow::Result<Found> {
+    let repetitions = args.repetitions().to_string();
+    let usual = [
+        ("--repetitions", repetitions.as_str()),
+        ("--settle-ms", SETTLE_MS),
+        ("--idle-ms", IDLE_MS),
+    ];
+    let mut idle: idle::Args = role::args(&[&usual, options].concat())?;
+    idle.cluster = args.cluster.clone();
+    found(idle::run(&idle, progress).await?)
 }
 
 fn found<T: Report>(result: T) -> anyhow::Result<Found> {

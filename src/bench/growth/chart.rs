@@ -12,9 +12,9 @@ use super::{
     svg::{Anchor, Svg},
 };
 
-const PANEL: (f64, f64) = (480.0, 330.0);
+const PANEL: (f64, f64) = (480.0, 344.0);
 /// Around the plot in a panel: left, top, right, bottom.
-const MARGIN: (f64, f64, f64, f64) = (64.0, 40.0, 18.0, 74.0);
+const MARGIN: (f64, f64, f64, f64) = (64.0, 40.0, 18.0, 92.0);
 const HEAD: f64 = 72.0;
 const COLUMNS: usize = 2;
 /// At least so many times between bottom and top: noise on a flat curve is to look flat.
@@ -132,47 +132,57 @@ fn panel(svg: &mut Svg, corner: (f64, f64), curve: &Curve, label: &str) {
     svg.text("small", (middle, scale.bottom + 32.0), Anchor::Middle, label);
     linear(svg, &scale, curve);
     let classes = [("ours", true), ("bare", false)];
-    let mut at = scale.left;
-    for ((class, round), series) in classes.into_iter().zip(curve.series()) {
+    for (row, ((class, round), series)) in classes.into_iter().zip(curve.series()).enumerate() {
         let place = |point: &Point| (scale.x(f64::from(point.size)), scale.y(point.figure.median));
         let places: Vec<_> = series.points.iter().map(place).collect();
         svg.polyline(&format!("{class} line"), &places);
         for (point, place) in series.points.iter().zip(places) {
-            svg.line(
-                class,
-                (place.0, scale.y(point.figure.min)),
-                (place.0, scale.y(point.figure.max)),
-            );
+            let (low, high) = (scale.y(point.figure.min), scale.y(point.figure.max));
+            svg.line(class, (place.0, low), (place.0, high));
             svg.dot(class, place, round);
         }
-        at = legend(svg, (at, scale.bottom + 54.0), class, round, series);
+        legend(
+            svg,
+            (scale.left, scale.bottom + 54.0 + 18.0 * float(row)),
+            class,
+            round,
+            series,
+        );
     }
+    let (x, y) = (scale.right - 112.0, scale.bottom + 50.0);
+    svg.line("linear", (x, y), (x + 24.0, y));
+    svg.text("small", (x + 30.0, y + 4.0), Anchor::Start, "linear growth");
 }
 
-/// Where it would go in proportion, from our first point.
+/// Where it would go in proportion, from our first point, as far as it is in sight.
 fn linear(svg: &mut Svg, scale: &Scale, curve: &Curve) {
     let points = &curve.ours.points;
     if let (Some(first), Some(last)) = (points.first(), points.last()) {
-        let (from, to) = (f64::from(first.size), f64::from(last.size));
-        let end = first.figure.median * (to / from).powf(curve.linear_exponent);
+        let (from, start) = (f64::from(first.size), first.figure.median);
+        let top = 10_f64.powf(scale.y.1) / start;
+        let in_sight = if curve.linear_exponent > 0.0 {
+            top.powf(1.0 / curve.linear_exponent)
+        } else {
+            f64::MAX
+        };
+        let times = (f64::from(last.size) / from).min(in_sight);
+        let end = start * times.powf(curve.linear_exponent);
         svg.line(
             "linear",
-            (scale.x(from), scale.y(first.figure.median)),
-            (scale.x(to), scale.y(end)),
+            (scale.x(from), scale.y(start)),
+            (scale.x(from * times), scale.y(end)),
         );
     }
 }
 
-/// A series' name and exponent; where the next may stand.
-fn legend(svg: &mut Svg, (x, y): (f64, f64), class: &str, round: bool, series: &Series) -> f64 {
-    const LETTER: f64 = 6.4;
+/// A series' name and exponent.
+fn legend(svg: &mut Svg, (x, y): (f64, f64), class: &str, round: bool, series: &Series) {
     let exponent = series.exponent.map_or_else(String::new, |exponent| {
         format!(", exponent {exponent:.2}").replace('-', "−")
     });
     let text = format!("{}{exponent}", series.name);
     svg.dot(class, (x + 4.0, y - 4.0), round);
     svg.text("small", (x + 14.0, y), Anchor::Start, &text);
-    x + 28.0 + LETTER * float(text.chars().count())
 }
 
 fn ends(logs: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
@@ -208,7 +218,6 @@ mod tests {
         let source = Source {
             ours: "/cost".into(),
             baseline: None,
-            factor: 1.0,
         };
         let mut curve = Curve::new("cost", "µs", 0.0, source, "");
         for (size, cost) in [(1, 100.0), (10, 110.0), (100, 95.0)] {
@@ -234,7 +243,6 @@ mod tests {
         let source = Source {
             ours: "/cost".into(),
             baseline: None,
-            factor: 1.0,
         };
         let curve = Curve::new("a < b", "µs", 0.0, source, "");
         let mut svg = Svg::new(10.0, 10.0, "nothing");
