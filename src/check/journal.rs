@@ -1,8 +1,23 @@
 //! What clients tried, were told and were given.
 
-use std::collections::{BTreeMap, HashMap};
+mod delivery;
+mod membership;
+mod seen;
 
-use natterjack_nats::{Conversation, MessageId, UserId, wire::Message};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
+
+use natterjack_nats::{
+    Conversation, MessageId, UserId,
+    wire::{Kind, Message},
+};
+
+pub use delivery::{Delivery, TextHash};
+pub use membership::{Change, Span};
+pub(super) use seen::Seen;
+pub use seen::Told;
 
 /// A message that a client tried to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,19 +26,14 @@ pub struct Attempt {
     pub sender: UserId,
     /// Where to.
     pub conversation: Conversation,
+    /// A text, an edit or a deletion.
+    pub kind: Kind,
     /// What it said; `None` for a deletion.
     pub text: Option<String>,
-}
-
-/// A message as a client showed it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Delivery {
-    /// Its place.
-    pub seq: u64,
-    /// Its id.
-    pub id: MessageId,
-    /// By whom.
-    pub sender: UserId,
+    /// The message that an edit or a deletion names.
+    pub target: Option<u64>,
+    /// When the application handed it over first, since the run began.
+    pub at: Duration,
 }
 
 /// One device in one conversation.
@@ -35,13 +45,32 @@ pub struct Receiver {
     pub conversation: Conversation,
 }
 
-/// The record of a run.
+/// The first ack of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ack {
+    pub(super) seq: u64,
+    pub(super) at: Duration,
+}
+
+/// The record of a run. Times count from its begin, on a clock that no fault touches.
 #[derive(Debug, Default)]
 pub struct Journal {
     pub(super) attempts: HashMap<MessageId, Attempt>,
-    pub(super) acks: BTreeMap<MessageId, u64>,
+    pub(super) acks: BTreeMap<MessageId, Ack>,
     pub(super) second_acks: Vec<(MessageId, u64, u64)>,
     pub(super) deliveries: BTreeMap<Receiver, Stretch>,
+    /// Refused for good, each with the server's word for it.
+    pub(super) refused: BTreeMap<MessageId, String>,
+    /// Whose each device is.
+    pub(super) owners: BTreeMap<String, UserId>,
+    /// Who need not be given the end of a conversation: who was removed from it.
+    pub(super) excused: BTreeSet<(UserId, Conversation)>,
+    pub(super) changes: Vec<Change>,
+    pub(super) seen: Seen,
+    /// When parts of the server were disturbed.
+    pub(super) disturbed: Vec<Span>,
+    /// When the streams had no quorum.
+    pub(super) without_quorum: Vec<Span>,
 }
 
 /// What a receiver was given, and from where on it had to be given everything.
@@ -52,6 +81,13 @@ pub(super) struct Stretch {
     pub(super) given: Vec<Delivery>,
 }
 
+impl Stretch {
+    /// Up to where everything was given.
+    pub(super) fn last(&self) -> u64 {
+        self.given.last().map_or(self.after, |last| last.seq)
+    }
+}
+
 impl Journal {
     /// An empty record.
     #[must_use]
@@ -59,19 +95,36 @@ impl Journal {
         Self::default()
     }
 
-    /// A client is about to send a message. Say it before the first byte leaves.
+    /// A client is about to send a message, perhaps again. Say it before the first byte leaves.
     pub fn attempted(&mut self, id: MessageId, attempt: Attempt) {
-        self.attempts.insert(id, attempt);
+        self.attempts.entry(id).or_insert(attempt);
     }
 
     /// A client was told that a message is on disk.
-    pub fn acked(&mut self, id: MessageId, seq: u64) {
+    pub fn acked(&mut self, id: MessageId, seq: u64, at: Duration) {
         match self.acks.get(&id) {
-            Some(&first) if first != seq => self.second_acks.push((id, first, seq)),
-            _ => {
-                self.acks.insert(id, seq);
+            Some(first) if first.seq != seq => self.second_acks.push((id, first.seq, seq)),
+            Some(_) => {}
+            None => {
+                self.acks.insert(id, Ack { seq, at });
             }
         }
+    }
+
+    /// The place that the ack of a message named, if there was one.
+    #[must_use]
+    pub fn ack_of(&self, id: &MessageId) -> Option<u64> {
+        self.acks.get(id).map(|ack| ack.seq)
+    }
+
+    /// A client was told that a message is refused for good, and so not stored.
+    pub fn refused(&mut self, id: MessageId, why: String) {
+        self.refused.entry(id).or_insert(why);
+    }
+
+    /// A device belongs to a user.
+    pub fn owns(&mut self, device: &str, user: UserId) {
+        self.owners.insert(device.into(), user);
     }
 
     /// From now on a device must be given all that follows `after` in a conversation; without
@@ -85,18 +138,38 @@ impl Journal {
         self.deliveries.entry(receiver).or_default().until = Some(until);
     }
 
+    /// A user who is being removed from a group need not be given its end, from now until
+    /// [`Journal::demands`]: what is on its way at that moment may or may not arrive.
+    pub fn excuses(&mut self, user: UserId, conversation: Conversation) {
+        self.excused.insert((user, conversation));
+    }
+
+    /// A user who is in a group again has to be given everything.
+    pub fn demands(&mut self, user: UserId, conversation: Conversation) {
+        self.excused.remove(&(user, conversation));
+    }
+
     /// A device showed a message.
-    pub fn delivered(&mut self, device: &str, message: &Message) {
+    pub fn delivered(&mut self, device: &str, message: &Message, at: Duration) {
         let receiver = Receiver {
             device: device.into(),
             conversation: message.conversation,
         };
-        let delivery = Delivery {
-            seq: message.seq,
-            id: message.id,
-            sender: message.sender,
-        };
-        self.deliveries.entry(receiver).or_default().given.push(delivery);
+        let given = &mut self.deliveries.entry(receiver).or_default().given;
+        given.push(Delivery::of(message, at));
+    }
+
+    /// The user behind a receiver, if that was said.
+    pub(super) fn owner(&self, receiver: &Receiver) -> Option<UserId> {
+        // Stretches after a truncation are numbered.
+        let device = receiver.device.split(" #").next()?;
+        self.owners.get(device).copied()
+    }
+
+    /// Whether a receiver need not be given the end of its conversation.
+    pub(super) fn is_excused(&self, receiver: &Receiver) -> bool {
+        self.owner(receiver)
+            .is_some_and(|user| self.excused.contains(&(user, receiver.conversation)))
     }
 
     /// How many messages were acknowledged.
@@ -116,15 +189,25 @@ impl Journal {
         all
     }
 
-    /// Whether every receiver has been given the message with sequence `head` of its conversation.
+    /// Whether every receiver that has to be was given the message with sequence `head` of its
+    /// conversation.
     #[must_use]
     pub fn all_reached(&self, conversation: &Conversation, head: u64) -> bool {
+        self.behind(conversation, head).next().is_none()
+    }
+
+    /// The receivers that have to be given `head` of a conversation and were not.
+    pub(super) fn behind<'a>(
+        &'a self,
+        conversation: &'a Conversation,
+        head: u64,
+    ) -> impl Iterator<Item = (&'a Receiver, u64)> {
         self.deliveries
             .iter()
-            .filter(|(receiver, _)| receiver.conversation == *conversation)
-            .all(|(_, stretch)| {
+            .filter(move |(receiver, stretch)| {
                 let end = stretch.until.map_or(head, |until| until.min(head));
-                stretch.after >= end || stretch.given.last().is_some_and(|last| last.seq >= end)
+                receiver.conversation == *conversation && stretch.last() < end && !self.is_excused(receiver)
             })
+            .map(|(receiver, stretch)| (receiver, stretch.last()))
     }
 }

@@ -16,12 +16,15 @@ use natterjack_nats::{
     Conversation, MessageId, UserId,
     wire::{HistoryQuery, Message},
 };
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 
 pub use client::Recorded;
 use listener::Listener;
 
-use super::{Attempt, Journal, Receiver, Summary, check, journal::Stretch};
+use super::{Attempt, Journal, Receiver, Summary, check};
 
 const POLL: Duration = Duration::from_millis(20);
 
@@ -29,9 +32,10 @@ const POLL: Duration = Duration::from_millis(20);
 #[derive(Debug, Clone, Default)]
 pub struct Recorder(Arc<Mutex<Record>>);
 
-#[derive(Default)]
 struct Record {
     journal: Journal,
+    /// When the run began.
+    began: Instant,
     open: HashSet<MessageId>,
     failed: HashMap<MessageId, SendFailure>,
     /// Who can read a conversation back at the end.
@@ -40,6 +44,27 @@ struct Record {
     stopped: BTreeMap<String, StopReason>,
     /// Devices that were connected at least once.
     ready: HashSet<String>,
+    /// How often a device was told that a conversation is truncated: a new stretch begins with each.
+    cut: HashMap<(String, Conversation), u32>,
+    /// How long each ack took, from when the application handed the message over.
+    latencies: Vec<Duration>,
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self {
+            journal: Journal::new(),
+            began: Instant::now(),
+            open: HashSet::new(),
+            failed: HashMap::new(),
+            readers: BTreeMap::new(),
+            devices: BTreeMap::new(),
+            stopped: BTreeMap::new(),
+            ready: HashSet::new(),
+            cut: HashMap::new(),
+            latencies: Vec::new(),
+        }
+    }
 }
 
 impl std::fmt::Debug for Record {
@@ -60,6 +85,37 @@ impl Record {
             .values()
             .map(|stretch| stretch.given.len());
         (self.journal.attempts.len(), self.journal.acks.len(), given.sum())
+    }
+
+    /// The present stretch of a device in a conversation.
+    fn stretch(&self, device: &str, conversation: Conversation) -> Receiver {
+        match self.cut.get(&(device.to_owned(), conversation)) {
+            Some(count) => receiver(&format!("{device} #{count}"), conversation),
+            None => receiver(device, conversation),
+        }
+    }
+
+    /// A device connects, with what it has: for the first time, or where it was when it left.
+    fn begin(&mut self, device: &str, resume: Option<&BTreeMap<Conversation, u64>>) {
+        for (conversation, after) in resume.into_iter().flatten() {
+            let receiver = self.stretch(device, *conversation);
+            match self.journal.deliveries.get_mut(&receiver) {
+                Some(stretch) => stretch.until = None,
+                None => self.journal.listens(receiver, *after),
+            }
+        }
+    }
+
+    /// A device leaves: what follows the last message that it was given it need not be given.
+    fn end(&mut self, device: &str) {
+        self.devices.remove(device);
+        let numbered = format!("{device} #");
+        for (receiver, stretch) in &mut self.journal.deliveries {
+            let mine = receiver.device == device || receiver.device.starts_with(&numbered);
+            if mine && stretch.until.is_none() {
+                stretch.until = Some(stretch.last());
+            }
+        }
     }
 }
 
@@ -88,16 +144,18 @@ impl Recorder {
                 record.devices.insert(device.clone(), user).is_none(),
                 "two devices are named {device}"
             );
-            for (conversation, after) in config.resume.iter().flatten() {
-                record.journal.listens(receiver(&device, *conversation), *after);
-            }
+            record.journal.owns(&device, user);
+            record.ready.remove(&device);
+            record.begin(&device, config.resume.as_ref());
         }
         let resumes = config.resume.is_some();
+        let (held, gate) = watch::channel(false);
         let (client, events) = Client::connect(config)?;
         let listener = Listener {
             recorder: self.clone(),
             device: device.clone(),
-            cut: HashMap::new(),
+            user,
+            gate,
             resumes,
         };
         let listener = tokio::spawn(listener.run(events));
@@ -106,8 +164,40 @@ impl Recorder {
             user,
             device,
             recorder: self.clone(),
+            held,
             listener,
         })
+    }
+
+    /// How long the run lasts already; what the times of the journal count.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.record().began.elapsed()
+    }
+
+    /// What a device has without a gap in each of its conversations, for its next connection.
+    #[must_use]
+    pub fn cursors(&self, device: &str) -> BTreeMap<Conversation, u64> {
+        let record = self.record();
+        let here = |conversation: Conversation| record.stretch(device, conversation);
+        let conversations = record.journal.conversations();
+        let known = conversations.into_iter().filter_map(|conversation| {
+            let stretch = record.journal.deliveries.get(&here(conversation))?;
+            Some((conversation, stretch.last()))
+        });
+        known.filter(|(_, cursor)| *cursor > 0).collect()
+    }
+
+    /// How long each ack took, from when the application handed the message over; not in order.
+    #[must_use]
+    pub fn latencies(&self) -> Vec<Duration> {
+        self.record().latencies.clone()
+    }
+
+    /// The clients that ended by themselves, and why.
+    #[must_use]
+    pub fn stopped(&self) -> BTreeMap<String, StopReason> {
+        self.record().stopped.clone()
     }
 
     /// Looks at the journal, or adds to it what other ways than a recorded client were used for.
@@ -156,7 +246,7 @@ impl Recorder {
         for (id, seq) in &record.journal.acks {
             if let Some(attempt) = record.journal.attempts.get(id) {
                 let head = heads.entry(attempt.conversation).or_default();
-                *head = (*head).max(*seq);
+                *head = (*head).max(seq.seq);
             }
         }
         conversations.iter().find_map(|conversation| {
@@ -317,12 +407,8 @@ fn receiver(device: &str, conversation: Conversation) -> Receiver {
 
 /// Which receivers were not given the head, and how far they are.
 fn behind(journal: &Journal, conversation: &Conversation, head: u64) -> Vec<String> {
-    let here = journal
-        .deliveries
-        .iter()
-        .filter(|(receiver, _)| receiver.conversation == *conversation);
-    let last = |stretch: &Stretch| stretch.given.last().map_or(stretch.after, |last| last.seq);
-    here.filter(|(_, stretch)| last(stretch) < stretch.until.unwrap_or(head))
-        .map(|(receiver, stretch)| format!("{} is at {}", receiver.device, last(stretch)))
+    journal
+        .behind(conversation, head)
+        .map(|(receiver, last)| format!("{} is at {last}", receiver.device))
         .collect()
 }

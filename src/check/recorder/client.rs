@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use natterjack_client::{Client, Draft};
-use natterjack_nats::{Conversation, MessageId, UserId, wire::Content};
+use natterjack_nats::{
+    Conversation, MessageId, UserId,
+    wire::{Content, Cursor, Kind},
+};
 use natterjack_runtime::clock::Clock;
-use tokio::task::JoinHandle;
+use tokio::{sync::watch, task::JoinHandle};
 
-use super::{Attempt, Recorder, receiver};
+use super::{Attempt, Recorder};
 
 /// A client all of whose doings are on record. It is closed by [`Recorded::close`], or cut off
 /// when it is dropped.
@@ -17,6 +20,8 @@ pub struct Recorded {
     pub(super) user: UserId,
     pub(super) device: String,
     pub(super) recorder: Recorder,
+    /// Whether its events are left where they are.
+    pub(super) held: watch::Sender<bool>,
     pub(super) listener: JoinHandle<()>,
 }
 
@@ -55,19 +60,25 @@ impl Recorded {
         let id = draft
             .id
             .unwrap_or_else(|| MessageId::generate(Clock::system().now_ms()));
-        let text = match &draft.content {
-            Content::Text { text, .. } | Content::Edit { text, .. } => Some(text.clone()),
-            Content::Delete { .. } | Content::Event(_) => None,
+        let (kind, text, target) = match &draft.content {
+            Content::Text { text, .. } => (Kind::Text, Some(text.clone()), None),
+            Content::Edit { text, target } => (Kind::Edit, Some(text.clone()), Some(*target)),
+            Content::Delete { target } => (Kind::Delete, None, Some(*target)),
+            Content::Event(_) => anyhow::bail!("a client cannot send an event"),
         };
         let attempt = Attempt {
             sender: self.user,
             conversation: draft.conversation,
+            kind,
             text,
+            target,
+            at: self.recorder.now(),
         };
         {
             let mut record = self.recorder.record();
             record.journal.attempted(id, attempt);
             record.open.insert(id);
+            record.failed.remove(&id);
         }
         let sent = self.client.send_with(draft.with_id(id));
         if sent.is_err() {
@@ -78,10 +89,44 @@ impl Recorded {
 
     /// From now on this device has to be given all that follows `after` in a conversation.
     pub fn expects(&self, conversation: Conversation, after: u64) {
+        let mut record = self.recorder.record();
+        let receiver = record.stretch(&self.device, conversation);
+        record.journal.listens(receiver, after);
+    }
+
+    /// The user has read up to `seq`, as far as this device knows.
+    ///
+    /// # Errors
+    /// Too much waits already, or the client has stopped.
+    pub fn read(&self, conversation: Conversation, seq: u64) -> anyhow::Result<()> {
+        let cursor = Cursor {
+            delivered: seq,
+            read: seq,
+        };
         self.recorder
             .record()
             .journal
-            .listens(receiver(&self.device, conversation), after);
+            .says(self.user, conversation, cursor);
+        Ok(self.client.read(conversation, seq)?)
+    }
+
+    /// Leaves its events where they are from now on, or takes them again: an application that is
+    /// too slow. The client then stops to read its socket.
+    pub fn hold(&self, held: bool) {
+        self.held.send_replace(held);
+    }
+
+    /// Cuts it off where it is, as when the application crashes. What had no answer yet has failed
+    /// as [`natterjack_client::SendFailure::Stopped`] and may be stored.
+    ///
+    /// # Errors
+    /// Its listener panicked.
+    pub async fn abandon(self) -> anyhow::Result<()> {
+        self.hold(false);
+        self.client.close().await;
+        self.listener.await.context("the listener")?;
+        self.recorder.record().end(&self.device);
+        Ok(())
     }
 
     /// Waits until everything sent has its answer, then leaves. What follows the last message
@@ -90,6 +135,7 @@ impl Recorded {
     /// # Errors
     /// An answer took longer than `within`.
     pub async fn close(self, within: Duration) -> anyhow::Result<()> {
+        self.hold(false);
         let flushed = self.client.flush(within).await;
         self.client.close().await;
         let Self {
@@ -99,16 +145,7 @@ impl Recorded {
             ..
         } = self;
         listener.await.context("the listener")?;
-        let mut record = recorder.record();
-        record.devices.remove(&device);
-        let numbered = format!("{device} #");
-        for (receiver, stretch) in &mut record.journal.deliveries {
-            if (receiver.device == device || receiver.device.starts_with(&numbered))
-                && stretch.until.is_none()
-            {
-                stretch.until = Some(stretch.given.last().map_or(stretch.after, |last| last.seq));
-            }
-        }
+        recorder.record().end(&device);
         anyhow::ensure!(
             flushed,
             "{device} has messages without an answer after {within:?}"
