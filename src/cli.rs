@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use natterjack_runtime::{LogArgs, telemetry};
 
-use crate::{bench, chat, provision, role, up};
+use crate::{bench, chat, provision, role, torture, up};
 
 /// A self-hosted chat backend: WebSocket edges, NATS JetStream, history in Postgres.
 ///
@@ -39,6 +39,8 @@ enum Command {
     Chat(Box<chat::Args>),
     /// Measure it, next to what the bare parts do on this machine
     Bench(Box<bench::Args>),
+    /// Break it in every way that a seed draws, and check that it keeps its promises
+    Torture(Box<torture::Args>),
 }
 
 /// Runs the command line; the exit code is that of the process.
@@ -63,6 +65,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Provision(args)) => provision::run(&args).await,
         Some(Command::Chat(args)) => chat::run(*args).await,
         Some(Command::Bench(args)) => bench::run(*args).await,
+        Some(Command::Torture(args)) => torture::run(*args).await,
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! This package composes the roles: [`cli`] is the command line, [`up`] the plain run that starts
 //! everything on one machine, [`local`] the servers below it, [`chat`] the terminal client, [`check`]
-//! the checker that tests and fault runs share, [`fleet`] what they stand on, and [`bench`] the
-//! benchmarks.
+//! the checker that tests and fault runs share, [`fleet`] what they stand on, [`bench`] the
+//! benchmarks, and [`torture`] the fault run.
 
 pub mod bench;
 pub mod chat;
@@ -13,4 +13,5 @@ pub mod fleet;
 pub mod local;
 pub mod provision;
 pub mod role;
+pub mod torture;
 pub mod up;

@@ -11,7 +11,7 @@ use std::{
 
 use natterjack_nats::{
     Conversation, MessageId, UserId,
-    wire::{Kind, Message},
+    wire::{Kind, Message, Page},
 };
 
 pub use delivery::{Delivery, TextHash};
@@ -67,10 +67,21 @@ pub struct Journal {
     pub(super) excused: BTreeSet<(UserId, Conversation)>,
     pub(super) changes: Vec<Change>,
     pub(super) seen: Seen,
+    /// What pages of history had in each place.
+    pub(super) paged: BTreeMap<(Conversation, u64), Row>,
+    /// The furthest that a page reached, which device was given it, and when.
+    pub(super) pages: Vec<(Receiver, u64, Duration)>,
     /// When parts of the server were disturbed.
     pub(super) disturbed: Vec<Span>,
     /// When the streams had no quorum.
     pub(super) without_quorum: Vec<Span>,
+}
+
+/// A row of a page of history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) prev: u64,
+    pub(super) id: MessageId,
 }
 
 /// What a receiver was given, and from where on it had to be given everything.
@@ -117,6 +128,12 @@ impl Journal {
         self.acks.get(id).map(|ack| ack.seq)
     }
 
+    /// When a message was handed over and when it was acknowledged, if it was.
+    #[must_use]
+    pub fn times_of(&self, id: &MessageId) -> Option<(Duration, Duration)> {
+        Some((self.attempts.get(id)?.at, self.acks.get(id)?.at))
+    }
+
     /// A client was told that a message is refused for good, and so not stored.
     pub fn refused(&mut self, id: MessageId, why: String) {
         self.refused.entry(id).or_insert(why);
@@ -157,6 +174,22 @@ impl Journal {
         };
         let given = &mut self.deliveries.entry(receiver).or_default().given;
         given.push(Delivery::of(message, at));
+    }
+
+    /// A device was given a page of history.
+    pub fn paged(&mut self, device: &str, page: &Page, at: Duration) {
+        let receiver = Receiver {
+            device: device.into(),
+            conversation: page.conversation,
+        };
+        if let Some(last) = page.messages.last() {
+            self.pages.push((receiver, last.seq, at));
+        }
+        for message in &page.messages {
+            let (prev, id) = (message.prev, message.id);
+            self.paged
+                .insert((page.conversation, message.seq), Row { prev, id });
+        }
     }
 
     /// The user behind a receiver, if that was said.

@@ -188,6 +188,17 @@ impl Recorder {
         known.filter(|(_, cursor)| *cursor > 0).collect()
     }
 
+    /// Up to where a device has everything in a conversation, if it knows of it.
+    #[must_use]
+    pub fn last(&self, device: &str, conversation: Conversation) -> Option<u64> {
+        let record = self.record();
+        let stretch = record
+            .journal
+            .deliveries
+            .get(&record.stretch(device, conversation))?;
+        Some(stretch.last())
+    }
+
     /// How long each ack took, from when the application handed the message over; not in order.
     #[must_use]
     pub fn latencies(&self) -> Vec<Duration> {
@@ -331,7 +342,7 @@ impl Recorder {
         let mut record = self.record();
         let conversations = record.journal.conversations();
         let devices = record.devices.clone();
-        for conversation in &conversations {
+        for conversation in conversations.iter().copied() {
             if !matches!(conversation, Conversation::Dm(_)) {
                 continue;
             }
@@ -342,7 +353,7 @@ impl Recorder {
                 record
                     .journal
                     .deliveries
-                    .entry(receiver(device, *conversation))
+                    .entry(receiver(device, conversation))
                     .or_default();
             }
         }

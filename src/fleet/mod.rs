@@ -10,12 +10,16 @@
 pub mod audit;
 mod ground;
 mod house;
+mod link;
+mod nats_nodes;
 mod processes;
 mod role;
 mod scratch;
 
 pub use ground::{Ground, GroundConfig};
 pub use house::House;
+pub use link::{Link, Weather};
+pub use nats_nodes::NatsNodes;
 pub use processes::{Fleet, FleetConfig};
 pub use role::RoleProcess;
 pub use scratch::Scratch;

@@ -32,6 +32,21 @@ impl RoleProcess {
         arguments: &[&str],
         dir: &Path,
     ) -> anyhow::Result<Self> {
+        Self::start_in(Vec::new(), binary, role, listen, arguments, dir).await
+    }
+
+    /// The same with an environment of its own, besides what this process has.
+    ///
+    /// # Errors
+    /// As [`RoleProcess::start`].
+    pub async fn start_in(
+        environment: Vec<(OsString, OsString)>,
+        binary: &Path,
+        role: &'static str,
+        listen: &str,
+        arguments: &[&str],
+        dir: &Path,
+    ) -> anyhow::Result<Self> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = format!("127.0.0.1:{port}");
         let words = [role]
@@ -42,6 +57,7 @@ impl RoleProcess {
             name: role,
             program: binary.to_owned(),
             arguments: words.map(OsString::from).collect(),
+            environment,
             dir: dir.to_owned(),
         };
         let program = Program::start(config).await?;

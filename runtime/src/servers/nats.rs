@@ -202,6 +202,7 @@ async fn launch(
     let spec = Spec {
         server: SERVER,
         argv,
+        environment: Vec::new(),
         log,
         pid_file: dir.join("pid"),
     };

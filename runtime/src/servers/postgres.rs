@@ -1,5 +1,6 @@
 //! A Postgres as a child process.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -37,6 +38,8 @@ pub struct PostgresConfig {
     pub max_connections: u32,
     /// Further settings, as in `postgresql.conf`.
     pub settings: Vec<(String, String)>,
+    /// Set in the server's environment, besides what this process has.
+    pub environment: Vec<(OsString, OsString)>,
 }
 
 impl PostgresConfig {
@@ -47,6 +50,7 @@ impl PostgresConfig {
             port: None,
             max_connections: 200,
             settings: Vec::new(),
+            environment: Vec::new(),
         }
     }
 
@@ -298,6 +302,7 @@ async fn launch(
     let spec = Spec {
         server: SERVER,
         argv,
+        environment: config.environment.clone(),
         log,
         pid_file: layout.dir.join("pid"),
     };

@@ -26,6 +26,8 @@ const LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;
 pub(super) struct Spec {
     pub(super) server: &'static str,
     pub(super) argv: Vec<OsString>,
+    /// Set besides what this process has.
+    pub(super) environment: Vec<(OsString, OsString)>,
     pub(super) log: PathBuf,
     /// Where the process id is noted for the next start, should this one die with us.
     pub(super) pid_file: PathBuf,
@@ -53,6 +55,7 @@ impl Process {
         let Spec {
             server,
             argv,
+            environment,
             log,
             pid_file,
         } = spec;
@@ -62,7 +65,7 @@ impl Process {
         let blocking = Arc::new((Mutex::new(false), Condvar::new()));
         let ended = Arc::clone(&blocking);
         let keeper = move || {
-            let mut child = match start(&argv, output) {
+            let mut child = match start(&argv, environment, output) {
                 Ok(child) => child,
                 Err(source) => {
                     let program = argv.last().map(PathBuf::from).unwrap_or_default();
@@ -194,12 +197,17 @@ impl Drop for Process {
     }
 }
 
-fn start(argv: &[OsString], output: File) -> std::io::Result<std::process::Child> {
+fn start(
+    argv: &[OsString],
+    environment: Vec<(OsString, OsString)>,
+    output: File,
+) -> std::io::Result<std::process::Child> {
     let [program, arguments @ ..] = argv else {
         return Err(std::io::Error::other("no program"));
     };
     Command::new(program)
         .args(arguments)
+        .envs(environment)
         .stdin(Stdio::null())
         .stdout(output.try_clone()?)
         .stderr(output)

@@ -24,6 +24,8 @@ pub struct ProgramConfig {
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<OsString>,
+    /// Set in its environment, besides what this process has.
+    pub environment: Vec<(OsString, OsString)>,
     /// Where its log is.
     pub dir: PathBuf,
 }
@@ -138,6 +140,7 @@ async fn launch(config: &ProgramConfig) -> Result<Process, ServerError> {
     Process::spawn(Spec {
         server: config.name,
         argv,
+        environment: config.environment.clone(),
         log: config.dir.join(format!("{}.log", config.name)),
         pid_file: config.dir.join("pid"),
     })
@@ -155,6 +158,7 @@ mod tests {
             name: "sleeper",
             program: "sleep".into(),
             arguments: vec!["600".into()],
+            environment: vec![],
             dir: dir.path().join("sleeper"),
         })
         .await?;

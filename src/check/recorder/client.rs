@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use natterjack_client::{Client, Draft};
+use natterjack_client::{Client, Draft, RequestError};
 use natterjack_nats::{
     Conversation, MessageId, UserId,
-    wire::{Content, Cursor, Kind},
+    wire::{Content, Cursor, HistoryQuery, Kind, Page},
 };
 use natterjack_runtime::clock::Clock;
 use tokio::{sync::watch, task::JoinHandle};
@@ -108,6 +108,18 @@ impl Recorded {
             .journal
             .says(self.user, conversation, cursor);
         Ok(self.client.read(conversation, seq)?)
+    }
+
+    /// Reads a page of history, on record.
+    ///
+    /// # Errors
+    /// What [`Client::history`] says.
+    pub async fn page(&self, query: HistoryQuery) -> Result<Page, RequestError> {
+        let page = self.client.history(query).await?;
+        let mut record = self.recorder.record();
+        let at = record.began.elapsed();
+        record.journal.paged(&self.device, &page, at);
+        Ok(page)
     }
 
     /// Leaves its events where they are from now on, or takes them again: an application that is

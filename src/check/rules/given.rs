@@ -1,13 +1,17 @@
 //! What receivers were given: the same as everybody, in the one order, without a hole, and only
 //! where they belong.
 
+use std::time::Duration;
+
 use natterjack_nats::{
-    Conversation,
+    Conversation, UserId,
     wire::{Event, Kind, Message},
 };
 
-use super::{Violation, at, near, violation};
+use super::{History, Violation, at, near, violation};
 use crate::check::journal::{Journal, Receiver, Stretch};
+
+const MEMBERS: &str = "nobody is given anything of a conversation that they are not in";
 
 /// Every delivery is the stored message, and names the predecessor that history names.
 pub(super) fn as_stored(
@@ -88,48 +92,84 @@ pub(super) fn to_members_only(
     stretch: &Stretch,
     messages: &[Message],
 ) -> Result<(), Violation> {
-    const PROMISE: &str = "nobody is given anything of a conversation that they are not in";
     let group = receiver.conversation;
     let (Some(user), false) = (journal.owner(receiver), stretch.given.is_empty()) else {
         return Ok(());
     };
     if group.admits(user) == Some(false) {
         let what = format!("{} of {user} was given messages of {group}", receiver.device);
-        return Err(violation(PROMISE, what, messages, 0));
+        return Err(violation(MEMBERS, what, messages, 0));
     }
     if !matches!(group, Conversation::Group(_)) {
         return Ok(());
     }
-    let out = removals(messages, user);
-    // The nth removal ended what the nth arrival began.
-    let arrivals: Vec<_> = journal.changes_of(group, user, true).collect();
-    if arrivals.is_empty() {
-        // Nobody kept a record of this group's members.
-        return Ok(());
-    }
     for given in &stretch.given {
-        // Removals that lie before this message, each of which has to be undone by then.
-        let before = out.partition_point(|seq| *seq < given.seq);
-        if before == 0 {
-            continue;
-        }
-        let back = arrivals.get(before);
-        if back.is_none_or(|change| change.asked > given.at) {
-            let what = format!(
-                "{} of {user} was given {} at {:?} and had been removed by {}; let in again: {back:?}",
-                receiver.device,
-                given.seq,
-                given.at,
-                out[before - 1]
-            );
-            return Err(near(PROMISE, what, messages, given.seq));
+        honours_membership(journal, receiver, given.seq, given.at, messages)?;
+    }
+    Ok(())
+}
+
+/// Pages of history show what is stored.
+pub(super) fn pages_as_stored(journal: &Journal, history: &History) -> Result<(), Violation> {
+    for ((conversation, seq), row) in &journal.paged {
+        let messages = history.get(conversation).map_or(&[][..], Vec::as_slice);
+        if at(messages, *seq).is_none_or(|message| (message.prev, message.id) != (row.prev, row.id)) {
+            let what = format!("a page of {conversation} had {row:?} at {seq}");
+            return Err(near("a page shows what is stored", what, messages, *seq));
         }
     }
     Ok(())
 }
 
-/// Where a user was put out of a group.
-pub(super) fn removals(messages: &[Message], user: natterjack_nats::UserId) -> Vec<u64> {
+/// Pages of history are for members too.
+pub(super) fn pages_to_members_only(journal: &Journal, history: &History) -> Result<(), Violation> {
+    for (receiver, last, when) in &journal.pages {
+        if let Some(messages) = history.get(&receiver.conversation) {
+            honours_membership(journal, receiver, *last, *when, messages)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a receiver was in the group by the time it was given the message with that sequence.
+fn honours_membership(
+    journal: &Journal,
+    receiver: &Receiver,
+    seq: u64,
+    when: Duration,
+    messages: &[Message],
+) -> Result<(), Violation> {
+    let group = receiver.conversation;
+    let Some(user) = journal.owner(receiver) else {
+        return Ok(());
+    };
+    // Removals that lie before this message, each of which has to be undone by then: the nth ended
+    // what the nth arrival began.
+    let out = removals(messages, user, seq);
+    let Some(last) = out.last() else { return Ok(()) };
+    let arrivals: Vec<_> = journal.changes_of(group, user, true).collect();
+    if arrivals.is_empty() {
+        // Nobody kept a record of this group's members.
+        return Ok(());
+    }
+    let back = arrivals.get(out.len());
+    if back.is_none_or(|change| change.asked > when) {
+        let what = format!(
+            "{} of {user} was given {seq} of {group} at {when:?} and had been removed by {last}; let in again: {back:?}",
+            receiver.device,
+        );
+        return Err(near(MEMBERS, what, messages, seq));
+    }
+    Ok(())
+}
+
+/// Where a user was put out of a group, before `seq`.
+fn removals(messages: &[Message], user: UserId, seq: u64) -> Vec<u64> {
     let gone = |message: &&Message| matches!(message.event, Some(Event::MemberRemoved { user: gone }) if gone == user);
-    messages.iter().filter(gone).map(|message| message.seq).collect()
+    let before = messages.partition_point(|message| message.seq < seq);
+    messages[..before]
+        .iter()
+        .filter(gone)
+        .map(|message| message.seq)
+        .collect()
 }

@@ -83,6 +83,8 @@ pub fn check(journal: &Journal, history: &History) -> Result<Summary, Violation>
         given::to_members_only(journal, receiver, stretch, messages)?;
         changes::at_a_receiver(receiver, stretch, messages)?;
     }
+    given::pages_as_stored(journal, history)?;
+    given::pages_to_members_only(journal, history)?;
     cursors::never_fall(journal)?;
     cursors::nothing_invented(journal)?;
     let cursors = cursors::at_rest(journal, history)?;

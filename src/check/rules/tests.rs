@@ -424,6 +424,35 @@ fn a_delivery_to_somebody_who_was_removed_is_found() {
 }
 
 #[test]
+fn a_page_that_shows_something_else_or_to_somebody_else_is_found() {
+    let page = |conversation, messages| natterjack_nats::wire::Page {
+        conversation,
+        messages,
+        head: 50,
+        more_before: false,
+        more_after: false,
+    };
+    let mut run = Run::new();
+    let mut messages = run.messages().clone();
+    let all = page(run.conversation, messages.clone());
+    run.journal.paged("bob's phone", &all, secs(9));
+    run.passes();
+    messages[2].prev = 10;
+    let all = page(run.conversation, messages);
+    run.journal.paged("bob's phone", &all, secs(9));
+    assert_eq!(run.broken(), "a page shows what is stored");
+
+    let mut run = Run::removed();
+    let messages = run.messages().clone();
+    let old = page(run.conversation, messages[..3].to_vec());
+    run.journal.paged("bob's phone", &old, secs(9));
+    run.passes();
+    let all = page(run.conversation, messages);
+    run.journal.paged("bob's phone", &all, secs(9));
+    assert_eq!(run.broken(), MEMBERS);
+}
+
+#[test]
 fn a_delivery_of_a_chat_of_others_is_found() {
     let mut run = Run::new();
     let messages = run.messages().clone();
