@@ -6,6 +6,7 @@ mod seen;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
     time::Duration,
 };
 
@@ -24,6 +25,9 @@ pub use seen::Told;
 pub struct Attempt {
     /// By whom.
     pub sender: UserId,
+    /// On which device, if that waits for the ack of one message of a conversation before it sends
+    /// the next: then they are stored in this order.
+    pub in_order_on: Option<Arc<str>>,
     /// Where to.
     pub conversation: Conversation,
     /// A text, an edit or a deletion.

@@ -146,9 +146,11 @@ impl Recorder {
             );
             record.journal.owns(&device, user);
             record.ready.remove(&device);
+            record.stopped.remove(&device);
             record.begin(&device, config.resume.as_ref());
         }
         let resumes = config.resume.is_some();
+        let in_order = (config.pipeline == 1).then(|| device.as_str().into());
         let (held, gate) = watch::channel(false);
         let (client, events) = Client::connect(config)?;
         let listener = Listener {
@@ -164,6 +166,7 @@ impl Recorder {
             user,
             device,
             recorder: self.clone(),
+            in_order,
             held,
             listener,
         })

@@ -167,14 +167,10 @@ async fn torture(
     progress.say("they talk; now the faults");
     let done = act::act(plan, &stage, &crowd, progress).await?;
     progress.say("all is healed; waiting for rest …");
+    let evidence = left.insert(Evidence::of(done));
     crowd.hush().await?;
-    let probes = crowd.probes().await?;
-    let latencies = crowd.recorder.latencies();
-    *left = Some(Evidence {
-        done,
-        probes,
-        latencies,
-    });
+    evidence.probes = crowd.probes().await?;
+    evidence.latencies = crowd.recorder.latencies();
     crowd.recorder.settle(SETTLED_WITHIN).await?;
     stage.persisted().await?;
     crowd.look_around().await?;

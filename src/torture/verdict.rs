@@ -90,6 +90,17 @@ pub struct Evidence {
     pub latencies: Vec<Duration>,
 }
 
+impl Evidence {
+    /// As soon as the faults are over.
+    pub fn of(done: Vec<Done>) -> Self {
+        Self {
+            done,
+            probes: Probes::default(),
+            latencies: Vec::new(),
+        }
+    }
+}
+
 impl Verdict {
     /// A verdict on a run of that plan.
     pub fn new(plan: Plan, command: String, left_out: Vec<String>, seconds: f64) -> Self {

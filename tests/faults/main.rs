@@ -1,22 +1,22 @@
-//! Faults on real processes under load: SIGKILL and SIGSTOP of edges, the persister, nats-server
-//! and Postgres, each of which comes back after a while.
+//! Faults on real processes under load.
+//!
+//! `torture` runs `natterjack torture` on a short set of seeds, two fixed and one fresh, and once on
+//! a cluster of three nats-servers: SIGKILL and SIGSTOP of everything, links that are cut, held up,
+//! late and narrow, full disks, wrong clocks, slow clients and clients that come and go. `outages`
+//! holds what a run of faults cannot: that there are acks and deliveries *while* Postgres is away.
 //!
 //! What may fail while a fault lasts: connections, and with them presence of mind: acks are late,
 //! messages arrive late, history and log-ins answer `unavailable` or `timeout`.
 //!
-//! What must not fail, ever: a message that was acknowledged is in history exactly once, at the
-//! place that the ack named; nothing is in history that nobody sent; whatever was sent is
-//! acknowledged in the end; every receiver was given every message of its conversations once, in
-//! the one order, without a hole; no role ends or panics by itself; nothing stays unpersisted, and
-//! there are no dead letters.
+//! What must not fail, ever, is in `src/check/rules/`, one function a promise.
 //!
-//! The order of faults comes from a seed that is printed; `NATTERJACK_SEED` repeats one.
+//! A run prints its seed and the command that repeats it.
 
 #![expect(clippy::unwrap_used, reason = "what is not as expected fails the test")]
 
 mod crowd;
-mod kills;
 mod outages;
+mod torture;
 
 use std::path::Path;
 

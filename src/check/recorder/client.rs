@@ -1,6 +1,6 @@
 //! A client all of whose doings are on record.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use natterjack_client::{Client, Draft, RequestError};
@@ -20,6 +20,8 @@ pub struct Recorded {
     pub(super) user: UserId,
     pub(super) device: String,
     pub(super) recorder: Recorder,
+    /// Its name, if it sends one message of a conversation at a time.
+    pub(super) in_order: Option<Arc<str>>,
     /// Whether its events are left where they are.
     pub(super) held: watch::Sender<bool>,
     pub(super) listener: JoinHandle<()>,
@@ -68,6 +70,7 @@ impl Recorded {
         };
         let attempt = Attempt {
             sender: self.user,
+            in_order_on: self.in_order.clone(),
             conversation: draft.conversation,
             kind,
             text,

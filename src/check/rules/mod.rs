@@ -69,6 +69,7 @@ pub fn check(journal: &Journal, history: &History) -> Result<Summary, Violation>
         stored::chain_is_whole(conversation, messages)?;
         stored::once(messages)?;
         stored::nothing_invented(journal, messages)?;
+        stored::in_the_order_of_each_device(journal, messages)?;
         changes::of_history(messages)?;
         members::may_send(journal, conversation, messages)?;
     }

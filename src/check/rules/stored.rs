@@ -1,6 +1,6 @@
 //! What is stored: whole, once, as it was sent, where the ack said.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use natterjack_nats::{
     Conversation,
@@ -70,6 +70,34 @@ pub(super) fn nothing_invented(journal: &Journal, messages: &[Message]) -> Resul
                 message.id, message.sender
             );
             return Err(violation("nothing is invented", what, messages, index));
+        }
+    }
+    Ok(())
+}
+
+/// What a device sends one by one is stored in the order in which it was handed over.
+pub(super) fn in_the_order_of_each_device(journal: &Journal, messages: &[Message]) -> Result<(), Violation> {
+    let mut last = HashMap::new();
+    for (index, message) in messages.iter().enumerate() {
+        let attempt = journal.attempts.get(&message.id);
+        let attempt = attempt.filter(|_| message.kind != Kind::Duplicate);
+        let Some((device, at)) =
+            attempt.and_then(|attempt| Some((attempt.in_order_on.as_ref()?, attempt.at)))
+        else {
+            continue;
+        };
+        let before = last.insert(device, at);
+        if let Some(before) = before.filter(|before| *before > at) {
+            let what = format!(
+                "{} was handed over on {device} at {at:?} and stands behind one of {before:?}",
+                message.id
+            );
+            return Err(violation(
+                "what a device sends is stored in its order",
+                what,
+                messages,
+                index,
+            ));
         }
     }
     Ok(())

@@ -110,6 +110,7 @@ impl Run {
         let stored = Stored::new(self.conversation, id, sender, n, content);
         let attempt = Attempt {
             sender,
+            in_order_on: Some("alice's phone".into()),
             conversation: self.conversation,
             kind: stored.kind,
             text: stored.text.clone(),
@@ -271,6 +272,20 @@ fn a_hole_a_swap_and_a_repeat_in_what_a_receiver_got_are_found() {
     run = Run::new();
     run.given().pop();
     assert_eq!(run.broken(), EVERYTHING);
+}
+
+#[test]
+fn a_device_whose_messages_are_turned_around_is_found() {
+    let mut run = Run::new();
+    let id = run.messages()[3].id;
+    let attempt = run.journal.attempts.get_mut(&id).expect("tried");
+    attempt.at = secs(1);
+    assert_eq!(run.broken(), "what a device sends is stored in its order");
+    // It was not promised to a device that does not wait.
+    for attempt in run.journal.attempts.values_mut() {
+        attempt.in_order_on = None;
+    }
+    run.passes();
 }
 
 #[test]

@@ -66,6 +66,9 @@ impl Disk {
         // No blocks kept back for root: full is full.
         run(Command::new("mkfs.ext4").args(["-q", "-m", "0"]).arg(image))?;
         run(Command::new("mount").args(["-o", "loop"]).arg(image).arg(at))?;
+        // A nats-server takes any directory in its store for an account.
+        let found = at.join("lost+found");
+        fs::remove_dir(&found).with_context(|| format!("{}", found.display()))?;
         Ok(Self { at: at.to_owned() })
     }
 

@@ -122,7 +122,7 @@ impl Stage {
             ["--argon2-passes", "1"],
             // A refresh token works once: one whose answer is lost with a connection logs its device
             // out, by design. That is not what is looked at either.
-            ["--access-token-minutes", "1440"],
+            ["--access-token-minutes", "30"],
         ];
         let (part, words) = (Part::Persister(index), words.concat());
         let role = self.start_role(dir, part, "persister", "--admin-listen", &words);
