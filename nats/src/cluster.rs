@@ -50,7 +50,8 @@ pub enum JoinError {
     JetStream(String),
 }
 
-/// Connects under a name that operators see in `nats server report connections`.
+/// Connects under a name that operators see in `nats server report connections`, to any of the servers
+/// that `url` lists, separated by commas.
 ///
 /// The connection comes back by itself for ever, with a jittered delay of at most about 2 s.
 /// `on_event` hears of disconnects, reconnects and slow consumers.
@@ -117,7 +118,7 @@ async fn join(
             on_event(event);
             std::future::ready(())
         })
-        .connect(url)
+        .connect(url.split(',').map(str::trim).collect::<Vec<_>>())
         .await
         .map_err(|source| JoinError::Connect {
             url: url.into(),

@@ -318,3 +318,14 @@ async fn a_full_stream_refuses_and_drops_nothing() {
         .expect("the stream");
     assert_eq!(stream.info().await.expect("info").state.messages, stored);
 }
+
+#[tokio::test]
+async fn one_of_several_servers_is_enough() {
+    let fixture = Fixture::new().await;
+    // Nobody listens at the first.
+    let several = format!("nats://127.0.0.1:1, {}", fixture.server.url());
+    let client = cluster::connect(&several, "contract test", |_| {}).await;
+    client.expect("a connection").flush().await.expect("it answers");
+    let client = cluster::connect_once(&several, "contract test", |_| {}).await;
+    client.expect("a connection").flush().await.expect("it answers");
+}

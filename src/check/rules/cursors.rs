@@ -1,6 +1,6 @@
 //! Read cursors and unread counts.
 
-use natterjack_nats::wire::{Kind, Message};
+use natterjack_nats::wire::{Event, Kind, Message};
 
 use super::{History, Violation, violation};
 use crate::check::journal::Journal;
@@ -19,16 +19,20 @@ pub(super) fn never_fall(journal: &Journal) -> Result<(), Violation> {
     })
 }
 
-/// Nobody is told that a user has read more than the user said.
-pub(super) fn nothing_invented(journal: &Journal) -> Result<(), Violation> {
+/// Nobody is told that a user has read more than the user said. Who comes into a group starts with
+/// all that was there as read.
+pub(super) fn nothing_invented(journal: &Journal, history: &History) -> Result<(), Violation> {
     for ((user, conversation), told) in &journal.seen.highest {
+        let messages = history.get(conversation).map_or(&[][..], Vec::as_slice);
+        let came = |message: &&Message| matches!(message.event, Some(Event::MemberAdded { user: new, .. }) if new == *user);
+        let came = messages.iter().rfind(came).map_or(0, |message| message.seq);
         let said = journal
             .seen
             .said
             .get(&(*user, *conversation))
             .copied()
             .unwrap_or_default();
-        if told.read > said.read {
+        if told.read > said.read.max(came) {
             return Err(Violation {
                 promise: "a cursor is where its user put it",
                 what: format!("{user} read up to {said:?} in {conversation}, and somebody was told {told:?}"),

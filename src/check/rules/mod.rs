@@ -87,7 +87,7 @@ pub fn check(journal: &Journal, history: &History) -> Result<Summary, Violation>
     given::pages_as_stored(journal, history)?;
     given::pages_to_members_only(journal, history)?;
     cursors::never_fall(journal)?;
-    cursors::nothing_invented(journal)?;
+    cursors::nothing_invented(journal, history)?;
     let cursors = cursors::at_rest(journal, history)?;
     Ok(summary(journal, history, cursors))
 }
