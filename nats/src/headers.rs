@@ -9,6 +9,11 @@ pub const KIND: &str = "Natterjack-Kind";
 /// The value of [`KIND`] on membership events.
 pub const KIND_EVENT: &str = "event";
 
+/// On membership events: a number that rises from one change of a group to the next, whatever any clock
+/// says. The same change may be told under several numbers, all of them between those of the changes
+/// before and after it.
+pub const CHANGE: &str = "Natterjack-Change";
+
 /// Sequence and predecessor of a republished message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
@@ -27,6 +32,12 @@ pub fn position(headers: Option<&HeaderMap>) -> Option<Position> {
         seq: number(header::NATS_SEQUENCE.as_ref())?,
         prev: number(header::NATS_LAST_SEQUENCE.as_ref())?,
     })
+}
+
+/// The [`CHANGE`] of a membership event.
+#[must_use]
+pub fn change(headers: Option<&HeaderMap>) -> Option<u64> {
+    headers?.get(CHANGE)?.as_str().parse().ok()
 }
 
 /// Whether a stored or republished message is a membership event.

@@ -195,6 +195,9 @@ impl Outbox {
         let message = PublishMessage::build()
             .message_id(stored.nats_msg_id())
             .header(headers::KIND, headers::KIND_EVENT)
+            // Rows of one group are written under its lock, so that their ids are in the order of its
+            // changes, which the clocks of several persisters are not.
+            .header(headers::CHANGE, id.to_string())
             .payload(payload.to_vec().into());
         let ack = self.jetstream.send_publish(subject, message).await?;
         // Bounded here, because an ack never comes if the connection breaks meanwhile.

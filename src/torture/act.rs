@@ -6,6 +6,7 @@ use anyhow::Context;
 use natterjack_nats::{Shard, cluster, topology::chat_stream};
 use natterjack_runtime::servers::Progress;
 use tokio::{
+    sync::watch,
     task::JoinSet,
     time::{Instant, sleep, sleep_until, timeout},
 };
@@ -61,14 +62,21 @@ pub async fn act(
         recorder: crowd.recorder.clone(),
     });
     let mut faults = JoinSet::new();
-    for planned in plan.faults.iter().copied() {
-        let actor = Arc::clone(&actor);
+    let over: Vec<watch::Sender<bool>> = plan.faults.iter().map(|_| watch::Sender::new(false)).collect();
+    let over = Arc::new(over);
+    for (index, planned) in plan.faults.iter().copied().enumerate() {
+        let (actor, over, clashes) = (Arc::clone(&actor), Arc::clone(&over), plan.clashes(index));
         faults.spawn(async move {
             sleep_until(began + Duration::from_millis(planned.at_ms)).await;
+            for before in clashes {
+                // The senders live as long as this task does.
+                let _ = over[before].subscribe().wait_for(|over| *over).await;
+            }
             let from = actor.recorder.now();
             let note = actor.fault(&planned).await;
             let note = note.with_context(|| format!("fault {planned}"))?;
             let to = actor.recorder.now();
+            over[index].send_replace(true);
             Ok::<_, anyhow::Error>(Done {
                 planned,
                 note,

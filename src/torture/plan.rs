@@ -127,6 +127,26 @@ impl Plan {
         Self { seed, shape, faults }
     }
 
+    /// The faults before this one that want something of what it wants: it begins once they are over,
+    /// even if that is later than planned, because something took its time to come back.
+    #[must_use]
+    pub fn clashes(&self, index: usize) -> Vec<usize> {
+        let Some(fault) = self.faults.get(index) else {
+            return Vec::new();
+        };
+        let wanted = claims(&fault.fault, self.shape);
+        let clashes = |other: &&usize| {
+            let theirs = claims(&self.faults[**other].fault, self.shape);
+            theirs.iter().any(|claim| wanted.contains(claim))
+        };
+        (0..index)
+            .collect::<Vec<_>>()
+            .iter()
+            .filter(clashes)
+            .copied()
+            .collect()
+    }
+
     /// When the last fault ends, in milliseconds since the clients began to talk.
     #[must_use]
     pub fn end_ms(&self) -> u64 {

@@ -103,8 +103,8 @@ impl UserFeed {
             let happened = matches!(conversation, Conversation::User(_)).then(|| frame::event(&message));
             if let Some(happened) = happened.flatten() {
                 match happened.event {
-                    Event::Joined { group } => hub.joined(self, group, happened.at_ms),
-                    Event::Left { group } => hub.left(self, group, happened.at_ms),
+                    Event::Joined { group } => hub.joined(self, group, happened.order),
+                    Event::Left { group } => hub.left(self, group, happened.order),
                     _ => {}
                 }
             }
@@ -215,10 +215,10 @@ impl GroupFeed {
             if let Some(happened) = frame::event(&message) {
                 match happened.event {
                     Event::MemberRemoved { user } => {
-                        hub.local(user, |feed| hub.left(feed, self.group, happened.at_ms))
+                        hub.local(user, |feed| hub.left(feed, self.group, happened.order))
                     }
                     Event::MemberAdded { user, .. } => {
-                        hub.local(user, |feed| hub.joined(feed, self.group, happened.at_ms))
+                        hub.local(user, |feed| hub.joined(feed, self.group, happened.order))
                     }
                     _ => {}
                 }

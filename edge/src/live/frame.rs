@@ -25,10 +25,10 @@ pub struct LiveMessage {
     pub frame: Utf8Bytes,
 }
 
-/// A membership event, and when it happened by the persister's clock.
+/// A membership event, and its place among the changes of its group.
 pub(super) struct Happened {
     pub(super) event: Event,
-    pub(super) at_ms: u64,
+    pub(super) order: u64,
 }
 
 /// The conversation and the delivery that a live NATS message stands for; `None` for garbage, which
@@ -55,6 +55,6 @@ pub(super) fn event(message: &Message) -> Option<Happened> {
     let stored: Stored = serde_json::from_slice(&message.payload).ok()?;
     Some(Happened {
         event: stored.event?,
-        at_ms: stored.sent_at,
+        order: headers::change(headers).unwrap_or_default(),
     })
 }

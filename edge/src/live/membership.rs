@@ -3,7 +3,8 @@
 //!
 //! The same change is told twice, in the group and in the user's own log, by two feeds that run at
 //! their own pace; and a load may be older than an event that came while it was under way. The
-//! time of the change decides, not the order in which it is heard of.
+//! order in which the changes were made decides, not the one in which they are heard of, and no clock:
+//! those of two persisters differ.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -48,7 +49,7 @@ pub(super) struct Places {
 #[derive(Debug, Clone, Copy)]
 struct Change {
     version: u64,
-    at_ms: u64,
+    order: u64,
     member: bool,
 }
 
@@ -76,8 +77,8 @@ impl Places {
     }
 
     /// Notes a change; `None` if a later one is known, otherwise whether it makes a difference.
-    fn change(&mut self, group: GroupId, member: bool, at_ms: u64) -> Option<bool> {
-        if self.changes.get(&group).is_some_and(|last| at_ms < last.at_ms) {
+    fn change(&mut self, group: GroupId, member: bool, order: u64) -> Option<bool> {
+        if self.changes.get(&group).is_some_and(|last| order < last.order) {
             return None;
         }
         if self.changes.len() >= CHANGES_MAX {
@@ -90,7 +91,7 @@ impl Places {
             group,
             Change {
                 version,
-                at_ms,
+                order,
                 member,
             },
         );
@@ -122,13 +123,13 @@ impl Places {
 impl Hub {
     /// The user is in a group now. What the feed missed until it was heard is caught up by the
     /// sessions.
-    pub(super) fn joined(&self, user: &Arc<UserFeed>, group: GroupId, at_ms: u64) {
+    pub(super) fn joined(&self, user: &Arc<UserFeed>, group: GroupId, order: u64) {
         let feed = {
             let mut state = self.state();
             if !is_current(&state, user) {
                 return;
             }
-            if user.places().change(group, true, at_ms) != Some(true) {
+            if user.places().change(group, true, order) != Some(true) {
                 return;
             }
             state.enter(self, group, user)
@@ -143,9 +144,9 @@ impl Hub {
     }
 
     /// The user is no longer in a group.
-    pub(super) fn left(&self, user: &Arc<UserFeed>, group: GroupId, at_ms: u64) {
+    pub(super) fn left(&self, user: &Arc<UserFeed>, group: GroupId, order: u64) {
         let mut state = self.state();
-        if is_current(&state, user) && user.places().change(group, false, at_ms) == Some(true) {
+        if is_current(&state, user) && user.places().change(group, false, order) == Some(true) {
             state.leave(self, group, user.user);
             user.deliver(&Delivery::Left(group));
         }
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_a_change_decides_and_not_when_it_is_heard_of() {
+    fn the_order_of_changes_decides_and_not_when_they_are_heard_of() {
         let mut places = Places::default();
         assert_eq!(places.member(group(1)), None);
         places.load(&[], 0);
