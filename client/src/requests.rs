@@ -92,10 +92,15 @@ impl Requests {
         waiting.take(room).map(frame).collect()
     }
 
-    /// The question that an answer of this id belongs to.
-    pub(crate) fn answered(&mut self, id: &str) -> Option<Purpose> {
-        let request = self.open.remove(&id.parse().ok()?)?;
-        Some(request.purpose)
+    /// The question that an answer of this id belongs to. An answer that does not fit the question
+    /// is none: the question goes on waiting, and ends by its time if nothing better comes.
+    pub(crate) fn answered(&mut self, id: &str, fits: impl FnOnce(&Ask) -> bool) -> Option<Purpose> {
+        let id = id.parse().ok()?;
+        let request = self.open.get(&id)?;
+        if !(request.asked && fits(&request.ask)) {
+            return None;
+        }
+        Some(self.open.remove(&id)?.purpose)
     }
 
     /// Those without an answer for too long.

@@ -30,3 +30,7 @@ pub const NAME_CHARS_MAX: usize = 100;
 
 /// Unread counts stop here: a client shows "999+".
 pub const UNREAD_MAX: u32 = 1_000;
+
+/// Largest whole number on the wire: JavaScript counts no further (ECMA-262,
+/// `Number.MAX_SAFE_INTEGER`). Sequences and what is asked for in numbers stay below 2^53.
+pub const WHOLE_MAX: u64 = (1 << 53) - 1;

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "what is not as expected fails the test")]
 
 mod chat;
+mod contract;
 mod gap;
 mod groups;
 mod http;

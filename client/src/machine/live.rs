@@ -12,7 +12,7 @@ use crate::{
     error::{RequestError, SendFailure, StopReason},
     event::Event,
     outbox::{Queued, Refused, Room},
-    requests::Purpose,
+    requests::{Ask, Purpose},
     timeline::Shown,
 };
 
@@ -134,8 +134,10 @@ impl Machine {
                 });
             }
             ServerFrame::History { id, page } => {
-                match self.requests.answered(&id) {
-                    Some(Purpose::Repair(conversation)) if conversation == page.conversation => {
+                let fits =
+                    |ask: &Ask| matches!(ask, Ask::History(query) if query.conversation == page.conversation);
+                match self.requests.answered(&id, fits) {
+                    Some(Purpose::Repair(conversation)) => {
                         let shown = self.timeline.page(page, now, &mut self.rng);
                         self.show(now, conversation, shown);
                     }
@@ -149,7 +151,8 @@ impl Machine {
                 conversations,
                 next,
             } => {
-                match self.requests.answered(&id) {
+                let fits = |ask: &Ask| matches!(ask, Ask::Conversations(_));
+                match self.requests.answered(&id, fits) {
                     Some(Purpose::Baseline) => {
                         for summary in conversations {
                             self.timeline.know(summary.conversation, summary.head, true);
@@ -162,7 +165,8 @@ impl Machine {
                 self.pump(now);
             }
             ServerFrame::Ok { id } => {
-                if self.requests.answered(&id) == Some(Purpose::Token) {
+                let fits = |ask: &Ask| matches!(ask, Ask::Token(_));
+                if self.requests.answered(&id, fits) == Some(Purpose::Token) {
                     let expires_at = self.token.as_ref().and_then(|token| token.expires_at);
                     if let State::Live(live) = &mut self.state {
                         live.token_until(now, expires_at);
@@ -199,7 +203,7 @@ impl Machine {
                 self.fail(&queued, SendFailure::Refused(error));
             }
         } else {
-            match self.requests.answered(id) {
+            match self.requests.answered(id, |_| true) {
                 Some(Purpose::Repair(conversation)) => {
                     let shown = self
                         .timeline

@@ -12,6 +12,8 @@ use crate::{
     token::{AccessToken, TokenError},
 };
 
+#[path = "../../fuzz/machine.rs"]
+mod fuzz;
 mod server;
 mod world;
 
@@ -30,6 +32,17 @@ enum Step {
     /// The connection breaks, or the server closes it with a code that invites back.
     Cut(Option<u16>),
     Pass(u64),
+}
+
+fn play(world: &mut World, step: Step) {
+    match step {
+        Step::Store(conversation, fate) => world.store(conversation, fate),
+        Step::Send(conversation) => world.send(conversation),
+        Step::Serve(count, mood) => world.serve(count, mood),
+        Step::Deliver(count) => world.deliver(count),
+        Step::Cut(code) => world.cut(code),
+        Step::Pass(ms) => world.pass(Duration::from_millis(ms)),
+    }
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -57,14 +70,7 @@ proptest! {
     ) {
         let mut world = World::new(resumes, pipeline, seed);
         for step in steps {
-            match step {
-                Step::Store(conversation, fate) => world.store(conversation, fate),
-                Step::Send(conversation) => world.send(conversation),
-                Step::Serve(count, mood) => world.serve(count, mood),
-                Step::Deliver(count) => world.deliver(count),
-                Step::Cut(code) => world.cut(code),
-                Step::Pass(ms) => world.pass(Duration::from_millis(ms)),
-            }
+            play(&mut world, step);
         }
         world.settle();
         world.check(pipeline == 1);
@@ -209,4 +215,32 @@ fn a_stopped_machine_answers_and_asks_nothing_of_the_world() {
         outputs[..],
         [Output::Emit(Event::SendFailed { .. }), Output::Release { .. }]
     ));
+}
+
+/// Found by the fuzzer: an answer of another kind took the question away, and nobody was told.
+#[test]
+fn an_answer_of_another_kind_is_none() {
+    let mut world = World::new(false, 1, 8);
+    world.settle();
+    let (ticket, page) = (7, None);
+    let outputs = world.input(Input::Command(Command::Conversations { ticket, page }));
+    let id = outputs.iter().find_map(|output| match output {
+        Output::Send(ClientFrame::Conversations { id, .. }) => Some(id.clone()),
+        _ => None,
+    });
+    let id = id.expect("it is asked");
+    let answered = |outputs: &[Output]| {
+        outputs
+            .iter()
+            .any(|output| matches!(output, Output::Answer { ticket: 7, .. }))
+    };
+    let wrong = ServerFrame::Ok { id: id.clone() };
+    assert!(!answered(&world.input(Input::Frame(wrong))));
+    let (conversations, next) = (vec![], None);
+    let right = ServerFrame::Conversations {
+        id,
+        conversations,
+        next,
+    };
+    assert!(answered(&world.input(Input::Frame(right))));
 }

@@ -15,6 +15,9 @@ use super::{
     token::{self, TokenError},
 };
 
+#[path = "../../fuzz/tokens.rs"]
+mod fuzz;
+
 const NOW_MS: u64 = 1_800_000_000_000;
 
 struct Signer {

@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::{
     error::{Answer, bad_request},
-    extract::{Address, Body, Path, Query},
+    extract::{Address, Body, Path, Query, Whole},
 };
 use crate::{app::App, ops::Caller};
 
@@ -75,7 +75,7 @@ pub(super) struct UsersQuery {
     /// Ids, separated by commas.
     ids: Option<String>,
     prefix: Option<String>,
-    limit: Option<usize>,
+    limit: Option<Whole>,
 }
 
 pub(super) async fn users(
@@ -85,7 +85,7 @@ pub(super) async fn users(
 ) -> Answer<Vec<Profile>> {
     let found = match (query.ids, query.prefix) {
         (Some(ids), None) => app.users(parse_ids(&ids)?).await?,
-        (None, Some(prefix)) => app.find_users(prefix, query.limit).await?,
+        (None, Some(prefix)) => app.find_users(prefix, query.limit.map(Whole::count)).await?,
         _ => return Err(bad_request("ask for users by `ids` or by `prefix`")),
     };
     Ok(Json(found))

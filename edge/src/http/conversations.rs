@@ -13,14 +13,14 @@ use serde::Deserialize;
 
 use super::{
     error::Answer,
-    extract::{Body, Path, Query},
+    extract::{Body, Path, Query, Whole},
 };
 use crate::{app::App, ops::Caller};
 
 #[derive(Deserialize)]
 pub(super) struct ListQuery {
     page: Option<String>,
-    limit: Option<usize>,
+    limit: Option<Whole>,
 }
 
 pub(super) async fn list(
@@ -28,7 +28,7 @@ pub(super) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Answer<ListPage> {
-    let limit = query.limit.unwrap_or(PAGE_CONVERSATIONS_MAX);
+    let limit = query.limit.map_or(PAGE_CONVERSATIONS_MAX, Whole::count);
     Ok(Json(app.conversations(&caller, query.page, limit).await?))
 }
 

@@ -11,8 +11,14 @@ use axum::{
     extract::{ConnectInfo, FromRequest, FromRequestParts, Request, rejection::BytesRejection},
     http::{HeaderMap, header, request::Parts},
 };
-use natterjack_nats::wire::{Code, HelloDevice, WireError};
-use serde::de::DeserializeOwned;
+use natterjack_nats::{
+    limits::WHOLE_MAX,
+    wire::{Code, HelloDevice, WireError},
+};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, DeserializeOwned},
+};
 
 use super::error::{ApiError, bad_request};
 use crate::{app::App, auth::Identity, ops::Caller};
@@ -78,6 +84,47 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     }
 }
 
+/// A whole number in a query or a path: digits and nothing else, below 2^53.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Whole(pub u64);
+
+impl Whole {
+    /// As a bound of how many: what does not fit is as good as any large number.
+    pub fn count(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|number| digits && *number <= WHOLE_MAX);
+        number
+            .map(Self)
+            .ok_or_else(|| de::Error::custom("expected a whole number from 0 to 2^53 - 1"))
+    }
+}
+
+/// A whole number in a JSON body, which may be written with a fraction of zero: JSON (RFC 8259) knows
+/// one kind of number, and in JSON Schema 7.0 is an integer.
+pub(super) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let fraction = || {
+        let number = number.as_f64()?;
+        let whole = (0.0..=WHOLE_MAX as f64).contains(&number) && number.fract() == 0.0;
+        whole.then_some(number as u64)
+    };
+    let whole = number.as_u64().filter(|number| *number <= WHOLE_MAX);
+    whole.or_else(fraction).map(Some).ok_or_else(|| {
+        de::Error::custom(format!(
+            "expected a whole number from 0 to 2^53 - 1, not {number}"
+        ))
+    })
+}
+
 impl FromRequestParts<Arc<App>> for Identity {
     type Rejection = ApiError;
 
@@ -98,7 +145,7 @@ impl FromRequestParts<Arc<App>> for Caller {
 }
 
 /// The token of `Authorization: Bearer <token>` (RFC 6750); the only place where one is looked for.
-fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
+pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
     headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
@@ -114,7 +161,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
         })
 }
 
-fn device(headers: &HeaderMap) -> Result<Option<HelloDevice>, ApiError> {
+pub(super) fn device(headers: &HeaderMap) -> Result<Option<HelloDevice>, ApiError> {
     let Some(value) = headers.get(DEVICE_HEADER) else {
         return Ok(None);
     };
@@ -173,6 +220,42 @@ mod tests {
         for value in ["", "abc", "Basic abc", "Bearer", "Bearer "] {
             let error = bearer(&headers("authorization", value)).expect_err(value);
             assert_eq!(error.0.code, Code::Unauthorized);
+        }
+    }
+
+    #[test]
+    fn numbers_are_whole_and_below_the_bound() {
+        let text = |text: &str| Whole::deserialize(serde_json::Value::from(text)).map(|Whole(number)| number);
+        assert_eq!(text("0").ok(), Some(0));
+        assert_eq!(text("9007199254740991").ok(), Some(WHOLE_MAX));
+        for bad in [
+            "",
+            "+5",
+            "-1",
+            " 5",
+            "5.0",
+            "0x5",
+            "9007199254740992",
+            "99999999999999999999",
+        ] {
+            assert!(text(bad).is_err(), "{bad}");
+        }
+        let json = |text: &str| whole(&mut serde_json::Deserializer::from_str(text)).ok();
+        assert_eq!(json("null"), Some(None));
+        assert_eq!(json("7"), Some(Some(7)));
+        assert_eq!(json("7.0"), Some(Some(7)));
+        assert_eq!(json("9007199254740991"), Some(Some(WHOLE_MAX)));
+        for bad in [
+            "7.5",
+            "-1",
+            "-0.5",
+            "9007199254740992",
+            "9007199254740992.0",
+            "1e300",
+            "\"7\"",
+            "[]",
+        ] {
+            assert_eq!(json(bad), None, "{bad}");
         }
     }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     error::Answer,
-    extract::{Body, Path, Query},
+    extract::{Body, Path, Query, Whole, whole},
 };
 use crate::{app::App, auth::Identity, ops::Caller};
 
@@ -27,6 +27,7 @@ pub(super) struct Ack {
 pub(super) struct NewMessage {
     id: MessageId,
     text: String,
+    #[serde(default, deserialize_with = "whole")]
     reply_to: Option<u64>,
 }
 
@@ -49,7 +50,7 @@ pub(super) struct NewText {
 pub(super) async fn edit(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path((conversation, target)): Path<(Conversation, u64)>,
+    Path((conversation, Whole(target))): Path<(Conversation, Whole)>,
     Body(NewText { id, text }): Body<NewText>,
 ) -> Answer<Ack> {
     let seq = app.edit(&caller, id, conversation, target, text).await?;
@@ -65,7 +66,7 @@ pub(super) struct DeletionQuery {
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path((conversation, target)): Path<(Conversation, u64)>,
+    Path((conversation, Whole(target))): Path<(Conversation, Whole)>,
     Query(DeletionQuery { id }): Query<DeletionQuery>,
 ) -> Answer<Ack> {
     let seq = app.delete(&caller, id, conversation, target).await?;
@@ -74,10 +75,10 @@ pub(super) async fn delete(
 
 #[derive(Deserialize)]
 pub(super) struct PageQuery {
-    before: Option<u64>,
-    after: Option<u64>,
-    around: Option<u64>,
-    limit: Option<usize>,
+    before: Option<Whole>,
+    after: Option<Whole>,
+    around: Option<Whole>,
+    limit: Option<Whole>,
 }
 
 pub(super) async fn history(
@@ -88,10 +89,10 @@ pub(super) async fn history(
 ) -> Answer<Page> {
     let query = HistoryQuery {
         conversation,
-        before: query.before,
-        after: query.after,
-        around: query.around,
-        limit: query.limit,
+        before: query.before.map(|Whole(seq)| seq),
+        after: query.after.map(|Whole(seq)| seq),
+        around: query.around.map(|Whole(seq)| seq),
+        limit: query.limit.map(Whole::count),
     };
     let member = app.knows_member(&caller, &conversation);
     Ok(Json(app.history(&caller, member, query).await?))
@@ -99,7 +100,9 @@ pub(super) async fn history(
 
 #[derive(Deserialize)]
 pub(super) struct Receipt {
+    #[serde(default, deserialize_with = "whole")]
     delivered: Option<u64>,
+    #[serde(default, deserialize_with = "whole")]
     read: Option<u64>,
 }
 
@@ -134,7 +137,7 @@ pub(super) struct SyncQuery {
     cursor: Option<String>,
     /// Seconds.
     #[serde(default)]
-    wait: u64,
+    wait: Whole,
 }
 
 pub(super) async fn sync(
@@ -142,6 +145,6 @@ pub(super) async fn sync(
     identity: Identity,
     Query(query): Query<SyncQuery>,
 ) -> Answer<SyncPage> {
-    let wait = Duration::from_secs(query.wait).min(super::SYNC_WAIT_MAX);
+    let wait = Duration::from_secs(query.wait.0).min(super::SYNC_WAIT_MAX);
     Ok(Json(app.sync(&identity, query.cursor.as_deref(), wait).await?))
 }

@@ -22,6 +22,9 @@ use super::{
     *,
 };
 
+#[path = "../../fuzz/requests.rs"]
+mod fuzz;
+
 #[derive(Deserialize)]
 struct Number {
     number: u32,

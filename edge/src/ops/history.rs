@@ -2,16 +2,13 @@
 
 use natterjack_nats::{
     Conversation,
-    limits::PAGE_MESSAGES_MAX,
+    limits::{PAGE_MESSAGES_MAX, WHOLE_MAX},
     services::history::ReadPage,
     wire::{Code, HistoryQuery, Page, WireError},
 };
 
 use super::{Caller, conversations::admitted};
 use crate::app::App;
-
-/// Sequences fit a JavaScript number.
-const SEQ_MAX: u64 = 1 << 53;
 
 impl App {
     /// A page of a conversation. `member` says that the edge itself knows the caller to be in it,
@@ -54,7 +51,7 @@ fn checked(mut query: HistoryQuery) -> Result<HistoryQuery, WireError> {
             "a page is asked for with at most one of `before`, `after` and `around`",
         ));
     }
-    if places.iter().flatten().any(|seq| *seq > SEQ_MAX) {
+    if places.iter().flatten().any(|seq| *seq > WHOLE_MAX) {
         return Err(WireError::new(
             Code::BadRequest,
             "a sequence is a number below 2^53",
@@ -98,7 +95,7 @@ mod tests {
         };
         assert_eq!(checked(two).expect_err("two places").code, Code::BadRequest);
         let far = HistoryQuery {
-            before: Some(u64::MAX),
+            before: Some(WHOLE_MAX + 1),
             ..query()
         };
         assert_eq!(checked(far).expect_err("too far").code, Code::BadRequest);

@@ -1,15 +1,12 @@
 //! Receipts and typing: small, frequent, and never stored one by one.
 
 use natterjack_nats::{
-    Conversation, subjects,
+    Conversation, limits, subjects,
     wire::{Code, Cursor, ServerFrame, WireError},
 };
 
 use super::Caller;
 use crate::app::App;
-
-/// Sequences are numbers in JSON: beyond this, JavaScript loses count.
-const SEQ_MAX: u64 = 1 << 53;
 
 impl App {
     /// How far the user has got in a conversation. It is published with the next batch.
@@ -28,7 +25,7 @@ impl App {
             read: read.unwrap_or_default(),
         }
         .advanced_to(Cursor::default());
-        if cursor == Cursor::default() || cursor.delivered >= SEQ_MAX {
+        if cursor == Cursor::default() || cursor.delivered > limits::WHOLE_MAX {
             return Err(WireError::new(
                 Code::BadRequest,
                 "a receipt names the highest sequence that was delivered or read",

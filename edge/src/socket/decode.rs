@@ -96,6 +96,10 @@ pub(super) const fn name(frame: &ClientFrame) -> &'static str {
 }
 
 #[cfg(test)]
+#[path = "../../fuzz/frames.rs"]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 

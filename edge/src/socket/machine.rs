@@ -4,6 +4,9 @@
 mod answers;
 mod effect;
 #[cfg(test)]
+#[path = "../../fuzz/session.rs"]
+mod fuzz;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

@@ -13,7 +13,7 @@ use crate::{
 pub struct SignUp {
     /// 3–32 of `a-z 0-9 _ . -`.
     pub handle: String,
-    /// 8–1,024 bytes.
+    /// 8–1,024 characters.
     pub password: String,
     /// The name to show; the handle if absent.
     pub name: Option<String>,

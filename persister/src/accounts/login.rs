@@ -58,7 +58,7 @@ impl Accounts {
     pub async fn log_in(&self, request: LogIn) -> Result<Tokens, Failure> {
         let device = labelled(&request.device)?;
         // Too long to be anybody's, and too long to hash.
-        if request.password.len() > 1_024 {
+        if names::too_long_for_a_password(&request.password) {
             return Err(wrong_login());
         }
         // A handle that cannot exist takes the same way, and as long, as one that does not.

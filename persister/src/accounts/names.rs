@@ -4,8 +4,8 @@ use natterjack_nats::limits::NAME_CHARS_MAX;
 
 /// Fewest and most characters of a handle.
 const HANDLE_CHARS: std::ops::RangeInclusive<usize> = 3..=32;
-/// Fewest and most bytes of a password.
-const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 8..=1_024;
+/// Fewest and most characters of a password.
+const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 8..=1_024;
 
 /// What is wrong with a name, handle or password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -14,7 +14,7 @@ pub enum NameError {
     #[error("a handle has 3 to 32 characters, each one of a-z, 0-9, _, . and -")]
     Handle,
     /// Of a password.
-    #[error("a password has 8 to 1024 bytes")]
+    #[error("a password has 8 to 1024 characters")]
     Password,
     /// Of a name or title: nothing but blanks.
     #[error("the {0} is empty")]
@@ -38,31 +38,36 @@ pub fn handle(text: &str) -> Result<String, NameError> {
 
 /// Refuses passwords that are too short to be worth anything or too long to hash.
 pub fn password(text: &str) -> Result<(), NameError> {
-    PASSWORD_BYTES
-        .contains(&text.len())
+    PASSWORD_CHARS
+        .contains(&text.chars().count())
         .then_some(())
         .ok_or(NameError::Password)
 }
 
+/// Whether a text is longer than any password, and so not worth hashing.
+pub fn too_long_for_a_password(text: &str) -> bool {
+    text.chars().count() > *PASSWORD_CHARS.end()
+}
+
 /// A name or title to show, without blanks around it.
 pub fn shown(what: &'static str, text: &str) -> Result<String, NameError> {
-    let text = text.trim();
+    let text = label(what, text)?;
     if text.is_empty() {
         return Err(NameError::Empty(what));
     }
-    label(what, text)
+    Ok(text)
 }
 
-/// A label that may be empty, such as the name of a device.
+/// A label that may be empty, such as the name of a device, without blanks around it. What is
+/// checked is the text as it came, so that what is taken can be written down as a schema.
 pub fn label(what: &'static str, text: &str) -> Result<String, NameError> {
-    let text = text.trim();
     if text.chars().count() > NAME_CHARS_MAX {
         return Err(NameError::TooLong(what));
     }
     if text.chars().any(char::is_control) {
         return Err(NameError::Control(what));
     }
-    Ok(text.to_owned())
+    Ok(text.trim().to_owned())
 }
 
 #[cfg(test)]
@@ -90,7 +95,8 @@ mod tests {
     #[test]
     fn names_keep_to_one_line() {
         assert_eq!(shown("name", "  Ada Lovelace "), Ok("Ada Lovelace".to_owned()));
-        assert_eq!(shown("name", " \t "), Err(NameError::Empty("name")));
+        assert_eq!(shown("name", "  \u{2003} "), Err(NameError::Empty("name")));
+        assert_eq!(shown("name", "Ada\n"), Err(NameError::Control("name")));
         assert_eq!(shown("name", "a\nb"), Err(NameError::Control("name")));
         let widest = "é".repeat(NAME_CHARS_MAX);
         assert_eq!(shown("name", &widest), Ok(widest.clone()));
@@ -102,9 +108,13 @@ mod tests {
     }
 
     #[test]
-    fn passwords_are_counted_in_bytes() {
-        assert_eq!(password("éééé"), Ok(()));
-        assert_eq!(password("1234567"), Err(NameError::Password));
-        assert_eq!(password(&"x".repeat(1_025)), Err(NameError::Password));
+    fn passwords_are_counted_in_characters() {
+        assert_eq!(password("éééééééé"), Ok(()));
+        assert_eq!(password("ééééééé"), Err(NameError::Password));
+        let longest = "é".repeat(1_024);
+        assert_eq!(password(&longest), Ok(()));
+        assert!(!too_long_for_a_password(&longest));
+        assert_eq!(password(&format!("{longest}é")), Err(NameError::Password));
+        assert!(too_long_for_a_password(&format!("{longest}é")));
     }
 }

@@ -37,7 +37,11 @@ impl Accounts {
     /// Users whose handle or name starts with a text.
     pub async fn find(&self, request: FindUsers) -> Result<Vec<Profile>, Failure> {
         let prefix = request.prefix.trim();
-        if !PREFIX_CHARS.contains(&prefix.chars().count()) || prefix.chars().any(char::is_control) {
+        let chars = |text: &str| text.chars().count();
+        if chars(prefix) < *PREFIX_CHARS.start()
+            || chars(&request.prefix) > *PREFIX_CHARS.end()
+            || request.prefix.chars().any(char::is_control)
+        {
             let told = "search for 2 to 100 characters: the start of a handle or name";
             return Err(Failure::wire(Code::BadRequest, told));
         }

@@ -72,6 +72,10 @@ impl FromStr for RefreshToken {
 }
 
 #[cfg(test)]
+#[path = "../../fuzz/tokens.rs"]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -84,6 +84,10 @@ pub fn decode(shards: Shards, subject: &str, seq: u64, payload: &[u8]) -> Result
 }
 
 #[cfg(test)]
+#[path = "../../fuzz/stored.rs"]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
     use natterjack_nats::{MessageId, UserId, wire::Content};
 

@@ -31,3 +31,4 @@ pub use program::{Program, ProgramConfig};
 pub use progress::{Progress, SilentProgress, StderrProgress};
 pub use testing::testing_tools_dir;
 pub use tools::{ToolError, Tools};
+pub use tools_install::install_python;

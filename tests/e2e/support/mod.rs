@@ -1,5 +1,6 @@
 //! What the scenarios share: a stage with two edges, users, raw sockets, a proxy in front of NATS.
 
+pub mod answers;
 pub mod database;
 pub mod panics;
 pub mod proxy;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, tungstenite};
 
-use super::{user::new_id, within};
+use super::{answers, user::new_id, within};
 
 type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -27,15 +27,18 @@ pub enum Heard {
 /// A socket; frames that a question passed over wait for the next one.
 pub struct Raw {
     pub stream: Stream,
+    /// Of the edge.
+    url: String,
     passed: VecDeque<ServerFrame>,
 }
 
 impl Raw {
     pub async fn open(url: &str) -> anyhow::Result<Self> {
-        let url = format!("{}/v1/ws", url.replacen("http", "ws", 1));
-        let (stream, _) = within("a socket", tokio_tungstenite::connect_async(&url)).await??;
+        let socket_url = format!("{}/v1/ws", url.replacen("http", "ws", 1));
+        let (stream, _) = within("a socket", tokio_tungstenite::connect_async(&socket_url)).await??;
         Ok(Self {
             stream,
+            url: url.to_owned(),
             passed: VecDeque::new(),
         })
     }
@@ -74,7 +77,11 @@ impl Raw {
     }
 
     async fn read(&mut self) -> anyhow::Result<Heard> {
-        within("a frame", Self::frame(&mut self.stream)).await?
+        let heard = within("a frame", Self::frame(&mut self.stream)).await??;
+        if let Heard::Frame(ServerFrame::Error { error, .. }) = &heard {
+            answers::heard(&self.url, error.code.status(), || error.to_string());
+        }
+        Ok(heard)
     }
 
     async fn frame(stream: &mut Stream) -> anyhow::Result<Heard> {

@@ -3,7 +3,7 @@
 use natterjack::fleet::{Ground, GroundConfig, House};
 use natterjack_nats::topology::Settings;
 
-use super::{database::Database, panics, proxy::Proxy};
+use super::{answers, database::Database, panics, proxy::Proxy};
 
 type Tune<T> = Box<dyn FnOnce(&mut T)>;
 
@@ -14,6 +14,7 @@ pub struct Stage {
     edge: Option<Tune<natterjack_edge::Args>>,
     persister: Option<Tune<natterjack_persister::Args>>,
     first_edge_via_proxy: bool,
+    outage: bool,
 }
 
 /// What a scenario gets.
@@ -43,8 +44,9 @@ impl Stage {
         self
     }
 
-    /// For scenarios that disturb an edge's connection to NATS.
+    /// For scenarios that disturb an edge's connection to NATS: then server errors are right.
     pub fn first_edge_via_proxy(mut self) -> Self {
+        self.outage = true;
         self.first_edge_via_proxy = true;
         self
     }
@@ -80,8 +82,12 @@ impl Stage {
             first.nats_url = proxy.url();
         }
         let house = House::start(ground, persister, vec![first, second]).await?;
+        let edges = house.urls();
         let mut play = Play { house, proxy };
         scenario(&mut play).await?;
+        if !self.outage {
+            answers::no_failure(&edges)?;
+        }
         play.house.finish().await?;
         panics::none()
     }

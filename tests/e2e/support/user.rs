@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{PATIENCE, raw::Raw};
+use super::{PATIENCE, answers, raw::Raw};
 
 pub const PASSWORD: &str = "correct horse battery staple";
 
@@ -72,7 +72,7 @@ pub async fn call(
     token: Option<&str>,
     body: Option<&Value>,
 ) -> anyhow::Result<Answer> {
-    let mut request = http.request(method, url).timeout(2 * PATIENCE);
+    let mut request = http.request(method.clone(), url).timeout(2 * PATIENCE);
     if let Some(token) = token {
         request = request.bearer_auth(token);
     }
@@ -82,6 +82,7 @@ pub async fn call(
     let answer = request.send().await?;
     let status = answer.status().as_u16();
     let text = answer.text().await?;
+    answers::heard(url, status, || format!("{method}: {text}"));
     let body = if text.is_empty() {
         Value::Null
     } else {

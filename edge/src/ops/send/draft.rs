@@ -5,9 +5,6 @@ use natterjack_nats::{
     wire::{Code, Content, WireError},
 };
 
-/// Sequences are numbers in JSON: beyond this, JavaScript loses count.
-const SEQ_MAX: u64 = 1 << 53;
-
 /// What a client wants stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
@@ -97,7 +94,7 @@ fn check_text(text: &str) -> Result<(), WireError> {
 }
 
 fn check_seq(field: &'static str, seq: u64) -> Result<(), WireError> {
-    if (1..SEQ_MAX).contains(&seq) {
+    if (1..=limits::WHOLE_MAX).contains(&seq) {
         return Ok(());
     }
     Err(WireError::new(
@@ -150,7 +147,7 @@ mod tests {
 
         #[test]
         fn sequences_are_in_range(seq: u64) {
-            let fine = seq > 0 && seq < SEQ_MAX;
+            let fine = seq > 0 && seq <= limits::WHOLE_MAX;
             prop_assert_eq!(draft(Content::Delete { target: seq }).check().is_ok(), fine);
             let reply = Content::Text { text: "a".into(), reply_to: Some(seq) };
             prop_assert_eq!(draft(reply).check().is_ok(), fine);

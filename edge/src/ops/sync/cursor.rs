@@ -5,14 +5,12 @@ use std::fmt;
 
 use natterjack_nats::{
     Shards,
+    limits::WHOLE_MAX,
     wire::{Code, WireError},
 };
 
 const VERSION: &str = "1";
 const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
-
-/// Sequences are below 2^53, as everywhere on the wire.
-const SEQ_MAX: u64 = (1 << 53) - 1;
 
 /// One sequence per shard, by the shard's index.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +43,7 @@ impl SyncCursor {
 fn number(text: &str) -> Option<u64> {
     let canonical = !text.is_empty() && text.bytes().all(|byte| DIGITS.contains(&byte));
     let number = canonical.then(|| u64::from_str_radix(text, 36).ok())??;
-    (number <= SEQ_MAX).then_some(number)
+    (number <= WHOLE_MAX).then_some(number)
 }
 
 impl fmt::Display for SyncCursor {
@@ -75,6 +73,10 @@ fn write_base_36(mut number: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 #[cfg(test)]
+#[path = "../../../fuzz/cursor.rs"]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
@@ -82,7 +84,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cursor_round_trips(sequences in prop::collection::vec(0..=SEQ_MAX, 1..=256)) {
+        fn a_cursor_round_trips(sequences in prop::collection::vec(0..=WHOLE_MAX, 1..=256)) {
             let shards = Shards::new(u16::try_from(sequences.len()).expect("few")).expect("in range");
             let cursor = SyncCursor(sequences);
             prop_assert_eq!(SyncCursor::parse(&cursor.to_string(), shards), Ok(cursor));

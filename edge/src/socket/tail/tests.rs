@@ -10,6 +10,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+#[path = "../../../fuzz/tail.rs"]
+mod fuzz;
 mod lost;
 
 const ME: UserId = UserId::from_parts(0, 0);
@@ -284,6 +286,28 @@ enum Op {
     Trim(usize),
 }
 
+fn play(world: &mut World, op: Op) {
+    let asked = !world.fetches.is_empty();
+    match op {
+        Op::Publish(n) => world.publish(n),
+        Op::Arrive => world.arrive(0),
+        Op::Swap => world.arrive(1),
+        Op::Lose => drop(world.flight.pop_front()),
+        Op::Repeat => world
+            .flight
+            .front()
+            .copied()
+            .into_iter()
+            .for_each(|message| world.live(message)),
+        Op::Answer(index, size) if asked => world.answer(index, size, false),
+        Op::Fail(index) if asked => world.answer(index, 1, true),
+        Op::Answer(..) | Op::Fail(_) => {}
+        Op::Retry => world.retry(),
+        Op::Heads => world.compare_heads(),
+        Op::Trim(n) => world.trim(n),
+    }
+}
+
 fn any_op() -> impl Strategy<Value = Op> {
     prop_oneof![
         6 => (0..3_usize).prop_map(Op::Publish),
@@ -312,18 +336,7 @@ proptest! {
     ) {
         let mut world = World::new(&published, cursors.as_deref(), &early, trims);
         for op in ops {
-            match op {
-                Op::Publish(n) => world.publish(n),
-                Op::Arrive => world.arrive(0),
-                Op::Swap => world.arrive(1),
-                Op::Lose => { let _ = world.flight.pop_front(); }
-                Op::Repeat => if let Some(message) = world.flight.front().copied() { world.live(message) },
-                Op::Answer(index, size) => if !world.fetches.is_empty() { world.answer(index, size, false) },
-                Op::Fail(index) => if !world.fetches.is_empty() { world.answer(index, 1, true) },
-                Op::Retry => world.retry(),
-                Op::Heads => world.compare_heads(),
-                Op::Trim(n) => world.trim(n),
-            }
+            play(&mut world, op);
         }
         world.settle();
     }

@@ -1,0 +1,99 @@
+//! Which path and method lead where. `docs/openapi.json` lists the same, and a test compares.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::DefaultBodyLimit,
+    handler::Handler,
+    http::header,
+    response::IntoResponse,
+    routing::{MethodFilter, MethodRouter, on},
+};
+use natterjack_nats::limits::FRAME_BYTES_MAX;
+
+use super::{accounts, conversations, messages, openapi};
+use crate::{app::App, socket};
+
+const GET: MethodFilter = MethodFilter::GET;
+const POST: MethodFilter = MethodFilter::POST;
+const PATCH: MethodFilter = MethodFilter::PATCH;
+const DELETE: MethodFilter = MethodFilter::DELETE;
+
+/// One method of one path.
+pub(super) struct Route {
+    #[cfg_attr(not(test), expect(dead_code, reason = "compared with the document"))]
+    pub method: MethodFilter,
+    pub path: &'static str,
+    pub handler: MethodRouter<Arc<App>>,
+}
+
+fn route<T: 'static>(method: MethodFilter, path: &'static str, handler: impl Handler<T, Arc<App>>) -> Route {
+    let handler = on(method, handler);
+    Route {
+        method,
+        path,
+        handler,
+    }
+}
+
+/// A route whose body holds the text of a message.
+fn text<T: 'static>(method: MethodFilter, path: &'static str, handler: impl Handler<T, Arc<App>>) -> Route {
+    let handler = on(method, handler).layer(DefaultBodyLimit::max(FRAME_BYTES_MAX));
+    Route {
+        method,
+        path,
+        handler,
+    }
+}
+
+/// All of them but the probes.
+pub(super) fn all() -> Vec<Route> {
+    let messages = "/v1/conversations/{conversation}/messages";
+    let message = "/v1/conversations/{conversation}/messages/{seq}";
+    let members = "/v1/conversations/{conversation}/members";
+    let receipts = "/v1/conversations/{conversation}/receipts";
+    let typing = "/v1/conversations/{conversation}/typing";
+    let member = "/v1/groups/{group}/members/{user}";
+    vec![
+        route(POST, "/v1/signup", accounts::sign_up),
+        route(POST, "/v1/login", accounts::log_in),
+        route(POST, "/v1/refresh", accounts::refresh),
+        route(POST, "/v1/logout", accounts::log_out),
+        route(GET, "/v1/me", accounts::me),
+        route(PATCH, "/v1/me", accounts::set_me),
+        route(GET, "/v1/users", accounts::users),
+        route(GET, "/v1/users/{id}", accounts::user),
+        route(GET, "/v1/devices", accounts::devices),
+        route(DELETE, "/v1/devices/{id}", accounts::revoke),
+        route(GET, "/v1/conversations", conversations::list),
+        route(GET, "/v1/conversations/{conversation}", conversations::one),
+        route(GET, members, conversations::members),
+        route(POST, "/v1/groups", conversations::create),
+        route(PATCH, "/v1/groups/{group}", conversations::rename),
+        route(POST, "/v1/groups/{group}/members", conversations::add),
+        route(DELETE, member, conversations::remove),
+        route(PATCH, member, conversations::set_role),
+        route(GET, messages, messages::history),
+        text(POST, messages, messages::send),
+        text(PATCH, message, messages::edit),
+        route(DELETE, message, messages::delete),
+        route(POST, receipts, messages::receipt),
+        route(POST, typing, messages::typing),
+        route(GET, super::SYNC_ROUTE, messages::sync),
+        route(GET, "/v1/ws", socket::upgrade),
+        route(GET, "/v1/openapi.json", openapi::document),
+        route(GET, "/", about),
+    ]
+}
+
+/// What answers here, for somebody who opens the address in a browser.
+async fn about() -> impl IntoResponse {
+    const TEXT: &str = concat!(
+        "This is Natterjack ",
+        env!("CARGO_PKG_VERSION"),
+        ", a chat server. There is no page to look at here.\n\n",
+        "Programs talk to it under /v1 (HTTP; /v1/openapi.json lists the routes) and at /v1/ws\n",
+        "(WebSocket); docs/protocol.md in its source says how. `natterjack chat --as <name>` is a client.\n",
+    );
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], TEXT)
+}
