@@ -47,7 +47,7 @@ pub struct Args {
     )]
     pub ingest_bytes_max: usize,
 
-    /// Milliseconds after which a batch is written, full or not
+    /// Milliseconds for which messages are gathered before the next batch, unless it is full
     #[arg(
         long,
         env = "NATTERJACK_INGEST_AGE_MS",

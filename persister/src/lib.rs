@@ -23,6 +23,7 @@ use anyhow::Context as _;
 use async_nats::{Client, Event, jetstream};
 use natterjack_nats::{Shards, cluster};
 use natterjack_runtime::{clock::Clock, health::Health, lifecycle::Tasks, metrics::Metrics};
+use tokio::sync::watch;
 
 pub use args::Args;
 use db::Db;
@@ -74,7 +75,7 @@ pub async fn run_with(args: &Args, tasks: &Tasks, clock: Clock, metrics: Metrics
             .with_context(|| format!("cannot listen on {address}; choose another --admin-listen"))?;
         tracing::info!(admin.address = %bound, "serving health and metrics");
     }
-    let client = connect(args, "natterjack-persister", &health).await?;
+    let (client, _) = connect(args, "natterjack-persister", &health).await?;
     let jetstream = jetstream::new(client.clone());
     let shards = cluster::shards(&jetstream).await?;
     let db = Db::open(&args.database_url, args.database_connections_max, &metrics).await?;
@@ -98,8 +99,12 @@ pub async fn run_with(args: &Args, tasks: &Tasks, clock: Clock, metrics: Metrics
             .keep_fresh(shared.jetstream.clone(), shards),
     );
     // A client does all its I/O on one task: what is written must not hold up what is answered.
-    let intake = connect(args, "natterjack-persister-ingest", &health).await?;
-    ingest::start(args, &shared, &jetstream::new(intake), &health, tasks);
+    let (intake, broken) = connect(args, "natterjack-persister-ingest", &health).await?;
+    let intake = ingest::Intake {
+        jetstream: jetstream::new(intake),
+        broken,
+    };
+    ingest::start(args, &shared, &intake, &health, tasks);
     let window = Duration::from_secs(u64::from(args.tail_window_hours) * 3_600);
     until_drain(tasks, "trim", trim::keep_trimmed(shared.clone(), window));
     let host = Host::new(shared.client.clone(), tasks, &shared.metrics);
@@ -115,15 +120,20 @@ pub async fn run_with(args: &Args, tasks: &Tasks, clock: Clock, metrics: Metrics
     Ok(())
 }
 
-async fn connect(args: &Args, name: &str, health: &Health) -> anyhow::Result<Client> {
+/// A connection, and how often it has broken so far.
+async fn connect(args: &Args, name: &str, health: &Health) -> anyhow::Result<(Client, watch::Receiver<u64>)> {
     let (check, health) = (name.to_owned(), health.clone());
+    let (breaks, broken) = watch::channel(0);
     let client = cluster::connect(&args.nats_url, name, move |event| match event {
         Event::Connected => health.set(check.as_str(), Ok(())),
-        Event::Disconnected => health.set(check.as_str(), Err("not connected to NATS".into())),
+        Event::Disconnected => {
+            health.set(check.as_str(), Err("not connected to NATS".into()));
+            breaks.send_modify(|count| *count += 1);
+        }
         _ => {}
     })
     .await?;
-    Ok(client)
+    Ok((client, broken))
 }
 
 /// Runs something that never ends by itself and may be dropped at any await, until the drain.

@@ -18,6 +18,7 @@ use std::time::Duration;
 use async_nats::jetstream::Context;
 use natterjack_nats::topology;
 use natterjack_runtime::{health::Health, lifecycle::Tasks};
+use tokio::sync::watch;
 
 use crate::{Args, Shared, failure::Failure, receipts::Receipts};
 pub use decode::Poison;
@@ -41,8 +42,16 @@ pub trait Sink: Send + Sync + 'static {
     fn write(&self, items: &[Self::Item]) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
+/// Where stored messages come from.
+pub struct Intake {
+    /// JetStream, over a connection of its own.
+    pub jetstream: Context,
+    /// Counts how often that connection broke.
+    pub broken: watch::Receiver<u64>,
+}
+
 /// Starts a task per shard, and one for the receipts.
-pub fn start(args: &Args, shared: &Shared, intake: &Context, health: &Health, tasks: &Tasks) {
+pub fn start(args: &Args, shared: &Shared, intake: &Intake, health: &Health, tasks: &Tasks) {
     let settle = |stream: String, metrics: &IngestMetrics| Settle {
         stream,
         db: shared.db.clone(),
@@ -71,9 +80,15 @@ pub fn start(args: &Args, shared: &Shared, intake: &Context, health: &Health, ta
     spawn(Receipts::new(shared), receipts, intake, limits, tasks);
 }
 
-fn spawn(sink: impl Sink, settle: Settle, intake: &Context, limits: Limits, tasks: &Tasks) {
+fn spawn(sink: impl Sink, settle: Settle, intake: &Intake, limits: Limits, tasks: &Tasks) {
     let shutdown = tasks.shutdown().clone();
-    let mut source = Source::new(intake.clone(), settle.stream.clone(), limits, shutdown.clone());
+    let mut source = Source::new(
+        intake.jetstream.clone(),
+        settle.stream.clone(),
+        limits,
+        shutdown.clone(),
+        intake.broken.clone(),
+    );
     tasks.spawn(format!("ingest.{}", settle.stream), async move {
         let work = async {
             while let Some(batch) = source.next().await {
