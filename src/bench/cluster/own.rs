@@ -57,10 +57,13 @@ impl Own {
         let nats = ["--nats-url", servers.nats_url.as_str()];
         // Signing up thousands of users is not what is measured.
         let passwords = ["--argon2-memory-kib", "8", "--argon2-passes", "1"];
+        // As large as they can be: how costs grow with them is what is measured.
+        let groups = ["--group-members-max", "1500"];
         let words: Vec<_> = nats
             .into_iter()
             .chain(["--database-url", &servers.database_url])
             .chain(passwords)
+            .chain(groups)
             .collect();
         let persister = RoleProcess::start(
             &binary,
