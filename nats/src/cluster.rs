@@ -1,6 +1,8 @@
 //! Joining a cluster: connecting, checking the server's version, and reading what was agreed at
 //! provisioning.
 
+mod address;
+
 use std::{
     sync::{
         Arc,
@@ -9,7 +11,8 @@ use std::{
     time::Duration,
 };
 
-use async_nats::{Auth, AuthError, Client, ConnectOptions, Event, jetstream};
+pub use address::{Address, AddressError, NatsAuth};
+use async_nats::{AuthError, Client, ConnectOptions, Event, jetstream};
 
 use crate::{
     shard::Shards,
@@ -23,6 +26,9 @@ pub const SERVER_VERSION_MIN: (u64, u64) = (2, 15);
 /// Why a cluster could not be joined.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
+    /// The URL names no servers.
+    #[error(transparent)]
+    Address(#[from] AddressError),
     /// No server answered.
     #[error("no NATS server answers at {url}: {source}. Start one, or set NATS_URL")]
     Connect {
@@ -63,8 +69,12 @@ pub async fn connect(
     name: &str,
     on_event: impl Fn(Event) + Clone + Send + Sync + 'static,
 ) -> Result<Client, JoinError> {
+    let address = Address::parse(url)?;
     let jitter_ms = u64::from(uuid::Uuid::new_v4().as_bytes()[0]);
-    let options = ConnectOptions::new()
+    let auth = address.auth().clone();
+    let options =
+        ConnectOptions::with_auth_callback(move |nonce| std::future::ready(Ok(auth.answer(&nonce))));
+    let options = options
         .max_reconnects(None)
         // async-nats has no jitter of its own: without one, all edges come back at once.
         .reconnect_delay_callback(move |attempts| {
@@ -75,7 +85,7 @@ pub async fn connect(
                 step + jitter_ms
             })
         });
-    join(options, url, name, on_event).await
+    join(options, &address, name, on_event).await
 }
 
 /// The same, but the connection does not come back: once it breaks, nothing that was handed to it
@@ -91,22 +101,25 @@ pub async fn connect_once(
     name: &str,
     on_event: impl Fn(Event) + Clone + Send + Sync + 'static,
 ) -> Result<Client, JoinError> {
+    let address = Address::parse(url)?;
+    let auth = address.auth().clone();
     let used = Arc::new(AtomicBool::new(false));
     // async-nats cannot be told not to reconnect at all: the attempts that it must be left, one for
     // each server, are refused here.
-    let options = ConnectOptions::with_auth_callback(move |_| {
+    let options = ConnectOptions::with_auth_callback(move |nonce| {
         let first = !used.swap(true, Ordering::Relaxed);
-        std::future::ready(first.then(Auth::new).ok_or_else(|| AuthError::new("used up")))
+        let answer = first.then(|| auth.answer(&nonce));
+        std::future::ready(answer.ok_or_else(|| AuthError::new("used up")))
     });
     let options = options
-        .max_reconnects(url.split(',').count())
+        .max_reconnects(address.servers().len())
         .reconnect_delay_callback(|_| Duration::ZERO);
-    join(options, url, name, on_event).await
+    join(options, &address, name, on_event).await
 }
 
 async fn join(
     options: ConnectOptions,
-    url: &str,
+    address: &Address,
     name: &str,
     on_event: impl Fn(Event) + Clone + Send + Sync + 'static,
 ) -> Result<Client, JoinError> {
@@ -118,10 +131,10 @@ async fn join(
             on_event(event);
             std::future::ready(())
         })
-        .connect(url.split(',').map(str::trim).collect::<Vec<_>>())
+        .connect(address.servers())
         .await
         .map_err(|source| JoinError::Connect {
-            url: url.into(),
+            url: address.to_string(),
             source,
         })?;
     let found = client.server_info().version;
@@ -134,7 +147,7 @@ async fn join(
     );
     if version < SERVER_VERSION_MIN {
         return Err(JoinError::TooOld {
-            url: url.into(),
+            url: address.to_string(),
             found,
         });
     }

@@ -273,10 +273,12 @@ pub fn splice(position: Position, payload: &[u8]) -> Option<String> {
         return None;
     }
     let Position { seq, prev } = position;
-    Some(format!(
-        "{{\"type\":\"message\",\"seq\":{seq},\"prev\":{prev},{}",
-        &object[1..]
-    ))
+    let head = format!("{{\"type\":\"message\",\"seq\":{seq},\"prev\":{prev},");
+    // Exactly as long as it gets: this is done for every message, and the text is kept as it is.
+    let mut frame = String::with_capacity(head.len() + object.len() - 1);
+    frame.push_str(&head);
+    frame.push_str(&object[1..]);
+    Some(frame)
 }
 
 #[cfg(test)]
