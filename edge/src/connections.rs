@@ -1,5 +1,6 @@
-//! The ways to NATS: three connections, because a client does all its I/O on one task. A page of
-//! history must not hold up an ack, nor a burst of live messages a page of history.
+//! The ways to NATS: three connections, because each does all its I/O on one task. A page of
+//! history must not hold up an ack, nor a burst of live messages a page of history. The third, on
+//! which the live tail is heard, is the [hub](crate::live::Hub)'s own.
 
 mod publisher;
 
@@ -12,8 +13,6 @@ pub use publisher::{Link, Publisher};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::live::Doubt;
-
 /// How long a connection may take to end.
 const CLOSE: Duration = Duration::from_secs(1);
 
@@ -22,9 +21,7 @@ const CLOSE: Duration = Duration::from_secs(1);
 pub struct Connections {
     /// Stores messages and receipts.
     pub publish: Publisher,
-    /// Hears the live tail, and publishes ephemeral frames.
-    pub live: Client,
-    /// Calls services and reads streams.
+    /// Calls services, reads streams, and publishes ephemeral frames.
     pub service: Client,
     ends: Ends,
 }
@@ -34,12 +31,11 @@ pub struct Connections {
 struct Ends {
     /// They are being closed from this side: nothing that they tell of it is news.
     closing: CancellationToken,
-    live: CancellationToken,
     service: CancellationToken,
 }
 
 impl Connections {
-    /// Connects. `doubt` hears of whatever may have cost the live tail something.
+    /// Connects.
     ///
     /// # Errors
     /// NATS does not answer, or is too old.
@@ -47,31 +43,21 @@ impl Connections {
         url: &str,
         edge: EdgeId,
         health: &Health,
-        doubt: &Doubt,
         tasks: &Tasks,
     ) -> Result<Self, cluster::JoinError> {
         let ends = Ends::default();
-        let name = |part: &str| format!("natterjack-edge-{edge} {part}");
-        let connect = async |part: &'static str, closed: &CancellationToken, doubt: Option<Doubt>| {
-            let (health, closing, closed) = (health.clone(), ends.closing.clone(), closed.clone());
-            let on_event = move |event: Event| {
-                if matches!(event, Event::Closed) {
-                    closed.cancel();
-                }
-                if closing.is_cancelled() {
-                    return;
-                }
-                tell(&health, part, &event);
-                if let Some(doubt) = &doubt {
-                    doubt.hear(&event);
-                }
-            };
-            cluster::connect(url, &name(part), on_event).await
+        let (told, ended) = (health.clone(), ends.clone());
+        let on_event = move |event: Event| {
+            if matches!(event, Event::Closed) {
+                ended.service.cancel();
+            }
+            if !ended.closing.is_cancelled() {
+                tell(&told, "service", &event);
+            }
         };
         Ok(Self {
-            publish: Publisher::start(url, name("publish"), health, tasks).await?,
-            live: connect("live", &ends.live, Some(doubt.clone())).await?,
-            service: connect("service", &ends.service, None).await?,
+            publish: Publisher::start(url, name(edge, "publish"), health, tasks).await?,
+            service: cluster::connect(url, &name(edge, "service"), on_event).await?,
             ends,
         })
     }
@@ -81,18 +67,22 @@ impl Connections {
     pub async fn close(&self) {
         self.ends.closing.cancel();
         self.publish.close();
-        for (client, closed) in [(&self.live, &self.ends.live), (&self.service, &self.ends.service)] {
-            let close = async {
-                // It fails only where the connection has ended already.
-                if client.drain().await.is_ok() {
-                    closed.cancelled().await;
-                }
-            };
-            if timeout(CLOSE, close).await.is_err() {
-                tracing::debug!("a connection to NATS did not end in time");
+        let close = async {
+            // It fails only where the connection has ended already.
+            if self.service.drain().await.is_ok() {
+                self.ends.service.cancelled().await;
             }
+        };
+        if timeout(CLOSE, close).await.is_err() {
+            tracing::debug!("a connection to NATS did not end in time");
         }
     }
+}
+
+/// How operators see a connection of an edge, in `nats server report connections`.
+#[must_use]
+pub fn name(edge: EdgeId, part: &str) -> String {
+    format!("natterjack-edge-{edge} {part}")
 }
 
 /// Tells operators what happened to a connection.

@@ -118,7 +118,7 @@ impl Publisher {
             // Ephemeral: who misses it reads the cursors from the conversation.
             let _ = timeout(
                 PUBLISH_TIMEOUT,
-                self.nats.live.publish(subject, encode(&frame).into()),
+                self.nats.service.publish(subject, encode(&frame).into()),
             )
             .await;
         }

@@ -4,7 +4,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use async_nats::jetstream;
-use natterjack_nats::{EdgeId, cluster};
+use natterjack_nats::{
+    EdgeId,
+    cluster::{self, Address},
+};
 use natterjack_runtime::{clock::Clock, health::Health, lifecycle::Tasks, metrics::Metrics};
 use tokio::{net::TcpListener, sync::Semaphore};
 
@@ -12,9 +15,9 @@ use crate::{
     app::App,
     args::Args,
     auth::Auth,
-    connections::Connections,
+    connections::{self, Connections},
     http::{self, RateLimits},
-    live::{Doubt, Hub},
+    live::Hub,
     metrics::EdgeMetrics,
     ops::send::{Peers, Window},
     receipts::{Publisher, Receipts},
@@ -38,8 +41,7 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
     let edge = EdgeId::generate(clock.now_ms());
     let (health, registry) = (Health::new(), Metrics::new("edge"));
     let metrics = EdgeMetrics::register(&registry);
-    let doubt = Doubt::new();
-    let nats = Connections::connect(&args.nats_url, edge, &health, &doubt, tasks).await?;
+    let nats = Connections::connect(&args.nats_url, edge, &health, tasks).await?;
     let context = jetstream::new(nats.service.clone());
     let shards = cluster::shards(&context).await?;
     let window = Window::new(cluster::dedupe_window(&context, shards).await?);
@@ -53,7 +55,17 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
 
     let auth = Auth::start(&args.auth, &nats.service, clock.clone(), tasks).await?;
     let sessions_max = usize::try_from(args.socket.user_connections_max)?;
-    let hub = Hub::start(nats.clone(), shards, sessions_max, metrics.clone(), doubt, tasks).await?;
+    let own = (Address::parse(&args.nats_url)?, connections::name(edge, "live"));
+    let hub = Hub::start(
+        own,
+        nats.clone(),
+        shards,
+        sessions_max,
+        metrics.clone(),
+        &health,
+        tasks,
+    )
+    .await?;
     let receipts = Receipts::default();
     let publisher = Publisher::new(receipts.clone(), nats.clone(), shards, metrics.clone());
     let app = Arc::new(App {
@@ -127,6 +139,7 @@ fn publish(app: &Arc<App>, publisher: Publisher) {
             () = publisher.run(every, nobody) => {}
             () = shutdown.killed() => {}
         }
+        app.hub.close();
         app.nats.close().await;
         Ok(())
     });

@@ -105,7 +105,21 @@ async fn a_drain_stores_the_last_receipts_and_leaves_nats() {
         }
     );
     assert!(app.nats.publish.current().is_none());
-    assert!(app.nats.live.flush().await.is_err(), "it is closed");
     assert!(app.nats.service.flush().await.is_err(), "it is closed");
+    let page = format!("{}/connz", stage.server.monitor_url());
+    let left = async {
+        loop {
+            let page = reqwest::get(&page).await.expect("answered").text().await;
+            let page: serde_json::Value = serde_json::from_str(&page.expect("a page")).expect("JSON");
+            let connections = page["connections"].as_array().expect("a list");
+            let names = connections.iter().map(|one| one["name"].as_str());
+            if !names.flatten().any(|name| name.starts_with("natterjack-edge-")) {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, left)
+        .await
+        .expect("the server has none of them");
     stage.server.stop().await;
 }

@@ -1,9 +1,8 @@
-//! Doubt in the live tail: NATS was away, or a subscription dropped messages. Memberships are then
+//! Doubt in the live tail: NATS was away, or cut us off because we were slow. Memberships are then
 //! loaded again and heads compared for everybody who is connected here, a few users at a time.
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::Event;
 use futures::{StreamExt, stream};
 use natterjack_nats::services::conversations::OpenSession;
 use natterjack_runtime::lifecycle::Tasks;
@@ -20,37 +19,17 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 
 /// How often there was reason for doubt; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Doubt(Arc<watch::Sender<Reasons>>);
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Reasons {
-    connected: u64,
-    dropped: u64,
-}
+pub(super) struct Doubt(Arc<watch::Sender<u64>>);
 
 impl Doubt {
     /// No doubt yet.
-    #[must_use]
-    pub fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(Reasons::default())))
+    pub(super) fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(0)))
     }
 
-    /// Notes an event of the connection that hears the live tail.
-    pub fn hear(&self, event: &Event) {
-        self.0.send_if_modified(|reasons| {
-            match event {
-                Event::Connected => reasons.connected += 1,
-                Event::SlowConsumer(_) => reasons.dropped += 1,
-                _ => return false,
-            }
-            true
-        });
-    }
-}
-
-impl Default for Doubt {
-    fn default() -> Self {
-        Self::new()
+    /// The connection broke and is there again: something may be missing.
+    pub(super) fn raise(&self) {
+        self.0.send_modify(|reasons| *reasons += 1);
     }
 }
 
@@ -59,18 +38,9 @@ pub(super) fn start(hub: Hub, doubt: Doubt, tasks: &Tasks) {
     let shutdown = tasks.shutdown().clone();
     tasks.spawn("live.doubt", async move {
         let settle = async {
-            let mut known = *reasons.borrow_and_update();
-            let mut reload = false;
-            loop {
-                if reasons.changed().await.is_err() {
-                    return;
-                }
-                let now = *reasons.borrow_and_update();
-                reload |= now.connected != known.connected;
-                known = now;
-                if settle(&hub, reload, &reasons).await {
-                    reload = false;
-                }
+            while reasons.changed().await.is_ok() {
+                let known = *reasons.borrow_and_update();
+                settle(&hub, known, &reasons).await;
             }
         };
         tokio::select! {
@@ -83,46 +53,41 @@ pub(super) fn start(hub: Hub, doubt: Doubt, tasks: &Tasks) {
     });
 }
 
-/// Checks everybody, until all are checked or there is new doubt; whether all were.
-async fn settle(hub: &Hub, reload: bool, reasons: &watch::Receiver<Reasons>) -> bool {
-    let known = *reasons.borrow();
+/// Checks everybody, until all are checked or there is more doubt than `known`.
+async fn settle(hub: &Hub, known: u64, reasons: &watch::Receiver<u64>) {
     let mut due = hub.feeds();
-    tracing::info!(
-        users = due.len(),
-        reload,
-        "the live tail may have a hole; checking"
-    );
+    tracing::info!(users = due.len(), "the live tail may have a hole; checking");
     let mut pause = PAUSE.0;
-    if !hub.inner.barrier.pass(BARRIER).await {
+    if !hub.inner.reader.round_trip(BARRIER).await {
         tracing::warn!("NATS does not answer on the live connection; checking all the same");
     }
     loop {
         due = stream::iter(due)
-            .map(|feed| async move { (!check(hub, &feed, reload).await).then_some(feed) })
+            .map(|feed| async move { (!check(hub, &feed).await).then_some(feed) })
             .buffer_unordered(USERS_AT_A_TIME)
             .filter_map(|failed| async { failed })
             .collect()
             .await;
         if due.is_empty() {
-            return true;
+            return;
         }
         tokio::select! {
             () = sleep(pause) => {}
-            () = new_doubt(reasons, known) => return false,
+            () = new_doubt(reasons, known) => return,
         }
         pause = (pause * 2).min(PAUSE.1);
     }
 }
 
 /// Resolves once there is more doubt than `known`, and leaves it to be seen by the caller.
-async fn new_doubt(reasons: &watch::Receiver<Reasons>, known: Reasons) {
+async fn new_doubt(reasons: &watch::Receiver<u64>, known: u64) {
     let mut later = reasons.clone();
     if later.wait_for(|now| *now != known).await.is_err() {
         std::future::pending::<()>().await;
     }
 }
 
-async fn check(hub: &Hub, feed: &Arc<UserFeed>, reload: bool) -> bool {
+async fn check(hub: &Hub, feed: &Arc<UserFeed>) -> bool {
     if feed.sessions() == 0 {
         return true;
     }
@@ -131,7 +96,7 @@ async fn check(hub: &Hub, feed: &Arc<UserFeed>, reload: bool) -> bool {
         resume: None,
     };
     let mut done = true;
-    if reload && let Err(error) = hub.load(feed, request).await {
+    if let Err(error) = hub.load(feed, request).await {
         tracing::debug!(user = %feed.user, %error, "memberships could not be loaded yet");
         done = !error.retryable;
     }

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use async_nats::Message;
 use axum::extract::ws::Utf8Bytes;
 use natterjack_nats::{
     Conversation,
@@ -12,7 +11,7 @@ use natterjack_nats::{
     wire::{Event, Stored, splice},
 };
 
-use super::outlet::Delivery;
+use super::{outlet::Delivery, reader::Message};
 
 /// A stored message, ready for every socket.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,36 +24,49 @@ pub struct LiveMessage {
     pub frame: Utf8Bytes,
 }
 
+/// What a live NATS message stands for.
+#[derive(Debug, Clone)]
+pub(super) struct Heard {
+    pub(super) conversation: Conversation,
+    pub(super) delivery: Delivery,
+    /// The place among the changes of its group, if it is a membership event.
+    change: Option<u64>,
+}
+
 /// A membership event, and its place among the changes of its group.
 pub(super) struct Happened {
     pub(super) event: Event,
     pub(super) order: u64,
 }
 
-/// The conversation and the delivery that a live NATS message stands for; `None` for garbage, which
-/// only an operator with access to NATS could have put there.
-pub(super) fn read(message: &Message) -> Option<(Conversation, Delivery)> {
-    let conversation = subjects::live::parse(&message.subject)?;
-    let delivery = match headers::position(message.headers.as_ref()) {
+/// Reads a live NATS message; `None` for garbage, which only an operator with access to NATS could
+/// have put there.
+pub(super) fn read(message: &Message<'_>) -> Option<Heard> {
+    let conversation = subjects::live::parse(message.subject)?;
+    let marks = headers::scan(message.headers);
+    let delivery = match marks.position {
         Some(position) => Delivery::Message(Arc::new(LiveMessage {
             conversation,
             position,
-            frame: splice(position, &message.payload)?.into(),
+            frame: splice(position, message.payload)?.into(),
         })),
-        None => Delivery::Ephemeral(Utf8Bytes::try_from(message.payload.clone()).ok()?),
+        None => Delivery::Ephemeral(std::str::from_utf8(message.payload).ok()?.into()),
     };
-    Some((conversation, delivery))
+    Some(Heard {
+        conversation,
+        change: (marks.is_event && marks.position.is_some()).then(|| marks.change.unwrap_or_default()),
+        delivery,
+    })
 }
 
-/// The membership event in a live NATS message, if it is one.
-pub(super) fn event(message: &Message) -> Option<Happened> {
-    let headers = message.headers.as_ref();
-    if !headers::is_event(headers) || headers::position(headers).is_none() {
-        return None;
+impl Heard {
+    /// The membership event in it, if it is one.
+    pub(super) fn happened(&self, message: &Message<'_>) -> Option<Happened> {
+        let order = self.change?;
+        let stored: Stored = serde_json::from_slice(message.payload).ok()?;
+        Some(Happened {
+            event: stored.event?,
+            order,
+        })
     }
-    let stored: Stored = serde_json::from_slice(&message.payload).ok()?;
-    Some(Happened {
-        event: stored.event?,
-        order: headers::change(headers).unwrap_or_default(),
-    })
 }

@@ -1,20 +1,21 @@
 //! Who is connected to this edge, and which feeds of the live tail that needs.
 //!
 //! Locks are taken in this order and never held across an await: state, then a user's places, then
-//! a feed's listeners.
+//! a feed's listeners or the reader's table.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use natterjack_nats::{DeviceId, GroupId, Shards, UserId, wire::CloseCode};
-use natterjack_runtime::lifecycle::Tasks;
+use natterjack_nats::{DeviceId, GroupId, Shards, UserId, cluster::Address, wire::CloseCode};
+use natterjack_runtime::{health::Health, lifecycle::Tasks};
 
 use super::{
-    barrier::Barrier,
     doubt::{self, Doubt},
     feed::{GroupFeed, UserFeed},
+    reader::{Options, Reader},
+    route::{Router, Target},
 };
 use crate::{auth::Identity, connections::Connections, metrics::EdgeMetrics};
 
@@ -32,7 +33,7 @@ pub(super) struct Inner {
     pub(super) tasks: Tasks,
     /// Most sessions of one user.
     pub(super) sessions_max: usize,
-    pub(super) barrier: Barrier,
+    pub(super) reader: Reader<Target>,
     state: Mutex<State>,
 }
 
@@ -44,33 +45,51 @@ pub(super) struct State {
 }
 
 impl Hub {
-    /// A hub without anybody connected.
+    /// A hub without anybody connected, on a connection of its own, called `name`, to the same
+    /// servers as the others.
     ///
     /// # Errors
-    /// The connection is closed.
+    /// No NATS server answers.
     pub async fn start(
+        (address, name): (Address, String),
         nats: Connections,
         shards: Shards,
         sessions_max: usize,
         metrics: EdgeMetrics,
-        doubt: Doubt,
+        health: &Health,
         tasks: &Tasks,
     ) -> anyhow::Result<Self> {
-        let barrier = Barrier::start(nats.live.clone(), tasks).await?;
         let inner = Inner {
             nats,
             shards,
             metrics,
             tasks: tasks.clone(),
             sessions_max,
-            barrier,
+            reader: Reader::new(),
             state: Mutex::default(),
         };
         let hub = Self {
             inner: Arc::new(inner),
         };
+        let doubt = Doubt::new();
+        let router = Router::new(hub.clone(), doubt.clone());
+        let reader = &hub.inner.reader;
+        reader
+            .start(Options { address, name }, router, health, tasks)
+            .await?;
         doubt::start(hub.clone(), doubt, tasks);
         Ok(hub)
+    }
+
+    /// Ends the live tail's connection: nothing is heard any more.
+    pub fn close(&self) {
+        self.inner.reader.close();
+    }
+
+    /// How many subscriptions the live tail has.
+    #[must_use]
+    pub fn subscriptions(&self) -> usize {
+        self.inner.reader.len()
     }
 
     /// Whether a user who is connected here is in a group; `None` if the edge does not know.
@@ -103,6 +122,12 @@ impl Hub {
         self.state().users.get(&user).cloned()
     }
 
+    pub(super) fn local(&self, user: UserId, then: impl FnOnce(&Arc<UserFeed>)) {
+        if let Some(feed) = self.feed(user) {
+            then(&feed);
+        }
+    }
+
     pub(super) fn feeds(&self) -> Vec<Arc<UserFeed>> {
         self.state().users.values().cloned().collect()
     }
@@ -124,7 +149,7 @@ impl State {
         if let Some(feed) = self.groups.get(&group)
             && feed.remove(user)
         {
-            feed.stop();
+            feed.stop(hub);
             self.groups.remove(&group);
             hub.inner.metrics.groups.dec();
         }

@@ -1,10 +1,10 @@
 //! Which groups a connected user is in: loaded when the first session opens, kept true by events,
 //! loaded again when NATS was away.
 //!
-//! The same change is told twice, in the group and in the user's own log, by two feeds that run at
-//! their own pace; and a load may be older than an event that came while it was under way. The
-//! order in which the changes were made decides, not the one in which they are heard of, and no clock:
-//! those of two persisters differ.
+//! The same change is told twice, in the group and in the user's own log, which may be of different
+//! streams and so come in any order; and a load may be older than an event that came while it was under
+//! way. The order in which the changes were made decides, not the one in which they are heard of, and no
+//! clock: those of two persisters differ.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -25,6 +25,7 @@ use super::{
     feed::{GroupFeed, UserFeed},
     hub::Hub,
     outlet::Delivery,
+    reader::Line,
 };
 use crate::app::SERVICE_TIMEOUT;
 
@@ -134,10 +135,10 @@ impl Hub {
             }
             state.enter(self, group, user)
         };
-        let user = Arc::clone(user);
+        let (hub, user) = (self.clone(), Arc::clone(user));
         self.inner.tasks.spawn_finite("live.join", async move {
             // Without the feed's word it is caught up all the same: heads are compared later.
-            feed.is_ready(READY).await;
+            hub.hears_all(feed.line, READY).await;
             user.deliver(&Delivery::Joined(group));
             Ok(())
         });
@@ -152,6 +153,11 @@ impl Hub {
         }
     }
 
+    /// Waits up to `limit` until everything that is published from now on is heard; whether it is.
+    pub(super) async fn hears_all(&self, line: Line, limit: Duration) -> bool {
+        self.inner.reader.passes(line.ticket, limit).await
+    }
+
     /// Loads the groups of a connected user, and hears them.
     pub(super) async fn load(
         &self,
@@ -163,7 +169,7 @@ impl Hub {
         let (feeds, new) = self.take_over(user, &session, since);
         let mut ready = true;
         for feed in feeds {
-            ready = ready && feed.is_ready(READY).await;
+            ready = ready && self.hears_all(feed.line, READY).await;
         }
         // Told in any case: the next load does not count them as new any more.
         for group in new {

@@ -4,7 +4,6 @@
 //! group with a local member. A message is read, spliced and routed once, however many sessions
 //! hear it, and each gets it through a bounded queue of its own.
 
-mod barrier;
 mod doubt;
 mod feed;
 mod frame;
@@ -12,9 +11,10 @@ mod heads;
 mod hub;
 mod membership;
 mod outlet;
+mod reader;
+mod route;
 mod sessions;
 
-pub use doubt::Doubt;
 pub use frame::LiveMessage;
 pub use hub::Hub;
 pub use outlet::{Delivery, Inlet, Outlet, QueueLimits, outlet};

@@ -3,21 +3,25 @@
 //! Nothing here waits: a frame that does not fit is dropped if it is ephemeral, and ends the
 //! session as slow if it is a message. Nothing is lost by that, since the client resumes.
 
-use std::sync::{
-    Arc, Mutex, OnceLock, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    task::Poll,
 };
 
 use axum::extract::ws::Utf8Bytes;
+use futures::task::AtomicWaker;
 use natterjack_nats::{Conversation, GroupId, wire::CloseCode};
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use super::frame::LiveMessage;
 use crate::{
     auth::Identity,
     metrics::{Count, EdgeMetrics},
 };
+
+/// Places that an empty queue keeps: most have one or two at a time, and most are empty.
+const KEPT: usize = 4;
 
 /// What reaches a session from the live tail, in order.
 #[derive(Debug, Clone)]
@@ -59,68 +63,73 @@ pub struct Outlet(Arc<Shared>);
 
 /// The end at which a session takes frames out.
 #[derive(Debug)]
-pub struct Inlet {
-    queue: mpsc::Receiver<Delivery>,
-    shared: Arc<Shared>,
-}
+pub struct Inlet(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     identity: Mutex<Option<Identity>>,
-    queue: mpsc::Sender<Delivery>,
+    queue: Mutex<Queue>,
+    /// Woken when the queue is no longer empty, and when the session ends: not for every frame.
+    waker: AtomicWaker,
     limits: QueueLimits,
-    bytes: AtomicUsize,
     metrics: EdgeMetrics,
     end: OnceLock<CloseCode>,
-    ended: CancellationToken,
+}
+
+/// A `VecDeque` rather than a channel: it costs nothing while it is empty, and is emptied at once.
+#[derive(Debug, Default)]
+struct Queue {
+    deliveries: VecDeque<Delivery>,
+    bytes: usize,
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A queue for a session, or for somebody who only listens and has no identity.
 #[must_use]
 pub fn outlet(identity: Option<Identity>, limits: QueueLimits, metrics: EdgeMetrics) -> (Outlet, Inlet) {
-    let (sender, receiver) = mpsc::channel(limits.frames);
     let shared = Arc::new(Shared {
         identity: Mutex::new(identity),
-        queue: sender,
+        queue: Mutex::default(),
+        waker: AtomicWaker::new(),
         limits,
-        bytes: AtomicUsize::new(0),
         metrics,
         end: OnceLock::new(),
-        ended: CancellationToken::new(),
     });
-    let inlet = Inlet {
-        queue: receiver,
-        shared: Arc::clone(&shared),
-    };
-    (Outlet(shared), inlet)
+    (Outlet(Arc::clone(&shared)), Inlet(shared))
 }
 
 impl Outlet {
     /// Puts something in, without waiting.
     pub fn push(&self, delivery: Delivery) {
-        let Shared {
-            queue,
-            limits,
-            bytes,
-            metrics,
-            ..
-        } = &*self.0;
+        let Shared { limits, metrics, .. } = &*self.0;
         let ephemeral = matches!(delivery, Delivery::Ephemeral(_));
         let size = delivery.bytes();
         // Ephemeral frames take the lower half only: they are the first to go.
-        let (bytes_max, slots_min) = if ephemeral {
+        let (bytes_max, places_min) = if ephemeral {
             (limits.bytes / 2, limits.frames / 2)
         } else {
-            (limits.bytes, 0)
+            (limits.bytes, 1)
         };
-        let before = bytes.fetch_add(size, Ordering::Relaxed);
+        let mut queue = self.0.queue();
+        let places = limits.frames - queue.deliveries.len();
         // One message always fits, however large.
-        let fits = before + size <= bytes_max || (before == 0 && !ephemeral);
-        let fits = fits && queue.capacity() >= slots_min;
-        if fits && queue.try_send(delivery).is_ok() {
+        let fits = queue.bytes + size <= bytes_max || (queue.bytes == 0 && !ephemeral);
+        if fits && places >= places_min {
+            let was_empty = queue.deliveries.is_empty();
+            queue.bytes += size;
+            queue.deliveries.push_back(delivery);
+            drop(queue);
+            if was_empty {
+                self.0.waker.wake();
+            }
             return;
         }
-        bytes.fetch_sub(size, Ordering::Relaxed);
+        drop(queue);
         if ephemeral {
             metrics.live.count("dropped");
         } else {
@@ -131,7 +140,7 @@ impl Outlet {
     /// Ends the session; the first reason counts.
     pub fn end(&self, code: CloseCode) {
         if self.0.end.set(code).is_ok() {
-            self.0.ended.cancel();
+            self.0.waker.wake();
         }
     }
 
@@ -151,42 +160,58 @@ impl Outlet {
 }
 
 impl Inlet {
-    /// The next delivery.
-    pub async fn recv(&mut self) -> Option<Delivery> {
-        let delivery = self.queue.recv().await?;
-        Some(self.taken(delivery))
+    /// Takes what is there, at most `max` of it and in order, once there is something.
+    ///
+    /// # Errors
+    /// The session was ended from outside, for this reason.
+    pub async fn recv_many(&mut self, into: &mut Vec<Delivery>, max: usize) -> Result<(), CloseCode> {
+        poll_fn(|context| {
+            // Before it is looked, so that nothing is missed in between.
+            self.0.waker.register(context.waker());
+            if let Some(code) = self.0.end.get() {
+                return Poll::Ready(Err(*code));
+            }
+            if self.try_recv_many(into, max) == 0 {
+                return Poll::Pending;
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await
     }
 
-    /// The next delivery, if one is there.
-    pub fn try_recv(&mut self) -> Option<Delivery> {
-        let delivery = self.queue.try_recv().ok()?;
-        Some(self.taken(delivery))
-    }
-
-    fn taken(&self, delivery: Delivery) -> Delivery {
-        self.shared.bytes.fetch_sub(delivery.bytes(), Ordering::Relaxed);
-        delivery
+    /// Takes what is there, at most `max` of it and in order; answers how many.
+    pub fn try_recv_many(&mut self, into: &mut Vec<Delivery>, max: usize) -> usize {
+        let mut queue = self.0.queue();
+        let count = queue.deliveries.len().min(max);
+        let taken = queue.deliveries.drain(..count);
+        let mut bytes = 0;
+        into.extend(taken.inspect(|delivery| bytes += delivery.bytes()));
+        queue.bytes -= bytes;
+        if queue.deliveries.is_empty() && queue.deliveries.capacity() > KEPT {
+            queue.deliveries.shrink_to(KEPT);
+        }
+        count
     }
 
     /// How many deliveries wait.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.queue.len()
+        self.0.queue().deliveries.len()
     }
 
     /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.len() == 0
     }
 
     /// Resolves once the session was ended from outside, with the reason.
-    pub fn ended(&self) -> impl Future<Output = CloseCode> + Send + use<> {
-        let shared = Arc::clone(&self.shared);
-        async move {
-            shared.ended.cancelled().await;
-            shared.end.get().copied().unwrap_or(CloseCode::Slow)
-        }
+    pub async fn ended(&mut self) -> CloseCode {
+        poll_fn(|context| {
+            self.0.waker.register(context.waker());
+            self.0.end.get().map_or(Poll::Pending, |code| Poll::Ready(*code))
+        })
+        .await
     }
 }
 
@@ -220,6 +245,10 @@ mod tests {
         outlet.0.end.get().is_some()
     }
 
+    fn take(inlet: &mut Inlet) -> usize {
+        inlet.try_recv_many(&mut vec![], usize::MAX)
+    }
+
     #[test]
     fn a_full_queue_drops_ephemeral_frames_and_ends_the_session_for_messages() {
         let (outlet, mut inlet) = queue(4, 1_000);
@@ -231,8 +260,8 @@ mod tests {
         assert!(!is_ended(&outlet));
         outlet.push(message(10));
         assert!(is_ended(&outlet));
-        while inlet.try_recv().is_some() {}
-        assert_eq!(outlet.0.bytes.load(Ordering::Relaxed), 0);
+        assert_eq!(take(&mut inlet), 4);
+        assert_eq!(outlet.0.queue().bytes, 0);
     }
 
     #[test]
@@ -240,9 +269,42 @@ mod tests {
         let (outlet, mut inlet) = queue(100, 1_000);
         outlet.push(message(5_000));
         assert!(!is_ended(&outlet));
-        assert!(inlet.try_recv().is_some());
+        assert_eq!(take(&mut inlet), 1);
         outlet.push(message(600));
         outlet.push(message(600));
         assert!(is_ended(&outlet));
+    }
+
+    #[test]
+    fn a_batch_is_bounded_and_an_empty_queue_is_small() {
+        let (outlet, mut inlet) = queue(100, 1_000);
+        for _ in 0..100 {
+            outlet.push(message(1));
+        }
+        let mut taken = vec![];
+        assert_eq!(inlet.try_recv_many(&mut taken, 30), 30);
+        assert_eq!((inlet.len(), outlet.0.queue().bytes), (70, 70));
+        assert_eq!(inlet.try_recv_many(&mut taken, 100), 70);
+        assert!(outlet.0.queue().deliveries.capacity() <= 2 * KEPT);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_is_woken_by_the_first_and_by_the_end() {
+        let (outlet, mut inlet) = queue(8, 1_000);
+        let waiting = tokio::spawn(async move {
+            let mut taken = vec![];
+            while inlet.recv_many(&mut taken, 8).await.is_ok() {}
+            (taken.len(), inlet.ended().await)
+        });
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+            outlet.push(message(1));
+        }
+        while !outlet.0.queue().deliveries.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        outlet.end(CloseCode::Revoked);
+        outlet.end(CloseCode::Slow);
+        assert_eq!(waiting.await.expect("no panic"), (3, CloseCode::Revoked));
     }
 }

@@ -18,6 +18,9 @@ use super::{
 /// How long a user's feed may take to be heard before that counts as an outage.
 const READY: Duration = Duration::from_secs(5);
 
+/// Deliveries that wait for somebody who only listens.
+const EAR_FRAMES: usize = 8;
+
 /// Why a session did not open.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -49,7 +52,7 @@ impl Attached {
     /// # Errors
     /// `unavailable` if NATS or the service is away; `unauthorized` if there is no such user.
     pub async fn open(&self, resume: Option<BTreeMap<Conversation, u64>>) -> Result<Session, WireError> {
-        if !self.feed.is_ready(READY).await {
+        if !self.hub.hears_all(self.feed.line, READY).await {
             return Err(WireError::new(
                 Code::Unavailable,
                 "the server's own network is disturbed; try again soon",
@@ -75,7 +78,7 @@ impl Drop for Attached {
         let mut state = self.hub.state();
         if self.feed.remove(&self.outlet) {
             let user = self.feed.user;
-            self.feed.stop();
+            self.feed.stop(&self.hub);
             state.users.remove(&user);
             for group in self.feed.places().groups() {
                 state.leave(&self.hub, group, user);
@@ -95,17 +98,13 @@ pub struct Ear {
 impl Ear {
     /// Resolves once a message for the user was stored, or might have been.
     pub async fn next(&mut self) {
-        let ended = self.inlet.ended();
-        let message = async {
-            while let Some(delivery) = self.inlet.recv().await {
-                if !matches!(delivery, Delivery::Ephemeral(_)) {
-                    return;
-                }
+        let mut deliveries = vec![];
+        // Its end wakes as well.
+        while self.inlet.recv_many(&mut deliveries, EAR_FRAMES).await.is_ok() {
+            let of_message = |delivery| !matches!(delivery, Delivery::Ephemeral(_));
+            if deliveries.drain(..).any(of_message) {
+                return;
             }
-        };
-        tokio::select! {
-            () = message => {}
-            _ = ended => {}
         }
     }
 }
@@ -146,7 +145,7 @@ impl Hub {
     pub async fn listen(&self, user: UserId) -> Result<Ear, WireError> {
         // One delivery is enough to wake; more than these end the queue, which wakes as well.
         let limits = QueueLimits {
-            frames: 8,
+            frames: EAR_FRAMES,
             bytes: 1 << 20,
         };
         let (outlet, inlet) = outlet(None, limits, self.inner.metrics.clone());
@@ -154,7 +153,7 @@ impl Hub {
             .attach(user, outlet)
             .map_err(|error| WireError::new(Code::RateLimited, error.to_string()).retry_after_ms(5_000))?;
         let known = attached.feed.places().is_loaded();
-        if !known || !attached.feed.is_ready(READY).await {
+        if !known || !self.hears_all(attached.feed.line, READY).await {
             attached.open(None).await?;
         }
         Ok(Ear {

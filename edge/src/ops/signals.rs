@@ -60,7 +60,7 @@ impl App {
         })?;
         let subject = subjects::live::subject(&conversation);
         self.nats
-            .live
+            .service
             .publish(subject, payload.into())
             .await
             .map_err(|_| {

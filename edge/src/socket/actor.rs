@@ -30,6 +30,8 @@ use crate::{
 
 /// Deliveries that are taken at a time, and written with one flush.
 const BATCH_MAX: usize = 128;
+/// Room that a session keeps in each of its buffers.
+const KEPT: usize = 4;
 
 /// Runs one session until its end.
 pub(super) async fn run(app: Arc<App>, socket: WebSocket) {
@@ -50,6 +52,16 @@ struct Actor {
     handing_over: bool,
     work: FuturesUnordered<Work>,
     effects: Vec<Effect>,
+    spare: Spare,
+}
+
+/// Buffers that are empty between events and keep a little room, so that an event that causes one
+/// or two frames allocates nothing.
+#[derive(Default)]
+struct Spare {
+    deliveries: Vec<Delivery>,
+    effects: Vec<Effect>,
+    frames: Vec<Message>,
 }
 
 /// What a session has once it is known who it is.
@@ -61,7 +73,7 @@ struct Place {
 
 enum Event {
     Read(Option<Result<Message, axum::Error>>),
-    Delivered(Delivery),
+    Delivered(Vec<Delivery>),
     Done(Done),
     Due,
     Drain,
@@ -95,6 +107,7 @@ impl Actor {
             handing_over: false,
             work: FuturesUnordered::new(),
             effects: vec![],
+            spare: Spare::default(),
             app,
         }
     }
@@ -106,18 +119,18 @@ impl Actor {
             shutdown.draining().await;
             sleep(Duration::from_millis(spread_ms)).await;
         };
-        tokio::pin!(drain);
+        let killed = shutdown.killed();
+        tokio::pin!(drain, killed);
         let mut drains = false;
         let mut due = Box::pin(sleep_until(self.due_at()));
         loop {
             self.reset(&mut due);
-            let (reads, ended) = (self.machine.reads(), ended(self.place.as_ref()));
+            let reads = self.machine.reads();
             let event = tokio::select! {
-                () = shutdown.killed() => Event::Killed,
+                () = &mut killed => Event::Killed,
                 () = &mut drain, if !drains => Event::Drain,
-                code = ended => Event::Ended(code),
                 Some(done) = self.work.next() => Event::Done(done),
-                delivery = delivered(&mut self.place) => Event::Delivered(delivery),
+                event = delivered(&mut self.place, &mut self.spare.deliveries) => event,
                 read = self.socket.recv(), if reads => Event::Read(read),
                 () = &mut due => Event::Due,
             };
@@ -191,17 +204,12 @@ impl Actor {
         let now = self.now();
         let (machine, effects) = (&mut self.machine, &mut self.effects);
         match event {
-            Event::Delivered(first) => {
-                let mut next = Some(first);
-                let mut count = 0_u32;
-                while let Some(delivery) = next.take() {
+            Event::Delivered(mut deliveries) => {
+                self.app.metrics.queue_depth.observe(deliveries.len() as f64);
+                for delivery in deliveries.drain(..) {
                     machine.delivered(delivery, effects);
-                    count += 1;
-                    if effects.len() < BATCH_MAX {
-                        next = self.place.as_mut().and_then(|place| place.inlet.try_recv());
-                    }
                 }
-                self.app.metrics.queue_depth.observe(f64::from(count));
+                self.spare.deliveries = little(deliveries);
             }
             Event::Done(done) => self.finish(done),
             Event::Due => machine.tick(now, effects),
@@ -253,11 +261,13 @@ impl Actor {
 
     /// Runs the machine's effects, writes what they say, and breaks with the reason to close.
     async fn carry_out(&mut self) -> ControlFlow<CloseCode> {
-        let mut frames = vec![];
+        let mut frames = std::mem::take(&mut self.spare.frames);
         let mut closes = None;
         // An effect may cause others, such as the refusal of a place.
         while !self.effects.is_empty() && closes.is_none() {
-            for effect in std::mem::take(&mut self.effects) {
+            let room = std::mem::take(&mut self.spare.effects);
+            let mut effects = std::mem::replace(&mut self.effects, room);
+            for effect in effects.drain(..) {
                 match effect {
                     Effect::Write(frame) => frames.extend(self.encode(&frame)),
                     Effect::WriteText(text) => frames.push(Message::Text(text)),
@@ -269,6 +279,7 @@ impl Actor {
                     effect => self.begin(effect),
                 }
             }
+            self.spare.effects = little(effects);
         }
         // A slow client has more than enough to read.
         if !frames.is_empty() && closes != Some(CloseCode::Slow) {
@@ -276,10 +287,12 @@ impl Actor {
                 .metrics
                 .frames_out
                 .count_by("written", frames.len() as u64);
-            if let Some(code) = self.write(frames).await {
+            if let Some(code) = self.write(&mut frames).await {
                 return ControlFlow::Break(code);
             }
         }
+        frames.clear();
+        self.spare.frames = little(frames);
         closes.map_or(ControlFlow::Continue(()), ControlFlow::Break)
     }
 
@@ -297,42 +310,48 @@ impl Actor {
     }
 
     /// Writes all frames and flushes once; the reason to close if the client does not take them.
-    async fn write(&mut self, frames: Vec<Message>) -> Option<CloseCode> {
+    async fn write(&mut self, frames: &mut Vec<Message>) -> Option<CloseCode> {
         let limit = Duration::from_millis(self.app.args.socket.write_timeout_ms);
         let socket = &mut self.socket;
         let written = async {
-            for frame in frames {
+            for frame in frames.drain(..) {
                 socket.feed(frame).await?;
             }
             socket.flush().await
         };
         tokio::select! {
+            // Nearly always at once: nothing else is looked at then.
+            biased;
             written = timeout(limit, written) => match written {
                 // A connection that broke is noticed when it is read.
                 Ok(Ok(()) | Err(_)) => None,
                 Err(_) => Some(CloseCode::Slow),
             },
-            code = ended(self.place.as_ref()) => Some(code),
+            code = ended(&mut self.place) => Some(code),
         }
     }
 }
 
-fn ended(place: Option<&Place>) -> impl Future<Output = CloseCode> + Send + use<> {
-    let ended = place.map(|place| place.inlet.ended());
-    async move {
-        match ended {
-            Some(ended) => ended.await,
-            None => std::future::pending().await,
-        }
+/// Resolves when the session is ended from outside; pends while there is no place.
+async fn ended(place: &mut Option<Place>) -> CloseCode {
+    match place {
+        Some(place) => place.inlet.ended().await,
+        None => std::future::pending().await,
     }
 }
 
-/// The next delivery; pends while there is no place, and when nothing comes any more.
-async fn delivered(place: &mut Option<Place>) -> Delivery {
-    if let Some(place) = place
-        && let Some(delivery) = place.inlet.recv().await
-    {
-        return delivery;
+/// The next deliveries, in the room that `spare` has, or the end; pends while there is no place.
+async fn delivered(place: &mut Option<Place>, spare: &mut Vec<Delivery>) -> Event {
+    let Some(place) = place else {
+        return std::future::pending().await;
+    };
+    match place.inlet.recv_many(spare, BATCH_MAX).await {
+        Ok(()) => Event::Delivered(std::mem::take(spare)),
+        Err(code) => Event::Ended(code),
     }
-    std::future::pending().await
+}
+
+/// An empty buffer for the next time, unless a burst has made it large.
+fn little<T>(buffer: Vec<T>) -> Vec<T> {
+    if buffer.capacity() <= KEPT { buffer } else { vec![] }
 }

@@ -19,7 +19,7 @@ use natterjack_nats::{
 
 use super::{
     decode::{self, Refused},
-    tail::Tail,
+    tail::{Out, Tail},
     typing::TypingLimit,
 };
 use crate::{auth::Identity, ops::send::Draft};
@@ -47,6 +47,8 @@ pub struct Machine {
     identity: Option<Identity>,
     resume: Option<BTreeMap<Conversation, u64>>,
     tail: Tail,
+    /// Kept between deliveries, so that none of them allocates.
+    outs: Vec<Out>,
     typing: TypingLimit,
     bad_frames: u32,
     sends: usize,
@@ -65,6 +67,7 @@ impl Machine {
             identity: None,
             resume: None,
             tail: Tail::new(config.shards),
+            outs: vec![],
             typing: TypingLimit::new(config.typing_interval_ms),
             bad_frames: 0,
             sends: 0,

@@ -9,6 +9,9 @@ use natterjack_nats::{
 use super::{Effect, Machine, Now, Phase, failed};
 use crate::{auth::Identity, live::Delivery, socket::tail::Out};
 
+/// Room for the outcome of a delivery that a session keeps.
+const OUTS_KEPT: usize = 4;
+
 impl Machine {
     /// The token of `hello` was checked.
     pub fn authenticated(&mut self, outcome: Result<Identity, WireError>, out: &mut Vec<Effect>) {
@@ -49,7 +52,7 @@ impl Machine {
             conversations: session.conversations,
             next: session.next,
         }))));
-        self.carry_out(outs, out);
+        self.carry_out(&mut outs, out);
         out.push(Effect::Live);
     }
 
@@ -75,9 +78,13 @@ impl Machine {
 
     /// Something came from the live tail.
     pub fn delivered(&mut self, delivery: Delivery, out: &mut Vec<Effect>) {
-        let mut outs = vec![];
+        let mut outs = std::mem::take(&mut self.outs);
         self.tail.deliver(delivery, &mut outs);
-        self.carry_out(outs, out);
+        self.carry_out(&mut outs, out);
+        // Most deliveries cause one frame; what a closed gap let out is not kept.
+        if outs.capacity() <= OUTS_KEPT {
+            self.outs = outs;
+        }
     }
 
     /// The answer to [`Effect::Fetch`].
@@ -89,21 +96,21 @@ impl Machine {
     ) {
         let mut outs = vec![];
         self.tail.fetched(conversation, page, &mut outs);
-        self.carry_out(outs, out);
+        self.carry_out(&mut outs, out);
     }
 
     /// The pause of [`Effect::Pause`] is over.
     pub fn retry(&mut self, conversation: Conversation, out: &mut Vec<Effect>) {
         let mut outs = vec![];
         self.tail.retry(conversation, &mut outs);
-        self.carry_out(outs, out);
+        self.carry_out(&mut outs, out);
     }
 
-    fn carry_out(&mut self, outs: Vec<Out>, out: &mut Vec<Effect>) {
+    fn carry_out(&mut self, outs: &mut Vec<Out>, out: &mut Vec<Effect>) {
         if self.phase == Phase::Closed {
-            return;
+            return outs.clear();
         }
-        for one in outs {
+        for one in outs.drain(..) {
             out.push(match one {
                 Out::Frame(frame) => Effect::WriteText(frame),
                 Out::Message(message) => Effect::Write(ServerFrame::Message(message)),
