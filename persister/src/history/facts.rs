@@ -10,16 +10,18 @@ use super::{
     overlay::{Facts, Target},
     rows::kind_of,
 };
-use crate::{db::Tx, failure::Failure};
+use crate::{db::Tx, failure::Failure, ingest::messages::by_client_id};
 
 const TARGETS: &str = "\
     select seq, sender, kind, deleted is not null as deleted from messages \
     where conversation = $1 and seq = any ($2)";
-const FIRSTS: &str = "\
-    select m.sender, m.client_id, m.seq \
+const FIRSTS: &str = concat!(
+    "select copy.sender, copy.client_id, first.seq \
     from unnest($2::uuid[], $3::uuid[]) as copy (sender, client_id) \
-    join messages m on m.conversation = $1 and m.sender = copy.sender and m.client_id = copy.client_id \
-    where m.kind <> 4";
+    cross join lateral (",
+    by_client_id!("seq", "$1", "copy.sender", "copy.client_id"),
+    ") as first"
+);
 
 /// What Postgres knows about the targets and first copies of `tail`.
 pub async fn gather(tx: &Tx, conversation: &Conversation, tail: &[Message]) -> Result<Facts, Failure> {

@@ -6,11 +6,9 @@ use natterjack_nats::{
 };
 
 use super::{rows::kind_of, tail};
-use crate::{Shared, failure::Failure};
+use crate::{Shared, failure::Failure, ingest::messages::by_client_id};
 
-const BY_ID: &str = "\
-    select seq, kind, text, reply_to, target, fingerprint from messages \
-    where conversation = $1 and sender = $2 and client_id = $3 and kind <> 4";
+const BY_ID: &str = by_client_id!("seq, kind, text, reply_to, target, fingerprint", "$1", "$2", "$3");
 /// Far more than a persister that keeps up leaves behind. Beyond it, "not found" would be a guess.
 const SCAN_MESSAGES_MAX: usize = 20_000;
 const SCAN_BYTES_MAX: usize = 32 * 1024 * 1024;

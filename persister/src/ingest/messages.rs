@@ -17,28 +17,76 @@ use crate::{
     failure::Failure,
 };
 
+/// The message that a sender's client id names in a conversation: each of the two indexes of client
+/// ids holds a part of them.
+macro_rules! by_client_id {
+    ($columns:literal, $conversation:literal, $sender:literal, $client_id:literal) => {
+        concat!(
+            "select ",
+            $columns,
+            " from messages where client_id = ",
+            $client_id,
+            " and conversation = ",
+            $conversation,
+            " and sender = ",
+            $sender,
+            " and kind <> 4 and twin is null union all select ",
+            $columns,
+            " from messages where client_id = ",
+            $client_id,
+            " and conversation = ",
+            $conversation,
+            " and sender = ",
+            $sender,
+            " and kind <> 4 and twin"
+        )
+    };
+}
+pub(crate) use by_client_id;
+
 /// First half of the advisory lock's key; the second is the shard.
 const LOCK: i32 = 0x6e61_7474;
 
-const INSERT: &str = "\
-    insert into messages \
-      (conversation, seq, sender, client_id, sent_at, kind, reply_to, target, text, event) \
-    select * from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[], $5::bigint[], \
-      $6::smallint[], $7::bigint[], $8::bigint[], $9::text[], $10::jsonb[]) \
-    on conflict do nothing \
-    returning conversation, seq";
+/// The same rows, once as they are and once as twins.
+macro_rules! insert {
+    ($twin:literal, $only:literal) => {
+        concat!(
+            "insert into messages \
+              (conversation, seq, sender, client_id, sent_at, kind, reply_to, target, text, event, twin) \
+            select given.*, ",
+            $twin,
+            " from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[], $5::bigint[], \
+              $6::smallint[], $7::bigint[], $8::bigint[], $9::text[], $10::jsonb[]) \
+              as given (conversation, seq, sender, client_id, sent_at, kind, reply_to, target, text, event) ",
+            $only,
+            " on conflict do nothing \
+            returning conversation, seq"
+        )
+    };
+}
+const INSERT: &str = insert!("null::boolean", "");
 
-/// What the insert left out is a redelivery, which conflicts here too, or a second copy of a
+/// What the insert left out is a twin if its sender has no such message: another sender of the
+/// conversation had the client id before. A redelivery conflicts here too.
+const INSERT_TWINS: &str = insert!(
+    "true",
+    "where not exists (select from messages m where m.client_id = given.client_id \
+      and m.conversation = given.conversation and m.sender = given.sender and m.kind <> 4 and m.twin is null)"
+);
+
+/// What that left out as well is a redelivery, which conflicts here too, or a second copy of a
 /// message: it keeps its place, since its successor names it as predecessor.
-const INSERT_COPIES: &str = "\
-    insert into messages (conversation, seq, sender, client_id, sent_at, kind, target) \
+const INSERT_COPIES: &str = concat!(
+    "insert into messages (conversation, seq, sender, client_id, sent_at, kind, target) \
     select copy.conversation, copy.seq, copy.sender, copy.client_id, copy.sent_at, 4, first.seq \
     from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[], $5::bigint[]) \
       as copy (conversation, seq, sender, client_id, sent_at) \
-    join messages first using (conversation, sender, client_id) \
-    where first.kind <> 4 \
+    cross join lateral (",
+    by_client_id!("seq", "copy.conversation", "copy.sender", "copy.client_id"),
+    ") as first \
     on conflict do nothing \
-    returning conversation, seq";
+    returning conversation, seq"
+);
 
 /// Another message has the place: the stream was made anew and counts from 1 again. The insert is
 /// meant to fail, so that the message becomes a dead letter instead of being taken for written.
@@ -102,10 +150,17 @@ impl Messages {
         // would not see each other.
         tx.query("select pg_advisory_xact_lock($1, $2)", &[&LOCK, &self.shard])
             .await?;
-        let mut placed = insert(tx, entries, keys).await?;
-        let rejected: Vec<usize> = (0..entries.len())
-            .filter(|&at| !placed.contains(&(keys[at], entries[at].seq)))
-            .collect();
+        let everything: Vec<usize> = (0..entries.len()).collect();
+        let mut placed = insert(tx, INSERT, entries, keys, &everything).await?;
+        let not_in = |placed: &Places| -> Vec<usize> {
+            let missing = |&at: &usize| !placed.contains(&(keys[at], entries[at].seq));
+            (0..entries.len()).filter(missing).collect()
+        };
+        let mut rejected = not_in(&placed);
+        if !rejected.is_empty() {
+            placed.extend(insert(tx, INSERT_TWINS, entries, keys, &rejected).await?);
+            rejected = not_in(&placed);
+        }
         let copies = if rejected.is_empty() {
             HashSet::new()
         } else {
@@ -167,7 +222,16 @@ impl Sink for Messages {
 
 type Places = HashSet<(Uuid, i64)>;
 
-async fn insert(tx: &Tx, entries: &[&Entry], keys: &[Uuid]) -> Result<Places, DbError> {
+/// Inserts those of the entries that `which` names.
+async fn insert(
+    tx: &Tx,
+    sql: &'static str,
+    entries: &[&Entry],
+    keys: &[Uuid],
+    which: &[usize],
+) -> Result<Places, DbError> {
+    let keys: Vec<Uuid> = which.iter().map(|&at| keys[at]).collect();
+    let entries: Vec<&Entry> = which.iter().map(|&at| entries[at]).collect();
     let seqs: Vec<i64> = entries.iter().map(|entry| entry.seq).collect();
     let senders: Vec<Uuid> = entries
         .iter()
@@ -188,7 +252,7 @@ async fn insert(tx: &Tx, entries: &[&Entry], keys: &[Uuid]) -> Result<Places, Db
         .collect();
     let rows = tx
         .query(
-            INSERT,
+            sql,
             &[
                 &keys, &seqs, &senders, &ids, &sent_at, &kinds, &replies, &targets, &texts, &events,
             ],
