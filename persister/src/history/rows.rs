@@ -19,40 +19,44 @@ macro_rules! columns {
 }
 pub(super) use columns;
 
-/// Rows of one direction: those whose predecessors on the page hold at most `$4` bytes of text.
-/// The one snapshot of one statement tells the rows, what lies below them and the head.
+/// Rows of one direction in its order, those at the end without their text: where the texts before
+/// them hold more than `$4` bytes, they do not come on the page. The one snapshot of one statement
+/// tells the rows, what lies below them and the head.
 macro_rules! page {
     ($compare:literal, $order:literal, $below:literal) => {
         concat!(
-            "with found as ( \
-              select seq, coalesce(octet_length(text), 0) as size from messages \
-              where conversation = $1 and seq ",
+            "select m.*, one.head, one.below from ( \
+              select (select head from conversations where key = $1) as head, ",
+            $below,
+            " as below \
+            ) as one \
+            left join lateral ( \
+              select seq, sender, client_id, sent_at, kind, reply_to, target, edited, deleted, event, \
+                case when earlier <= $4 then text end as text, earlier <= $4 as kept \
+              from ( \
+                select near.*, sum(size) over (order by seq ",
+            $order,
+            ") - size as earlier from ( \
+                  select m.*, coalesce(octet_length(text), 0) as size from messages m \
+                  where conversation = $1 and seq ",
             $compare,
             " $2 order by seq ",
             $order,
             " limit $3 \
-            ), \
-            kept as ( \
-              select seq from (select seq, sum(size) over (order by seq ",
-            $order,
-            ") - size as earlier from found) sized \
-              where earlier <= $4 \
-            ) \
-            select (select count(*) from found) as found, \
-              (select max(seq) from messages where conversation = $1 and seq ",
-            $below,
-            ") as below, \
-              (select max(seq) from messages where conversation = $1) as head, ",
-            columns!(),
-            " from (select) as one \
-            left join (kept join messages m on m.conversation = $1 and m.seq = kept.seq) on true \
-            order by m.seq"
+                ) as near \
+              ) as sized \
+            ) as m on true"
         )
     };
 }
 
-const AFTER: &str = page!(">", "asc", "<= $2");
-const BEFORE: &str = page!("<", "desc", "< (select min(seq) from kept)");
+const AFTER: &str = page!(
+    ">",
+    "asc",
+    "(select seq from messages where conversation = $1 and seq <= $2 order by seq desc limit 1)"
+);
+/// What lies below is the row after the last one wanted.
+const BEFORE: &str = page!("<", "desc", "null::bigint");
 
 /// The rows of a window, one more than `limit` in each direction.
 pub async fn read(
@@ -85,29 +89,34 @@ async fn direction(
     limit: usize,
 ) -> Result<Rows, Failure> {
     let seq = i64::try_from(seq).unwrap_or(i64::MAX);
-    let wanted = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+    // One more than the page may need, and one that tells what lies beyond.
+    let wanted = i64::try_from(limit + 2).unwrap_or(i64::MAX);
     let bytes = i64::try_from(PAGE_BYTES_MAX).unwrap_or(i64::MAX);
-    let found = tx
+    let mut rows = tx
         .query(sql, &[&conversation.key(), &seq, &wanted, &bytes])
         .await?;
-    let number = |name| {
-        found
-            .first()
-            .and_then(|row| row.get::<_, Option<i64>>(name))
-            .unwrap_or_default()
-    };
-    let kept = found
+    let number = |row: Option<&Row>, name| row.and_then(|row| row.get::<_, Option<i64>>(name));
+    let (head, mut below) = (number(rows.first(), "head"), number(rows.first(), "below"));
+    // Without a message there is one row all the same.
+    rows.retain(|row| row.get::<_, Option<i64>>("seq").is_some());
+    let kept = rows
         .iter()
-        .filter(|row| row.get::<_, Option<i64>>("seq").is_some());
-    let messages = kept
-        .map(|row| message(*conversation, row))
-        .collect::<Result<Vec<_>, _>>()?;
-    let cut =
-        number("found") >= wanted || number("found") > i64::try_from(messages.len()).unwrap_or(i64::MAX);
+        .take_while(|row| row.get("kept"))
+        .take(limit + 1)
+        .count();
+    let cut = kept < rows.len();
+    if sql == BEFORE {
+        below = number(rows.get(kept), "seq");
+    }
+    rows.truncate(kept);
+    if sql == BEFORE {
+        rows.reverse();
+    }
+    let messages = rows.iter().map(|row| message(*conversation, row));
     Ok(Rows {
-        messages,
-        below: number("below").cast_unsigned(),
-        head: number("head").cast_unsigned(),
+        messages: messages.collect::<Result<Vec<_>, _>>()?,
+        below: below.unwrap_or_default().cast_unsigned(),
+        head: head.unwrap_or_default().cast_unsigned(),
         cut_low: cut && sql == BEFORE,
         cut_high: cut && sql == AFTER,
     })
