@@ -1,7 +1,7 @@
 //! Coming and going: a session attaches to its user's feed before it asks what it missed, so that
 //! nothing falls between the two.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc, time::Duration};
 
 use natterjack_nats::{
     Conversation, UserId,
@@ -17,6 +17,9 @@ use super::{
 
 /// How long a user's feed may take to be heard before that counts as an outage.
 const READY: Duration = Duration::from_secs(5);
+/// Cursors that a service is told of: more would not fit into one message of NATS, whose default is
+/// 1 MiB, while a client's first frame may be larger.
+const CURSORS_MAX: usize = 10_000;
 
 /// Deliveries that wait for somebody who only listens.
 const EAR_FRAMES: usize = 8;
@@ -30,6 +33,18 @@ pub enum OpenError {
     /// What a service answered, or that it is away.
     #[error(transparent)]
     Service(#[from] WireError),
+}
+
+/// The highest cursors, as many as may be told. A conversation that is left out is called behind
+/// although it may not be; the session, which has all cursors, knows better.
+fn newest(mut cursors: BTreeMap<Conversation, u64>) -> BTreeMap<Conversation, u64> {
+    if cursors.len() > CURSORS_MAX {
+        let mut all: Vec<_> = cursors.into_iter().collect();
+        all.select_nth_unstable_by_key(CURSORS_MAX, |(_, cursor)| Reverse(*cursor));
+        all.truncate(CURSORS_MAX);
+        cursors = all.into_iter().collect();
+    }
+    cursors
 }
 
 /// A session's place in the hub; it leaves when this is dropped.
@@ -61,7 +76,7 @@ impl Attached {
         }
         let request = OpenSession {
             user: self.feed.user,
-            resume,
+            resume: resume.map(newest),
         };
         self.hub.load(&self.feed, request).await
     }
@@ -160,5 +175,33 @@ impl Hub {
             inlet,
             _attached: attached,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_many_cursors_fit_into_one_message() {
+        let me = UserId::from_parts(1, 1);
+        let cursors: BTreeMap<_, _> = (0..20_000_u64)
+            .map(|n| {
+                (
+                    Conversation::dm(me, UserId::from_parts(2, n.into())),
+                    (1 << 52) + n,
+                )
+            })
+            .collect();
+        let kept = newest(cursors.clone());
+        assert_eq!(kept.len(), CURSORS_MAX);
+        assert_eq!(kept.values().min(), Some(&((1 << 52) + 10_000)));
+        let request = |resume| OpenSession {
+            user: me,
+            resume: Some(resume),
+        };
+        let bytes = |resume| serde_json::to_vec(&request(resume)).expect("plain").len();
+        assert!(bytes(kept.clone()) < 1 << 20 && bytes(cursors) > 1 << 20);
+        assert_eq!(newest(kept.clone()), kept);
     }
 }
