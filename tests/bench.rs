@@ -219,3 +219,62 @@ fn what_would_be_worth_nothing_is_refused() {
     let two = refused(&["fanout", "--debug-build", "--shards", "1,2"]);
     assert!(two.contains("one number of --shards"), "{two}");
 }
+
+#[test]
+fn history_stands_next_to_bare_rows() {
+    let result = bench(&[
+        "history",
+        "--rows",
+        "3000",
+        "--conversations",
+        "40",
+        "--in-flight",
+        "2",
+        "--rate",
+        "50",
+        "--ingest-rows",
+        "400",
+    ]);
+    about(&result, "history", 1.0);
+    assert!((number(&result, "/space/messages") - 3_000.0).abs() < f64::EPSILON);
+    let scenes = at(&result, "/scenes").as_array().expect("scenes");
+    assert!(scenes.len() >= 6, "{result:#}");
+    for scene in scenes {
+        for way in ["postgres", "service", "edge"] {
+            sane(
+                at(scene, &format!("/closed/{way}")),
+                &["edge", "load", "persister", "postgres"],
+            );
+            sane(at(scene, &format!("/open/{way}")), &[]);
+        }
+    }
+    for rate in ["raw", "persister", "bare"] {
+        assert!(number(&result, &format!("/ingest/{rate}_per_second/median")) > 0.0);
+    }
+}
+
+#[test]
+fn who_comes_back_gets_all_that_was_missed() {
+    let result = bench(&[
+        "resume",
+        "--missed",
+        "60",
+        "--conversations",
+        "6",
+        "--crowd",
+        "4",
+        "--crowd-missed",
+        "6",
+        "--crowd-conversations",
+        "2",
+    ]);
+    about(&result, "resume", 1.0);
+    let all = at(&result, "/resumed").as_array().expect("four measurements");
+    let places: Vec<&Value> = all.iter().map(|one| at(one, "/place")).collect();
+    assert_eq!(places, ["tail", "tail", "postgres", "postgres"]);
+    for (one, clients) in all.iter().zip([1.0, 4.0, 1.0, 4.0]) {
+        assert!((number(one, "/clients") - clients).abs() < f64::EPSILON);
+        assert!(number(one, "/last_ms/median") >= number(one, "/p50_ms/median"));
+        assert!(number(one, "/bare_ms/median") > 0.0 && number(one, "/bytes_each/median") > 0.0);
+    }
+}

@@ -13,6 +13,7 @@ mod history;
 mod ingest;
 pub mod outbox;
 mod receipts;
+pub mod sample;
 pub mod service;
 pub mod trim;
 pub mod watermarks;

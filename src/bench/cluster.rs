@@ -201,6 +201,12 @@ impl Cluster {
         self.own.as_ref().map(|own| &own.persister)
     }
 
+    /// JetStream, as the benchmark itself uses it.
+    #[must_use]
+    pub const fn jetstream(&self) -> &jetstream::Context {
+        &self.context
+    }
+
     /// Starts `natterjack bench <words>` as another process, which counts as a role of that name
     /// until [`Cluster::stop_more`]; where it answers.
     ///

@@ -17,7 +17,9 @@ mod fanout;
 mod figure;
 mod gateway;
 mod growth;
+mod history;
 mod idle;
+mod ingest;
 mod machine;
 mod options;
 mod pace;
@@ -25,6 +27,7 @@ mod page;
 mod population;
 mod raw;
 mod report;
+mod resume;
 mod ring;
 mod send;
 mod senders;
@@ -57,6 +60,10 @@ enum Command {
     Growth(growth::Args),
     /// What an idle connection costs, and a storm of all clients coming back at once
     Idle(idle::Args),
+    /// Pages, lists and the ingest of a long history, next to the bare rows
+    History(history::Args),
+    /// Clients that come back after they missed something, next to the bare rows
+    Resume(resume::Args),
     /// The bare WebSocket gateway of the fan-out's baseline
     #[command(hide = true)]
     Gateway(gateway::Args),
@@ -76,6 +83,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Command::Fanout(args) => show(&args.measure.output, fanout::run(&args, progress)).await,
         Command::Growth(args) => show(&args.output, growth::run(&args, progress)).await,
         Command::Idle(args) => show(&args.output, idle::run(&args, progress)).await,
+        Command::History(args) => show(&args.measure.output, history::run(&args, progress)).await,
+        Command::Resume(args) => show(&args.measure.output, resume::run(&args, progress)).await,
         Command::Gateway(args) => gateway::run(&args).await,
         Command::Crowd(args) => idle::crowd::run(&args).await,
     }

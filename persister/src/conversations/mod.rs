@@ -11,6 +11,8 @@ mod rights;
 mod rows;
 pub mod tail;
 
+pub(crate) use rows::conversation as of_row;
+
 use async_nats::Client;
 use natterjack_nats::{
     Shards,
