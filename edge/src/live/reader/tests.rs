@@ -1,10 +1,6 @@
 //! The reader on a real nats-server; on a scripted one where a real one does not misbehave.
 
-use std::{
-    net::SocketAddr,
-    sync::atomic::{AtomicBool, Ordering},
-    time::Instant,
-};
+use std::{net::SocketAddr, sync::Condvar, time::Instant};
 
 use async_nats::{Client, HeaderMap};
 use natterjack_runtime::servers::{NatsConfig, NatsServer, SilentProgress, Tools, testing_tools_dir};
@@ -41,16 +37,33 @@ enum Told {
 /// Writes down what it is told, unless it is held.
 struct Recorder {
     told: mpsc::UnboundedSender<Told>,
-    held: Arc<AtomicBool>,
+    held: Arc<Hold>,
+}
+
+/// Holds a reader still while it hears, as a machine does that is too busy.
+#[derive(Debug, Default)]
+struct Hold(Mutex<bool>, Condvar);
+
+impl Hold {
+    fn set(&self, held: bool) {
+        *self.0.lock().expect("no panic") = held;
+        self.1.notify_all();
+    }
+
+    fn wait(&self) {
+        let held = self.0.lock().expect("no panic");
+        if *held {
+            // What else this thread has to do is done by another one meanwhile.
+            tokio::task::block_in_place(|| drop(self.1.wait_while(held, |held| *held)));
+        }
+    }
 }
 
 impl Sink for Recorder {
     type Target = To;
 
     fn hear(&mut self, target: &To, message: &Message<'_>) -> usize {
-        while self.held.load(Ordering::Relaxed) {
-            std::thread::yield_now();
-        }
+        self.held.wait();
         let _ = self.told.send(Told::Heard {
             to: target.0.clone(),
             subject: message.subject.to_owned(),
@@ -68,7 +81,7 @@ impl Sink for Recorder {
 struct Stage {
     reader: Reader<To>,
     told: mpsc::UnboundedReceiver<Told>,
-    held: Arc<AtomicBool>,
+    held: Arc<Hold>,
     health: Health,
     tasks: Tasks,
 }
@@ -80,7 +93,7 @@ impl Stage {
 
     async fn start(url: &str) -> Result<Self, StartError> {
         let (sender, told) = mpsc::unbounded_channel();
-        let held = Arc::<AtomicBool>::default();
+        let held = Arc::<Hold>::default();
         let recorder = Recorder {
             told: sender,
             held: Arc::clone(&held),
@@ -294,7 +307,7 @@ async fn a_server_that_drops_us_as_slow_leaves_a_doubt_and_no_silence() {
     let client = async_nats::connect(server.url()).await.expect("connected");
     let mut stage = Stage::new(&server.url()).await;
     stage.subscribe("a").await;
-    stage.held.store(true, Ordering::Relaxed);
+    stage.held.set(true);
     // More than what the server keeps for us and the sockets' buffers hold together.
     let (payload, mut slow) = ("x".repeat(500_000), false);
     while !slow {
@@ -304,7 +317,7 @@ async fn a_server_that_drops_us_as_slow_leaves_a_doubt_and_no_silence() {
         let page: serde_json::Value = serde_json::from_str(&page).expect("JSON");
         slow = page["slow_consumers"].as_u64() > Some(0);
     }
-    stage.held.store(false, Ordering::Relaxed);
+    stage.held.set(false);
     while stage.next().await != Told::Reconnected {}
     assert!(stage.reader.round_trip(PATIENCE).await);
     publish(&client, "a", "heard again").await;
