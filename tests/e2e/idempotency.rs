@@ -230,3 +230,72 @@ async fn a_retry_after_an_edit_or_a_deletion_still_gets_the_first_ack() -> anyho
     })
     .await
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_removed_after_a_lost_ack_gets_it_again_and_nothing_else() -> anyhow::Result<()> {
+    // Tried for a quarter of it.
+    const WINDOW: Duration = Duration::from_secs(8);
+    Stage::new()
+        .settings(|settings| settings.dedupe_window = WINDOW)
+        .first_edge_via_proxy()
+        .run(async |Play { house, proxy }| {
+            let proxy = proxy.as_ref().unwrap();
+            let (alice, bob) = (
+                User::sign_up(house, "alice").await?,
+                User::sign_up(house, "bob").await?,
+            );
+            let carol = User::sign_up(house, "carol").await?;
+            let group = alice.group("two", &[&bob]).await?;
+            let Conversation::Group(name) = group else {
+                anyhow::bail!("{group}")
+            };
+            let mut socket = bob.online(0).await?;
+            socket.say(group, "hello").await?;
+            proxy.swallow(|passing| passing.client.ends_with(" publish"));
+            let id = new_id();
+            put(&bob, 0, group, id, "is it there?")
+                .await?
+                .refused(504, "timeout")?;
+            ensure!(proxy.pass_all() > 0);
+            alice
+                .delete(&format!("/v1/groups/{name}/members/{}", bob.id))
+                .await?
+                .ok()?;
+            until("the first edge has heard of it", async || {
+                let never = put(&bob, 0, group, new_id(), "never stored").await?;
+                Ok((never.code() == "not_member").then_some(()))
+            })
+            .await?;
+            let history = alice.history(group).await?;
+            let stored: Vec<_> = history.iter().filter(|message| message.id == id).collect();
+            ensure!(stored.len() == 1, "{history:?}");
+            for round in 0..2 {
+                for edge in [0, 1] {
+                    ensure!(seq(put(&bob, edge, group, id, "is it there?").await?)? == stored[0].seq);
+                    put(&bob, edge, group, id, "is this?")
+                        .await?
+                        .refused(409, "conflict")?;
+                    put(&bob, edge, group, new_id(), "may I?")
+                        .await?
+                        .refused(403, "not_member")?;
+                    // The id is bob's: to nobody else it says anything.
+                    put(&carol, edge, group, id, "is it there?")
+                        .await?
+                        .refused(403, "not_member")?;
+                }
+                if round == 0 {
+                    house.ground().persisted().await?;
+                }
+            }
+            let frame = json!({"type": "send", "id": id, "conversation": group, "text": "is it there?"});
+            socket.send(&frame).await?;
+            ensure!(socket.acked(id).await?? == stored[0].seq);
+            let last = alice.history(group).await?;
+            ensure!(
+                last.iter().filter(|message| message.sender == bob.id).count() == 2,
+                "{last:?}"
+            );
+            Ok(())
+        })
+        .await
+}

@@ -114,7 +114,6 @@ impl App {
     pub async fn prepare(&self, caller: &Caller, draft: Draft) -> Result<Prepared, WireError> {
         draft.check()?;
         self.limits.send(caller.user)?;
-        self.admit(caller.user, &draft.conversation).await?;
         let now_ms = self.clock.now_ms();
         let Draft {
             id,
@@ -127,6 +126,9 @@ impl App {
             Content::Text { .. } | Content::Event(_) => None,
         };
         let stored = Box::new(Stored::new(conversation, id, caller.user, now_ms, content));
+        if let Err(refusal) = self.admit(caller.user, &conversation).await {
+            return self.unless_stored(refusal, &stored).await;
+        }
         // A change is looked up whatever its age: its target may have changed by this very id.
         if (changes.is_some() || !self.window.is_fresh(id, now_ms))
             && let Some(found) = self.look_up(&stored).await?
@@ -139,15 +141,33 @@ impl App {
                 conversation,
                 target,
             };
-            let found = services::call(&self.nats.service, &inspect, SERVICE_TIMEOUT).await?;
-            verdict::may_change(&found, caller.user, deletes)?;
+            match services::call(&self.nats.service, &inspect, SERVICE_TIMEOUT).await {
+                Ok(found) => verdict::may_change(&found, caller.user, deletes)?,
+                Err(refusal) => return self.unless_stored(refusal, &stored).await,
+            }
         } else if let Conversation::Dm(dm) = conversation
             && let Some(peer) = dm.peer_of(caller.user)
             && peer != caller.user
+            && let Err(refusal) = self.peer_exists(peer).await
         {
-            self.peer_exists(peer).await?;
+            return self.unless_stored(refusal, &stored).await;
         }
         Ok(Prepared::New(stored))
+    }
+
+    /// What is refused for a reason that may be younger than an earlier try of it: a message that
+    /// is stored gets its first ack again. Only this user's own id is looked up, and each look-up
+    /// is one send of the rate limit: who was never there learns nothing by it.
+    async fn unless_stored(&self, refusal: WireError, stored: &Stored) -> Result<Prepared, WireError> {
+        if !verdict::may_be_new(&refusal, &stored.conversation) {
+            return Err(refusal);
+        }
+        match self.look_up(stored).await? {
+            Some(found) => {
+                verdict::same(found.fingerprint == stored.fingerprint(), found.seq).map(Prepared::Known)
+            }
+            None => Err(refusal),
+        }
     }
 
     /// Whether this user may read and write the conversation.
