@@ -1,14 +1,17 @@
 //! Named, supervised tasks: a task that ends when it should not is a failure of the whole.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
+use futures::FutureExt;
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinError};
+use tokio::task::AbortHandle;
 
 use super::Shutdown;
 
@@ -31,9 +34,25 @@ struct Inner {
     shutdown: Shutdown,
     next_id: AtomicU64,
     /// Tasks that run: our own and those of our children.
-    running: Mutex<BTreeMap<u64, (String, AbortHandle)>>,
+    running: Mutex<BTreeMap<u64, Running>>,
     running_count: watch::Sender<usize>,
     failure: watch::Sender<Option<Arc<anyhow::Error>>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    name: Arc<str>,
+    /// Absent for the moment in which it is spawned.
+    handle: Option<AbortHandle>,
+}
+
+/// A task's place among those that run; it leaves when this is dropped, however the task ended.
+#[derive(Debug)]
+struct Seat {
+    tasks: Tasks,
+    id: u64,
+    name: Arc<str>,
+    span: Span,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,44 +161,27 @@ impl Tasks {
         span: Span,
         future: impl Future<Output = anyhow::Result<()>> + Send + 'static,
     ) {
-        let name = format!("{}{name}", self.inner.path);
-        tracing::trace!(task = name, "starts");
-        let handle = tokio::spawn(future);
-        let entries: Vec<_> = self
-            .line()
-            .map(|tasks| (tasks.clone(), tasks.enter(&name, handle.abort_handle())))
-            .collect();
-        let tasks = self.clone();
-        tokio::spawn(async move {
-            let outcome = handle.await;
-            if let Some(error) = tasks.judge(&name, span, outcome) {
-                tasks.record(error);
+        let name: Arc<str> = format!("{}{name}", self.inner.path).into();
+        tracing::trace!(task = &*name, "starts");
+        let seat = Seat::take(self, name, span);
+        let (tasks, id) = (self.clone(), seat.id);
+        // One task, and not a second one that waits for it: an edge has several for each connection.
+        // Combinators, since an async block would have room for the future twice.
+        let handle = tokio::spawn(AssertUnwindSafe(future).catch_unwind().map(move |outcome| {
+            if let Some(error) = seat.judge(outcome) {
+                seat.tasks.record(error);
             }
-            for (tasks, id) in entries {
-                tasks.leave(id);
+        }));
+        for tasks in tasks.line() {
+            if let Some(running) = tasks.running().get_mut(&id) {
+                running.handle = Some(handle.abort_handle());
             }
-        });
+        }
     }
 
     /// Ourselves and all that hold us.
     fn line(&self) -> impl Iterator<Item = &Self> {
         std::iter::successors(Some(self), |tasks| tasks.inner.parent.as_ref())
-    }
-
-    fn judge(
-        &self,
-        name: &str,
-        span: Span,
-        outcome: Result<anyhow::Result<()>, JoinError>,
-    ) -> Option<anyhow::Error> {
-        match outcome {
-            Ok(Ok(())) if span == Span::Finite || self.inner.shutdown.is_draining() => None,
-            Ok(Ok(())) => Some(anyhow!("task {name} ended although nobody asked it to")),
-            Ok(Err(error)) => Some(error.context(format!("task {name} failed"))),
-            Err(join) if join.is_panic() => Some(anyhow!("task {name} panicked: {}", panic_message(join))),
-            // Aborted by `stop`, which names it.
-            Err(_) => None,
-        }
     }
 
     fn record(&self, error: anyhow::Error) {
@@ -215,33 +217,73 @@ impl Tasks {
     }
 
     fn running_names(&self) -> Vec<String> {
-        self.running().values().map(|(name, _)| name.clone()).collect()
+        self.running()
+            .values()
+            .map(|running| running.name.to_string())
+            .collect()
     }
 
     fn abort_all(&self) -> Vec<String> {
         let running = self.running();
-        for (_, handle) in running.values() {
+        for handle in running.values().filter_map(|running| running.handle.as_ref()) {
             handle.abort();
         }
-        running.values().map(|(name, _)| name.clone()).collect()
+        running.values().map(|running| running.name.to_string()).collect()
     }
 
-    fn enter(&self, name: &str, handle: AbortHandle) -> u64 {
-        let id = self.inner.next_id.fetch_add(1, Ordering::Relaxed);
-        let mut running = self.running();
-        running.insert(id, (name.to_owned(), handle));
-        self.inner.running_count.send_replace(running.len());
-        id
+    /// An id that is no other's, in all that hold us either.
+    fn next_id(&self) -> u64 {
+        let root = self.line().last().unwrap_or(self);
+        root.inner.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn leave(&self, id: u64) {
-        let mut running = self.running();
-        running.remove(&id);
-        self.inner.running_count.send_replace(running.len());
-    }
-
-    fn running(&self) -> MutexGuard<'_, BTreeMap<u64, (String, AbortHandle)>> {
+    fn running(&self) -> MutexGuard<'_, BTreeMap<u64, Running>> {
         self.inner.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seat {
+    fn take(tasks: &Tasks, name: Arc<str>, span: Span) -> Self {
+        let id = tasks.next_id();
+        for tasks in tasks.line() {
+            let mut running = tasks.running();
+            running.insert(
+                id,
+                Running {
+                    name: Arc::clone(&name),
+                    handle: None,
+                },
+            );
+            tasks.inner.running_count.send_replace(running.len());
+        }
+        Self {
+            tasks: tasks.clone(),
+            id,
+            name,
+            span,
+        }
+    }
+
+    /// What is wrong with how the task ended. One that was aborted does not come to this: `stop`
+    /// names it.
+    fn judge(&self, outcome: Result<anyhow::Result<()>, Box<dyn Any + Send>>) -> Option<anyhow::Error> {
+        let name = &self.name;
+        match outcome {
+            Ok(Ok(())) if self.span == Span::Finite || self.tasks.inner.shutdown.is_draining() => None,
+            Ok(Ok(())) => Some(anyhow!("task {name} ended although nobody asked it to")),
+            Ok(Err(error)) => Some(error.context(format!("task {name} failed"))),
+            Err(payload) => Some(anyhow!("task {name} panicked: {}", panic_message(&*payload))),
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        for tasks in self.tasks.line() {
+            let mut running = tasks.running();
+            running.remove(&self.id);
+            tasks.inner.running_count.send_replace(running.len());
+        }
     }
 }
 
@@ -251,8 +293,7 @@ impl Default for Tasks {
     }
 }
 
-fn panic_message(join: JoinError) -> String {
-    let payload = join.into_panic();
+fn panic_message(payload: &(dyn Any + Send)) -> String {
     let text = payload
         .downcast_ref::<&str>()
         .map(ToString::to_string)
