@@ -11,6 +11,7 @@ mod layers;
 mod limits;
 mod messages;
 mod openapi;
+mod patience;
 mod routes;
 mod server;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use layers::Bounds;
 pub(crate) use limits::SYNC_WAIT_MAX;
 pub use limits::{RateArgs, RateLimits};
 use natterjack_runtime::health;
+pub use patience::Patient;
 pub use server::Slot;
 pub(crate) use server::serve;
 

@@ -19,6 +19,9 @@ const POST: MethodFilter = MethodFilter::POST;
 const PATCH: MethodFilter = MethodFilter::PATCH;
 const DELETE: MethodFilter = MethodFilter::DELETE;
 
+/// Largest body of whoever has not shown a token: a password, a device's name.
+const STRANGERS_BODY_BYTES_MAX: usize = 16 * 1024;
+
 /// One method of one path.
 pub(super) struct Route {
     #[cfg_attr(not(test), expect(dead_code, reason = "compared with the document"))]
@@ -46,6 +49,16 @@ fn text<T: 'static>(method: MethodFilter, path: &'static str, handler: impl Hand
     }
 }
 
+/// A route of whoever has not shown a token.
+fn stranger<T: 'static>(path: &'static str, handler: impl Handler<T, Arc<App>>) -> Route {
+    let handler = on(POST, handler).layer(DefaultBodyLimit::max(STRANGERS_BODY_BYTES_MAX));
+    Route {
+        method: POST,
+        path,
+        handler,
+    }
+}
+
 /// All of them but the probes.
 pub(super) fn all() -> Vec<Route> {
     let messages = "/v1/conversations/{conversation}/messages";
@@ -55,9 +68,9 @@ pub(super) fn all() -> Vec<Route> {
     let typing = "/v1/conversations/{conversation}/typing";
     let member = "/v1/groups/{group}/members/{user}";
     vec![
-        route(POST, "/v1/signup", accounts::sign_up),
-        route(POST, "/v1/login", accounts::log_in),
-        route(POST, "/v1/refresh", accounts::refresh),
+        stranger("/v1/signup", accounts::sign_up),
+        stranger("/v1/login", accounts::log_in),
+        stranger("/v1/refresh", accounts::refresh),
         route(POST, "/v1/logout", accounts::log_out),
         route(GET, "/v1/me", accounts::me),
         route(PATCH, "/v1/me", accounts::set_me),

@@ -20,10 +20,14 @@ use tokio::{
 };
 use tower::ServiceExt;
 
+use super::patience::Patient;
 use crate::app::App;
 
 /// How long requests that are under way may take when the edge drains.
 const DRAIN: Duration = Duration::from_secs(3);
+/// What a connection may send of a request's head, and what waits in its buffers: room for the
+/// largest token that is looked at.
+const BUFFER_BYTES_MAX: usize = 32 << 10;
 /// Pause after an error of the listener: without file descriptors, the next try fails as well.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
@@ -34,7 +38,10 @@ pub struct Slot(#[expect(dead_code, reason = "held, never looked at")] Arc<Owned
 /// Serves until the edge drains; then requests that are under way may end.
 pub(crate) async fn serve(app: &App, listener: TcpListener, router: Router) {
     let shutdown = app.tasks.shutdown();
-    let header_timeout = Duration::from_millis(app.args.socket.header_timeout_ms);
+    let times = Times {
+        header: Duration::from_millis(app.args.socket.header_timeout_ms),
+        write: Duration::from_millis(app.args.socket.write_timeout_ms),
+    };
     let refusal = refusal();
     let mut connections = JoinSet::new();
     loop {
@@ -51,14 +58,7 @@ pub(crate) async fn serve(app: &App, listener: TcpListener, router: Router) {
                 Ok(permit) => {
                     let (slot, router) = (Slot(Arc::new(permit)), router.clone());
                     let shutdown = shutdown.clone();
-                    connections.spawn(connection(
-                        socket,
-                        address,
-                        slot,
-                        router,
-                        header_timeout,
-                        shutdown,
-                    ));
+                    connections.spawn(connection(socket, address, slot, router, times, shutdown));
                 }
                 Err(_) => refuse(socket, &refusal),
             },
@@ -85,12 +85,21 @@ pub(crate) async fn serve(app: &App, listener: TcpListener, router: Router) {
     }
 }
 
+/// How long a connection may take.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    /// For the head of its next request.
+    header: Duration,
+    /// To take the next bytes of an answer.
+    write: Duration,
+}
+
 async fn connection(
     socket: TcpStream,
     address: SocketAddr,
     slot: Slot,
     router: Router,
-    header_timeout: Duration,
+    times: Times,
     shutdown: Shutdown,
 ) {
     // Acks are small and must not wait for more to fill a segment.
@@ -104,8 +113,9 @@ async fn connection(
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(header_timeout)
-            .serve_connection(TokioIo::new(socket), service)
+            .header_read_timeout(times.header)
+            .max_buf_size(BUFFER_BYTES_MAX)
+            .serve_connection(TokioIo::new(Patient::new(socket, times.write)), service)
             .with_upgrades()
     );
     let ended = tokio::select! {
