@@ -180,20 +180,29 @@ impl Machine {
         if live_for.is_some_and(|time| time >= self.settings.stable_after) {
             self.failures = 0;
         }
-        let reason = self
-            .complaint
-            .take()
-            .map_or(reason, |error| error.message.into_owned());
-        self.back_off(now, reason);
+        let Some(error) = self.complaint.take() else {
+            return self.back_off(now, Duration::ZERO, reason);
+        };
+        // Of one who was let in, it was about something else.
+        let asked = error.retry_after_ms.filter(|_| live_for.is_none());
+        let asked = Duration::from_millis(asked.unwrap_or_default());
+        self.back_off(now, asked, error.message.into_owned());
     }
 
-    fn back_off(&mut self, now: Duration, reason: String) {
+    /// Comes back later, but not before the server asked for it.
+    fn back_off(&mut self, now: Duration, asked: Duration, reason: String) {
         self.outbox.disconnected();
         self.timeline.disconnected();
         self.receipts.disconnected(now);
         self.requests.disconnected();
         self.typing = None;
-        let retry_in = self.settings.backoff.delay(self.failures, &mut self.rng);
+        let delay = self.settings.backoff.delay(self.failures, &mut self.rng);
+        // Who was given a time of their own comes then, and no later than whoever was not.
+        let retry_in = if asked.is_zero() {
+            delay
+        } else {
+            asked + delay.min(self.settings.backoff.base)
+        };
         self.failures = self.failures.saturating_add(1);
         self.state = State::Backoff {
             until: now + retry_in,

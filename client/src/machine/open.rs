@@ -43,7 +43,7 @@ impl Machine {
             }
             Err(TokenError::Refused(error)) => self.stop(StopReason::Token(error)),
             Err(TokenError::Unavailable(reason)) => match &mut self.state {
-                State::Token => self.back_off(now, reason),
+                State::Token => self.back_off(now, Duration::ZERO, reason),
                 State::Live(live) => live.retry_token(now),
                 _ => {}
             },

@@ -21,7 +21,7 @@ use axum::{
 use natterjack_client::Backoff;
 use rand::{SeedableRng as _, rngs::SmallRng};
 use serde::{Deserialize, Serialize};
-use socket::Socket;
+use socket::{Refused, Socket};
 use tokio::{net::TcpListener, sync::Semaphore, time::sleep};
 
 /// As in the client library.
@@ -146,9 +146,10 @@ impl Crowd {
         let person = &self.people[index];
         let mut rng = SmallRng::seed_from_u64(person.number as u64);
         let mut failures = 0_u32;
+        // Only the first time it waits for its turn.
         let mut turn = gate.acquire_owned().await.ok();
         loop {
-            let begun = Instant::now();
+            let (begun, mut asked) = (Instant::now(), Duration::ZERO);
             self.report().counts.tries += 1;
             let opened = Socket::open(
                 person.address,
@@ -160,7 +161,7 @@ impl Crowd {
             match opened {
                 Ok(socket) => {
                     self.arrived(begun);
-                    turn = None;
+                    drop(turn.take());
                     let since = Instant::now();
                     socket.hold().await;
                     self.report().counts.ready -= 1;
@@ -168,12 +169,19 @@ impl Crowd {
                         failures = 0;
                     }
                 }
-                Err(reason) => *self.report().counts.failures.entry(reason).or_default() += 1,
+                Err(Refused { reason, retry_after }) => {
+                    *self.report().counts.failures.entry(reason).or_default() += 1;
+                    asked = retry_after;
+                }
             }
-            sleep(BACKOFF.delay(failures, &mut rng)).await;
+            let delay = BACKOFF.delay(failures, &mut rng);
+            sleep(if asked.is_zero() {
+                delay
+            } else {
+                asked + delay.min(BACKOFF.base)
+            })
+            .await;
             failures = failures.saturating_add(1);
-            // Only the first time it waits for its turn.
-            let _ = &turn;
         }
     }
 

@@ -20,6 +20,24 @@ const BUFFER_BYTES: usize = 1_024;
 /// A source address has some 28,000 ports, and those of closed connections rest for a minute.
 const CLIENTS_PER_ADDRESS: usize = 4_000;
 
+/// Why there is no connection.
+#[derive(Debug)]
+pub struct Refused {
+    /// In a few words.
+    pub reason: String,
+    /// When to come back.
+    pub retry_after: Duration,
+}
+
+impl<T: Into<String>> From<T> for Refused {
+    fn from(reason: T) -> Self {
+        Self {
+            reason: reason.into(),
+            retry_after: Duration::ZERO,
+        }
+    }
+}
+
 /// A connection that is ready.
 pub struct Socket(WebSocketStream<tokio::net::TcpStream>);
 
@@ -27,15 +45,15 @@ impl Socket {
     /// Connects, says hello if there is one, and waits for the first frame.
     ///
     /// # Errors
-    /// In a few words, the same for the same reason.
+    /// In a few words, the same for the same reason; with when to come back, if that was told.
     pub async fn open(
         address: SocketAddr,
         number: usize,
         path: &str,
         hello: Option<&str>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, Refused> {
         let connecting = async {
-            let socket = TcpSocket::new_v4().map_err(|error| error.kind().to_string())?;
+            let socket = TcpSocket::new_v4().map_err(|error| format!("socket: {}", error.kind()))?;
             if address.ip().is_loopback() {
                 socket
                     .bind(SocketAddr::new(source(number), 0))
@@ -67,8 +85,8 @@ impl Socket {
                     Err(refusal(&frame))
                 }
                 Some(Ok(Message::Text(_))) => Ok(()),
-                Some(Ok(Message::Close(Some(close)))) => Err(format!("hello: closed {}", close.code)),
-                _ => Err("hello: connection lost".to_owned()),
+                Some(Ok(Message::Close(Some(close)))) => Err(format!("hello: closed {}", close.code).into()),
+                _ => Err("hello: connection lost".into()),
             }
         };
         timeout(HELLO_TIMEOUT, greeting)
@@ -99,7 +117,10 @@ fn handshake(error: &tungstenite::Error) -> String {
     }
 }
 
-fn refusal(frame: &str) -> String {
+fn refusal(frame: &str) -> Refused {
     let frame: serde_json::Value = serde_json::from_str(frame).unwrap_or_default();
-    format!("hello: {}", frame["code"].as_str().unwrap_or("error"))
+    Refused {
+        reason: format!("hello: {}", frame["code"].as_str().unwrap_or("error")),
+        retry_after: Duration::from_millis(frame["retry_after_ms"].as_u64().unwrap_or_default()),
+    }
 }
