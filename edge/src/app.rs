@@ -15,6 +15,7 @@ use crate::{
     metrics::EdgeMetrics,
     ops::send::{Peers, Window},
     receipts::Receipts,
+    socket::Admission,
 };
 
 /// How long a call of a service may take before its outcome counts as unknown.
@@ -41,6 +42,8 @@ pub struct App {
     pub limits: RateLimits,
     /// One permit for each connection that may be open, WebSockets included.
     pub slots: Arc<Semaphore>,
+    /// How many sessions open at a time.
+    pub admission: Arc<Admission>,
     /// Who is connected here, and what they hear.
     pub hub: Hub,
     /// Receipts on their way out.

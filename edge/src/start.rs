@@ -78,6 +78,7 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
         auth,
         limits: RateLimits::new(&args.rates),
         slots: Arc::new(Semaphore::new(args.socket.connections_max as usize)),
+        admission: Arc::default(),
         hub,
         receipts,
         peers: Peers::default(),

@@ -15,6 +15,7 @@
 #![expect(clippy::unwrap_used, reason = "what is not as expected fails the test")]
 
 mod crowd;
+mod memory;
 mod outages;
 mod torture;
 

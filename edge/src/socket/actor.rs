@@ -5,8 +5,7 @@ mod begin;
 
 use std::{collections::VecDeque, ops::ControlFlow, pin::Pin, sync::Arc, time::Duration};
 
-use axum::extract::ws::{Message, WebSocket};
-use futures::{SinkExt, StreamExt, stream::FuturesUnordered};
+use futures::{StreamExt, stream::FuturesUnordered};
 use natterjack_nats::{
     SessionId,
     wire::{CloseCode, ServerFrame},
@@ -14,8 +13,10 @@ use natterjack_nats::{
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 
 use super::{
+    admission::Admitted,
     close::close,
     machine::{Config, Effect, Machine, Now},
+    wire::{Broken, Incoming, Outgoing, Socket},
     work::{self, Done, Work},
 };
 use crate::{
@@ -33,8 +34,11 @@ const BATCH_MAX: usize = 128;
 /// Room that a session keeps in each of its buffers.
 const KEPT: usize = 4;
 
+/// RFC 6455, 7.4.1: the answer to a client that closes.
+const CLOSE_NORMAL: u16 = 1_000;
+
 /// Runs one session until its end.
-pub(super) async fn run(app: Arc<App>, socket: WebSocket) {
+pub(super) async fn run(app: Arc<App>, socket: Socket) {
     app.metrics.sockets.inc();
     let reason = Actor::new(Arc::clone(&app), socket).run().await;
     app.metrics.closed.count(reason);
@@ -43,9 +47,11 @@ pub(super) async fn run(app: Arc<App>, socket: WebSocket) {
 
 struct Actor {
     app: Arc<App>,
-    socket: WebSocket,
+    socket: Socket,
     machine: Machine,
     started: Instant,
+    /// From the check of the token until the session begins to open.
+    admitted: Option<Admitted>,
     place: Option<Place>,
     drafts: VecDeque<Draft>,
     lane: Arc<Lane>,
@@ -61,7 +67,7 @@ struct Actor {
 struct Spare {
     deliveries: Vec<Delivery>,
     effects: Vec<Effect>,
-    frames: Vec<Message>,
+    frames: Vec<Outgoing>,
 }
 
 /// What a session has once it is known who it is.
@@ -72,7 +78,7 @@ struct Place {
 }
 
 enum Event {
-    Read(Option<Result<Message, axum::Error>>),
+    Read(Result<Option<Incoming>, Broken>),
     Delivered(Vec<Delivery>),
     Done(Done),
     Due,
@@ -85,7 +91,7 @@ enum Event {
 type Reason = &'static str;
 
 impl Actor {
-    fn new(app: Arc<App>, socket: WebSocket) -> Self {
+    fn new(app: Arc<App>, socket: Socket) -> Self {
         let args = &app.args.socket;
         let config = Config {
             session: SessionId::generate(app.clock.now_ms()),
@@ -101,6 +107,7 @@ impl Actor {
             machine: Machine::new(config, first_ping_ms),
             socket,
             started: Instant::now(),
+            admitted: None,
             place: None,
             drafts: VecDeque::new(),
             lane: Arc::default(),
@@ -144,6 +151,7 @@ impl Actor {
                 }
             };
             if let ControlFlow::Break(reason) = flow {
+                self.socket.say_goodbye();
                 return reason;
             }
             if let ControlFlow::Break(code) = self.carry_out().await {
@@ -184,18 +192,23 @@ impl Actor {
         }
     }
 
-    fn read(&mut self, read: Option<Result<Message, axum::Error>>) -> ControlFlow<Reason> {
+    fn read(&mut self, read: Result<Option<Incoming>, Broken>) -> ControlFlow<Reason> {
         let now = self.now();
         self.machine.heard(now);
         match read {
-            None | Some(Ok(Message::Close(_))) => return ControlFlow::Break("gone"),
-            Some(Err(_)) => self.machine.broken(&mut self.effects),
-            Some(Ok(Message::Text(text))) => {
+            Ok(None) => return ControlFlow::Break("gone"),
+            Ok(Some(Incoming::Close)) => {
+                self.socket.push(Outgoing::Close(CLOSE_NORMAL, ""));
+                return ControlFlow::Break("gone");
+            }
+            Err(_) => self.machine.broken(&mut self.effects),
+            Ok(Some(Incoming::Text(text))) => {
                 let name = self.machine.text(&text, now, &mut self.effects);
                 self.app.metrics.frames_in.count(name);
             }
-            Some(Ok(Message::Binary(_))) => self.machine.binary(&mut self.effects),
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            Ok(Some(Incoming::Binary)) => self.machine.binary(&mut self.effects),
+            Ok(Some(Incoming::Ping(bytes))) => self.socket.push(Outgoing::Pong(bytes)),
+            Ok(Some(Incoming::Pong)) => {}
         }
         ControlFlow::Continue(())
     }
@@ -223,7 +236,13 @@ impl Actor {
         let now = self.now();
         let (machine, effects) = (&mut self.machine, &mut self.effects);
         match done {
-            Done::Authenticated(outcome) => machine.authenticated(outcome, effects),
+            Done::Authenticated(outcome) => {
+                let identity = outcome.map(|(identity, admitted)| {
+                    self.admitted = Some(admitted);
+                    identity
+                });
+                machine.authenticated(identity, effects);
+            }
             Done::Opened(outcome) => machine.opened(outcome, now, effects),
             Done::HandedOver(id, handed) => {
                 self.handing_over = false;
@@ -270,8 +289,8 @@ impl Actor {
             for effect in effects.drain(..) {
                 match effect {
                     Effect::Write(frame) => frames.extend(self.encode(&frame)),
-                    Effect::WriteText(text) => frames.push(Message::Text(text)),
-                    Effect::Ping => frames.push(Message::Ping(bytes::Bytes::new())),
+                    Effect::WriteText(text) => frames.push(Outgoing::Text(text)),
+                    Effect::Ping => frames.push(Outgoing::Ping),
                     Effect::Close(code) => {
                         closes = Some(code);
                         break;
@@ -283,25 +302,29 @@ impl Actor {
         }
         // A slow client has more than enough to read.
         if !frames.is_empty() && closes != Some(CloseCode::Slow) {
-            self.app
-                .metrics
-                .frames_out
-                .count_by("written", frames.len() as u64);
-            if let Some(code) = self.write(&mut frames).await {
-                return ControlFlow::Break(code);
+            let count = frames.len() as u64;
+            self.app.metrics.frames_out.count_by("written", count);
+            for frame in frames.drain(..) {
+                self.socket.push(frame);
             }
         }
         frames.clear();
         self.spare.frames = little(frames);
+        if self.socket.waits()
+            && closes != Some(CloseCode::Slow)
+            && let Some(code) = self.write().await
+        {
+            return ControlFlow::Break(code);
+        }
         closes.map_or(ControlFlow::Continue(()), ControlFlow::Break)
     }
 
-    fn encode(&self, frame: &ServerFrame) -> Option<Message> {
+    fn encode(&self, frame: &ServerFrame) -> Option<Outgoing> {
         if let ServerFrame::Error { error, .. } = frame {
             self.app.metrics.refused(error.code);
         }
         match serde_json::to_string(frame) {
-            Ok(text) => Some(Message::Text(text.into())),
+            Ok(text) => Some(Outgoing::Text(text.into())),
             Err(error) => {
                 tracing::error!(%error, "a frame does not encode");
                 None
@@ -309,20 +332,13 @@ impl Actor {
         }
     }
 
-    /// Writes all frames and flushes once; the reason to close if the client does not take them.
-    async fn write(&mut self, frames: &mut Vec<Message>) -> Option<CloseCode> {
+    /// Writes all that waits; the reason to close if the client does not take it.
+    async fn write(&mut self) -> Option<CloseCode> {
         let limit = Duration::from_millis(self.app.args.socket.write_timeout_ms);
-        let socket = &mut self.socket;
-        let written = async {
-            for frame in frames.drain(..) {
-                socket.feed(frame).await?;
-            }
-            socket.flush().await
-        };
         tokio::select! {
             // Nearly always at once: nothing else is looked at then.
             biased;
-            written = timeout(limit, written) => match written {
+            written = timeout(limit, self.socket.flush()) => match written {
                 // A connection that broke is noticed when it is read.
                 Ok(Ok(()) | Err(_)) => None,
                 Err(_) => Some(CloseCode::Slow),

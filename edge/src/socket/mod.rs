@@ -4,12 +4,15 @@
 //! inside a thin actor that owns the socket.
 
 mod actor;
+mod admission;
 mod close;
 mod decode;
 pub mod machine;
 pub mod tail;
 mod typing;
 mod upgrade;
+pub mod wire;
 mod work;
 
+pub use admission::Admission;
 pub use upgrade::upgrade;

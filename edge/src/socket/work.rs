@@ -11,6 +11,7 @@ use natterjack_nats::{
 };
 use tokio::time::sleep;
 
+use super::admission::Admitted;
 use crate::{
     app::App,
     auth::Identity,
@@ -31,7 +32,7 @@ const HEADS_AGAIN_MS: (u64, u64) = (1_000, 30_000);
 /// A piece of work that ended.
 #[derive(Debug)]
 pub(super) enum Done {
-    Authenticated(Result<Identity, WireError>),
+    Authenticated(Result<(Identity, Admitted), WireError>),
     Opened(Result<Session, WireError>),
     HandedOver(MessageId, Result<Pending, WireError>),
     Stored(MessageId, Result<u64, WireError>),
@@ -48,11 +49,25 @@ pub(super) enum Done {
 pub(super) type Work = BoxFuture<'static, Done>;
 
 pub(super) fn authenticate(app: Arc<App>, token: String, device: Option<HelloDevice>) -> Work {
-    Box::pin(async move { Done::Authenticated(app.auth.verify(&token, device.as_ref()).await) })
+    Box::pin(async move {
+        let entered = async {
+            let identity = app.auth.verify(&token, device.as_ref()).await?;
+            Ok((identity, app.admission.enter().await?))
+        };
+        Done::Authenticated(entered.await)
+    })
 }
 
-pub(super) fn open(attached: Arc<Attached>, resume: Option<BTreeMap<Conversation, u64>>) -> Work {
-    Box::pin(async move { Done::Opened(attached.open(resume).await) })
+pub(super) fn open(
+    attached: Arc<Attached>,
+    admitted: Option<Admitted>,
+    resume: Option<BTreeMap<Conversation, u64>>,
+) -> Work {
+    Box::pin(async move {
+        let opened = attached.open(resume).await;
+        drop(admitted);
+        Done::Opened(opened)
+    })
 }
 
 /// Everything up to the hand-over, of which a session has one under way at a time.

@@ -19,7 +19,8 @@ impl Actor {
         }
         if let Effect::Open { identity, resume } = effect {
             if let Some(place) = self.attach(identity) {
-                self.work.push(work::open(Arc::clone(&place.attached), resume));
+                let (attached, admitted) = (Arc::clone(&place.attached), self.admitted.take());
+                self.work.push(work::open(attached, admitted, resume));
                 self.place = Some(place);
             }
             return;
