@@ -6,10 +6,7 @@ use natterjack_nats::wire::{ClientFrame, Code};
 
 use super::{ID_BYTES_MAX, decode};
 
-#[path = "../../nats/fuzz/spoil.rs"]
-mod spoil;
-
-use spoil::Spoiled;
+use crate::spoil::Spoiled;
 
 fn one(text: &str) {
     // As it stands in the text, unless it was written with escapes.

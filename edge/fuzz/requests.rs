@@ -27,10 +27,7 @@ use super::super::{
 };
 use crate::http::ApiError;
 
-#[path = "../../nats/fuzz/spoil.rs"]
-mod spoil;
-
-use spoil::Spoiled;
+use crate::spoil::Spoiled;
 
 /// The extractors of all routes, each with the types that the routes take, and nothing behind them.
 fn router() -> Router {

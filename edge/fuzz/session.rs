@@ -19,10 +19,7 @@ use natterjack_nats::{
 use super::*;
 use crate::live::{Delivery, LiveMessage};
 
-#[path = "../../nats/fuzz/spoil.rs"]
-mod spoil;
-
-use spoil::Spoiled;
+use crate::spoil::Spoiled;
 
 const SENDS_MAX: usize = 3;
 
@@ -334,7 +331,7 @@ impl Driver {
                 machine.authenticated(result.map(|()| identity(1)), out);
             }),
             Work::Open(resume) => {
-                let session = self.session(resume, seqs);
+                let session = self.session(resume.as_ref(), seqs);
                 self.step(|machine, now, out| machine.opened(result.map(|()| session), now, out));
             }
             Work::Store(id) => {
@@ -372,17 +369,16 @@ impl Driver {
         }
     }
 
-    fn session(&mut self, resume: Option<BTreeMap<Conversation, u64>>, heads: [u8; 3]) -> Session {
+    fn session(&mut self, resume: Option<&BTreeMap<Conversation, u64>>, heads: [u8; 3]) -> Session {
         let head = |(of, head): (u8, u8)| Behind {
             conversation: conversation(of),
             cursor: resume
-                .as_ref()
                 .and_then(|resume| resume.get(&conversation(of)).copied())
                 .unwrap_or_default(),
             head: u64::from(head),
         };
         let behind: Vec<_> = (0..).zip(heads).map(head).collect();
-        if let Some(resume) = &resume {
+        if let Some(resume) = resume {
             self.written
                 .extend(resume.iter().map(|(of, cursor)| (*of, *cursor)));
         }

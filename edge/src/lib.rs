@@ -18,3 +18,8 @@ mod start;
 pub use app::App;
 pub use args::Args;
 pub use start::{Edge, run};
+
+/// What the fuzz targets of several modules share.
+#[cfg(test)]
+#[path = "../../nats/fuzz/spoil.rs"]
+mod spoil;

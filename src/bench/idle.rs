@@ -15,7 +15,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::ensure;
 use natterjack_nats::{subjects, wire::Hello};
-use natterjack_runtime::servers::Progress;
+use natterjack_runtime::{clock::Clock, servers::Progress};
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
@@ -229,9 +229,9 @@ impl<'a> Scene<'a> {
 
     /// Lets them connect, and looks at the memory once they have settled.
     async fn hold(&self, cluster: &Cluster) -> anyhow::Result<Held> {
-        let (meter, started_us) = (Meter::start(cluster), now_us());
+        let (meter, started_ms) = (Meter::start(cluster), Clock::system().now_ms());
         let gathering = self.crew.connect(cluster, self.args.at_once).await?;
-        let arriving = self.arriving(&gathering, started_us, &meter.stop(cluster));
+        let arriving = self.arriving(&gathering, started_ms, &meter.stop(cluster));
         sleep(Duration::from_millis(self.args.settle_ms)).await;
         let kernel = memory::socket_buffers().unwrap_or_default() - self.kernel_before;
         Ok(Held {
@@ -251,18 +251,18 @@ impl<'a> Scene<'a> {
     }
 
     async fn storm(&self, cluster: &Cluster) -> anyhow::Result<Storm> {
-        let (meter, started_us, begun) = (Meter::start(cluster), now_us(), Instant::now());
+        let (meter, started_ms, begun) = (Meter::start(cluster), Clock::system().now_ms(), Instant::now());
         cluster.kill_edges().await;
         self.crew.scattered().await?;
         cluster.restart_edges().await?;
         let empty = memory::anonymous(&cluster.processes());
         let edges_ready_s = begun.elapsed().as_secs_f64();
         let gathering = self.crew.gather(cluster).await?;
-        let arriving = self.arriving(&gathering, started_us, &meter.stop(cluster));
+        let arriving = self.arriving(&gathering, started_ms, &meter.stop(cluster));
         let mut back_s: Vec<f64> = gathering
             .arrivals
             .iter()
-            .map(|arrival| micros(arrival.at_us.saturating_sub(started_us)))
+            .map(|arrival| seconds(arrival.at_ms.saturating_sub(started_ms)))
             .collect();
         back_s.sort_unstable_by(f64::total_cmp);
         sleep(Duration::from_millis(self.args.settle_ms)).await;
@@ -297,15 +297,15 @@ impl<'a> Scene<'a> {
         now.iter().map(each).collect()
     }
 
-    fn arriving(&self, gathering: &Gathering, started_us: u64, cost: &Cost) -> Arriving {
+    fn arriving(&self, gathering: &Gathering, started_ms: u64, cost: &Cost) -> Arriving {
         let mut took_ms: Vec<f64> = gathering
             .arrivals
             .iter()
             .map(|arrival| micros(arrival.took_us) * 1_000.0)
             .collect();
         took_ms.sort_unstable_by(f64::total_cmp);
-        let last_us = gathering.arrivals.iter().map(|arrival| arrival.at_us).max();
-        let seconds = micros(last_us.unwrap_or_default().saturating_sub(started_us));
+        let last_ms = gathering.arrivals.iter().map(|arrival| arrival.at_ms).max();
+        let seconds = seconds(last_ms.unwrap_or_default().saturating_sub(started_ms));
         Arriving {
             seconds,
             per_second: self.clients() / seconds,
@@ -326,9 +326,8 @@ impl<'a> Scene<'a> {
     }
 }
 
-fn now_us() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
-    u64::try_from(now.unwrap_or_default().as_micros()).unwrap_or(u64::MAX)
+fn seconds(ms: u64) -> f64 {
+    Duration::from_millis(ms).as_secs_f64()
 }
 
 fn micros(us: u64) -> f64 {

@@ -19,7 +19,7 @@ mod world;
 
 use world::{Fate, Mood, World};
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Step {
     /// Somebody else writes; what becomes of the live frame.
     Store(usize, Fate),

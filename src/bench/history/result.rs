@@ -119,9 +119,12 @@ impl Ways<Vec<Window>> {
     }
 }
 
+/// Blocks that were read from disk for so many answers, of each repetition.
+type Blocks = Vec<(u64, u64)>;
+
 impl Scene {
     /// From closed and open load, with the blocks read for so many answers.
-    pub fn of(name: &'static str, loads: Vec<(Ways<Window>, Vec<(u64, u64)>)>) -> anyhow::Result<Self> {
+    pub fn of(name: &'static str, loads: Vec<(Ways<Window>, Blocks)>) -> anyhow::Result<Self> {
         let mut loads = loads.into_iter();
         let (Some((closed, _)), Some((open, blocks))) = (loads.next(), loads.next()) else {
             anyhow::bail!("nothing was measured");

@@ -9,7 +9,7 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
@@ -19,6 +19,7 @@ use axum::{
     routing::{get, post},
 };
 use natterjack_client::Backoff;
+use natterjack_runtime::clock::Clock;
 use rand::{SeedableRng as _, rngs::SmallRng};
 use serde::{Deserialize, Serialize};
 use socket::{Refused, Socket};
@@ -69,8 +70,8 @@ pub struct Counts {
 /// A client got ready.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Arrival {
-    /// When, in Unix microseconds.
-    pub at_us: u64,
+    /// When, in Unix milliseconds.
+    pub at_ms: u64,
     /// How long the connection took that succeeded.
     pub took_us: u64,
 }
@@ -187,11 +188,10 @@ impl Crowd {
 
     fn arrived(&self, begun: Instant) {
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let mut report = self.report();
         report.counts.ready += 1;
         report.arrivals.push(Arrival {
-            at_us: micros(now.unwrap_or_default()),
+            at_ms: Clock::system().now_ms(),
             took_us: micros(begun.elapsed()),
         });
     }
