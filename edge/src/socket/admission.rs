@@ -152,7 +152,10 @@ mod tests {
             })
             .collect();
         // Each of them comes as far as it can before anybody leaves.
-        tokio::task::yield_now().await;
+        while coming.iter().filter(|one| one.is_finished()).count() < 100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(admission.waiting.available_permits(), 0);
         drop(inside);
         let mut refused = 0;
         for one in coming {
