@@ -234,11 +234,13 @@ fn history_stands_next_to_bare_rows() {
         "50",
         "--ingest-rows",
         "400",
+        "--only",
+        "small",
     ]);
     about(&result, "history", 1.0);
     assert!((number(&result, "/space/messages") - 3_000.0).abs() < f64::EPSILON);
     let scenes = at(&result, "/scenes").as_array().expect("scenes");
-    assert!(scenes.len() >= 6, "{result:#}");
+    assert_eq!(scenes.len(), 2, "{result:#}");
     for scene in scenes {
         for way in ["postgres", "service", "edge"] {
             sane(

@@ -4,8 +4,8 @@
 //! Postgres is filled with as many messages as are asked for, in the persister's own schema. Then
 //! each kind of page is asked for in three ways, in turns: `postgres` fetches the same rows by one
 //! prepared statement, which is what any backend would have to do; `service` asks the persister over
-//! NATS; `edge` asks over HTTP. Last, messages are put into the streams while the persister stands
-//! still, and it is let go: how fast it catches up, next to bare inserts of the same rows.
+//! NATS; `edge` asks over HTTP. Last, messages are put into the streams while the persister's
+//! consumers are held, and they are let go: how fast it catches up, next to bare inserts of the same rows.
 
 mod ask;
 mod result;
@@ -53,6 +53,9 @@ pub struct Args {
     /// Messages that the persister has to catch up with; 0 leaves the ingest out
     #[arg(long, default_value_t = 40_000, value_name = "N")]
     pub ingest_rows: usize,
+    /// Only kinds of pages whose name contains this
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
+    pub only: String,
     #[command(flatten)]
     #[serde(flatten)]
     pub cluster: ClusterArgs,
@@ -99,7 +102,12 @@ pub async fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Result>
     };
     sample.fill(&shape, &told).await?;
     let space = Space::of(&sample).await?;
-    let scenes = scene::all(&sample, few, many).await?;
+    let mut scenes = scene::all(&sample, few, many).await?;
+    scenes.retain(|scene| scene.name.contains(&args.only));
+    anyhow::ensure!(
+        !scenes.is_empty(),
+        "--only names no kind of page; leave it out to see all"
+    );
     let asker = Asker::new(&cluster, &url, [few, many], args.in_flight.into()).await?;
     let windows = scenes.len() * Way::ALL.len() * 2 * args.measure.repetitions as usize;
     let mut steps = Steps::new(progress, windows);

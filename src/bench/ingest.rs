@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
 use natterjack_nats::{
-    Conversation, MessageId, UserId, topology,
+    Conversation, MessageId, UserId, cluster, topology,
     wire::{Content, Stored},
 };
 use natterjack_persister::sample::{BareInsert, Sample};
@@ -17,6 +17,7 @@ use super::{
     cost::{Cost, Meter},
     figure::{Figure, number, percent},
     history,
+    hold::hold,
     page::Page,
     population::text,
     raw::Raw,
@@ -35,7 +36,7 @@ const BARE_FROM: u64 = 1 << 40;
 pub struct Ingest {
     /// Rows of each measurement.
     pub rows: usize,
-    /// Publishing them to the streams while the persister stood still, a second.
+    /// Publishing them to the streams while the persister's consumers were held, a second.
     pub raw_per_second: Figure,
     /// The persister, until it had caught up.
     pub persister_per_second: Figure,
@@ -63,14 +64,12 @@ pub async fn measure(
     follow(cluster, args.rows).await?;
     let text = text(args.text_bytes as usize);
     let raw = Raw::connect(&cluster.nats_url, cluster.shards, text.clone(), targets.clone()).await?;
+    let client = cluster::connect(&cluster.nats_url, "natterjack bench ingest", |_| {}).await?;
     let (mut raws, mut persisted, mut bares) = (Vec::new(), Vec::new(), Vec::new());
     let mut costs = (Cost::default(), Cost::default());
     for repetition in 0..args.measure.repetitions {
         let bare = bare(cluster, database_url, rows, repetition, &targets, &text).await?;
-        anyhow::ensure!(
-            cluster.pause_persister(),
-            "the persister is not ours to be held still"
-        );
+        hold(cluster, &client, true).await?;
         let meter = Meter::start(cluster);
         let filling = stream::iter(0..rows)
             .map(|number| raw.publish(number, &text))
@@ -78,7 +77,7 @@ pub async fn measure(
         filling.try_collect::<()>().await?;
         let filled = meter.stop(cluster);
         let meter = Meter::start(cluster);
-        cluster.resume_persister();
+        hold(cluster, &client, false).await?;
         cluster.settle().await?;
         let caught_up = meter.stop(cluster);
         let rate = |cost: &Cost| float(rows) / cost.seconds;

@@ -18,6 +18,7 @@ mod figure;
 mod gateway;
 mod growth;
 mod history;
+mod hold;
 mod idle;
 mod ingest;
 mod machine;

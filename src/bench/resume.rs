@@ -24,6 +24,7 @@ use super::{
     cluster::{Cluster, ClusterArgs},
     cost::Meter,
     figure::number,
+    hold::hold,
     population::{sign_up, text},
     raw::Raw,
     report::About,
@@ -182,31 +183,6 @@ async fn missed(
         }));
     }
     Ok(returning)
-}
-
-/// Holds the persister's consumers, or lets them go: the server takes a time until which it pauses.
-async fn hold(cluster: &Cluster, client: &Client, held: bool) -> anyhow::Result<()> {
-    for shard in cluster.shards.all() {
-        let subject = format!(
-            "$JS.API.CONSUMER.PAUSE.{}.{}",
-            topology::chat_stream(shard),
-            topology::PERSISTER
-        );
-        let request = if held {
-            serde_json::json!({ "pause_until": "2999-01-01T00:00:00Z" })
-        } else {
-            serde_json::json!({})
-        };
-        let answer = client
-            .request(subject, serde_json::to_vec(&request)?.into())
-            .await?;
-        let answer: serde_json::Value = serde_json::from_slice(&answer.payload)?;
-        anyhow::ensure!(
-            answer.get("paused") == Some(&held.into()),
-            "a consumer was not held or let go: {answer}"
-        );
-    }
-    Ok(())
 }
 
 struct Bench {

@@ -11,15 +11,22 @@ use futures::{SinkExt, StreamExt};
 use natterjack_client::Account;
 use natterjack_nats::{
     Conversation,
-    wire::{ClientFrame, Hello},
+    wire::{ClientFrame, Hello, WireError},
 };
-use tokio::{sync::watch, task::JoinSet, time::timeout};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 use tokio_tungstenite::{connect_async, tungstenite::Message};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 const MESSAGE: &str = "\"type\":\"message\"";
 const RESUMED: &str = "\"type\":\"resumed\"";
-const WRONG: [&str; 2] = ["\"type\":\"error\"", "\"type\":\"truncated\""];
+const ERROR: &str = "\"type\":\"error\"";
+const TRUNCATED: &str = "\"type\":\"truncated\"";
+/// Between two tries where the server names no pause.
+const PAUSE_MS: u64 = 500;
 
 /// Who comes back.
 pub struct Returning {
@@ -42,6 +49,8 @@ pub struct Back {
     pub messages: usize,
     /// Bytes of all frames.
     pub bytes: usize,
+    /// How often it was told to come again later before.
+    pub turned_away: usize,
 }
 
 /// All at once; each stays connected until the last is whole.
@@ -83,9 +92,8 @@ pub async fn come_back(who: &[Arc<Returning>], tokens: Vec<String>) -> anyhow::R
 
 type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
 
+/// Comes back, as often as it is told to come again later.
 async fn back(one: &Returning, token: String, begun: Instant) -> anyhow::Result<(Back, Socket)> {
-    let url = format!("{}/v1/ws", one.url.replacen("http", "ws", 1));
-    let (mut socket, _) = connect_async(url).await?;
     let hello = ClientFrame::Hello(Box::new(Hello {
         token,
         device: None,
@@ -93,7 +101,44 @@ async fn back(one: &Returning, token: String, begun: Instant) -> anyhow::Result<
         resume: Some(one.cursors.clone()),
         active: true,
     }));
-    socket.send(Message::text(serde_json::to_string(&hello)?)).await?;
+    let hello = serde_json::to_string(&hello)?;
+    let mut turned_away = 0;
+    loop {
+        match once(one, &hello).await? {
+            Outcome::Whole {
+                messages,
+                bytes,
+                socket,
+            } => {
+                let back = Back {
+                    took: begun.elapsed(),
+                    messages,
+                    bytes,
+                    turned_away,
+                };
+                return Ok((back, *socket));
+            }
+            Outcome::Later(pause) => {
+                turned_away += 1;
+                sleep(pause).await;
+            }
+        }
+    }
+}
+
+enum Outcome {
+    Whole {
+        messages: usize,
+        bytes: usize,
+        socket: Box<Socket>,
+    },
+    Later(Duration),
+}
+
+async fn once(one: &Returning, hello: &str) -> anyhow::Result<Outcome> {
+    let url = format!("{}/v1/ws", one.url.replacen("http", "ws", 1));
+    let (mut socket, _) = connect_async(url).await?;
+    socket.send(Message::text(hello)).await?;
     let (mut messages, mut bytes) = (0, 0);
     while let Some(frame) = socket.next().await {
         let Message::Text(frame) = frame? else { continue };
@@ -101,16 +146,19 @@ async fn back(one: &Returning, token: String, begun: Instant) -> anyhow::Result<
         if frame.contains(MESSAGE) {
             messages += 1;
         } else if frame.contains(RESUMED) {
-            let took = begun.elapsed();
-            return Ok((
-                Back {
-                    took,
-                    messages,
-                    bytes,
-                },
+            let socket = Box::new(socket);
+            return Ok(Outcome::Whole {
+                messages,
+                bytes,
                 socket,
-            ));
-        } else if WRONG.iter().any(|wrong| frame.contains(wrong)) {
+            });
+        } else if frame.contains(ERROR) {
+            let error: WireError = serde_json::from_str(&frame)?;
+            anyhow::ensure!(error.retryable && messages == 0, "a client was told: {frame}");
+            return Ok(Outcome::Later(Duration::from_millis(
+                error.retry_after_ms.unwrap_or(PAUSE_MS),
+            )));
+        } else if frame.contains(TRUNCATED) {
             bail!("a client was told: {frame}");
         }
     }

@@ -37,6 +37,8 @@ pub struct Resumed {
     pub bytes_each: Figure,
     /// Until the last was whole, in milliseconds.
     pub last_ms: Figure,
+    /// How often clients were told to come again later, all together.
+    pub turned_away: Figure,
     /// Until half of them were, and 99 of 100.
     pub p50_ms: Figure,
     pub p99_ms: Figure,
@@ -58,6 +60,7 @@ pub struct Bulk {
     p50_s: f64,
     p99_s: f64,
     bytes_each: f64,
+    turned_away: f64,
     cost: Cost,
     bare_cost: Cost,
 }
@@ -74,6 +77,7 @@ impl Bulk {
             p50_s: at(50).copied().unwrap_or_default(),
             p99_s: at(99).copied().unwrap_or_default(),
             bytes_each: float(bytes) / float(all.len().max(1)),
+            turned_away: float(all.iter().map(|one| one.turned_away).sum()),
             cost,
             bare_cost,
         }
@@ -100,6 +104,7 @@ impl Resumed {
             messages,
             bytes_each: of(&|bulk| bulk.bytes_each),
             last_ms: of(&|bulk| bulk.seconds * 1e3),
+            turned_away: of(&|bulk| bulk.turned_away),
             p50_ms: of(&|bulk| bulk.p50_s * 1e3),
             p99_ms: of(&|bulk| bulk.p99_s * 1e3),
             bare_ms: of(&|bulk| bulk.bare_seconds * 1e3),
@@ -134,6 +139,7 @@ impl Report for Result {
             "p50 ms",
             "p99 ms",
             "last whole, ms",
+            "turned away",
             "bare, ms",
             "KB a client",
             "CPU µs a message",
@@ -152,6 +158,7 @@ impl Report for Result {
                 number(one.p50_ms.median),
                 number(one.p99_ms.median),
                 one.last_ms.to_string(),
+                number(one.turned_away.median),
                 number(one.bare_ms.median),
                 number(one.bytes_each.median / 1e3),
                 number(one.cpu_us_all.median),
