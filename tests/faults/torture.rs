@@ -70,7 +70,7 @@ fn whatever_fails_every_promise_is_kept() -> anyhow::Result<()> {
         "--faults-of",
         "cluster,kill,cut",
     ];
-    is_telling(&torture(3, &cluster)?, 4)
+    is_telling(&torture(3, &cluster)?, 6)
 }
 
 #[test]
