@@ -29,6 +29,9 @@ const EVERY: Duration = Duration::from_secs(1);
 /// How long the caller of a change waits until its events are on their way. The change itself is
 /// committed by then, and the rows are drained by whoever comes next.
 const CALLER_GRACE: Duration = Duration::from_secs(2);
+/// How often, and after which pause, somebody who waits for the outbox looks at it.
+const TOLD_LOOKS: u32 = 10;
+const TOLD_PAUSE: Duration = Duration::from_millis(100);
 /// How long one publish waits for its ack.
 const ACK_GRACE: Duration = Duration::from_secs(5);
 
@@ -82,6 +85,30 @@ pub async fn write(tx: &Tx, events: &[Stored]) -> Result<(), DbError> {
     )
     .await?;
     Ok(())
+}
+
+/// Waits a little until every event that is owed now is stored; whether it is.
+///
+/// # Errors
+/// Postgres is away.
+pub async fn is_told(db: &Db) -> Result<bool, DbError> {
+    let mut last: Option<i64> = None;
+    for _ in 0..TOLD_LOOKS {
+        let owed = db
+            .read("outbox.told", |tx| async move {
+                let row = tx.query_one("select min(id), max(id) from outbox", &[]).await?;
+                Ok::<_, DbError>((row.get::<_, Option<i64>>(0), row.get::<_, Option<i64>>(1)))
+            })
+            .await?;
+        let (Some(min), Some(max)) = owed else {
+            return Ok(true);
+        };
+        if min > *last.get_or_insert(max) {
+            return Ok(true);
+        }
+        tokio::time::sleep(TOLD_PAUSE).await;
+    }
+    Ok(false)
 }
 
 impl Outbox {

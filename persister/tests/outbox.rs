@@ -6,9 +6,11 @@ mod common;
 use anyhow::ensure;
 use common::{World, until};
 use natterjack_nats::{
-    Conversation, GroupId, MessageId, subjects,
+    Conversation, GroupId, MessageId,
+    services::history::LookUp,
+    subjects,
     topology::{Settings, streams},
-    wire::{Content, Event, Stored},
+    wire::{Code, Content, Event, Stored},
 };
 
 const CONVERSATION: Conversation = Conversation::Group(GroupId::from_parts(1, 1));
@@ -108,5 +110,38 @@ async fn rows_wait_while_nats_is_away() -> anyhow::Result<()> {
     drained(&world).await?;
     let expected: Vec<Event> = owed.into_iter().filter_map(|stored| stored.event).collect();
     ensure!(events(&world, CONVERSATION).await? == expected);
+    persister.stop(common::PATIENCE).await
+}
+
+/// A stream that cannot take the event of a removal may yet show, after its restart, what was sent
+/// before it.
+#[tokio::test]
+async fn who_is_no_member_is_told_no_once_nothing_is_owed() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let persister = world.persister().await?;
+    let (held, connection) = world.connect().await?;
+    held.batch_execute("begin; select pg_advisory_xact_lock(hashtextextended('natterjack.outbox', 0))")
+        .await?;
+    owed(&world).await?;
+    let sender = common::user(1);
+    let ask = async |conversation| {
+        let id = MessageId::generate(1);
+        world
+            .call(&LookUp {
+                conversation,
+                sender,
+                id,
+            })
+            .await
+    };
+    let error = ask(CONVERSATION).await.expect_err("events are owed");
+    ensure!(error.code == Code::Unavailable && error.retryable, "{error}");
+    let dm = Conversation::dm(sender, common::user(2));
+    ensure!(ask(dm).await?.is_none(), "nobody is removed from a 1:1 chat");
+    held.batch_execute("rollback").await?;
+    drained(&world).await?;
+    ensure!(ask(CONVERSATION).await?.is_none());
+    drop(held);
+    connection.await??;
     persister.stop(common::PATIENCE).await
 }

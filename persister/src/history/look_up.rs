@@ -1,12 +1,13 @@
 //! `svc.history.look_up`: has this message been sent before, whenever that was?
 
 use natterjack_nats::{
+    Conversation, UserId,
     services::history::{Found, LookUp},
-    wire::{Code, Fingerprint},
+    wire::{Code, Fingerprint, WireError},
 };
 
-use super::{rows::kind_of, tail};
-use crate::{Shared, failure::Failure, ingest::messages::by_client_id};
+use super::{access, rows::kind_of, tail};
+use crate::{Shared, failure::Failure, ingest::messages::by_client_id, outbox};
 
 const BY_ID: &str = by_client_id!("seq, kind, text, reply_to, target, fingerprint", "$1", "$2", "$3");
 /// Far more than a persister that keeps up leaves behind. Beyond it, "not found" would be a guess.
@@ -20,6 +21,7 @@ pub async fn look_up(shared: Shared, request: LookUp) -> Result<Option<Found>, F
         sender,
         id,
     } = request;
+    removal_is_told(&shared, &conversation, sender).await?;
     // Before anything else is read.
     let watermark = shared.watermarks.of(shared.shards.of(&conversation));
     let found = shared
@@ -77,5 +79,33 @@ pub async fn look_up(shared: Shared, request: LookUp) -> Result<Option<Found>, F
     Err(Failure::wire(
         Code::Overloaded,
         "the history is catching up; send again in a moment with the same id",
+    ))
+}
+
+/// "No" is for good where the sender is no member any more, and a stream that cannot write may yet
+/// show a message after its restart whose try went unanswered. Once the event of the removal is in the
+/// stream, what was tried before it is there or never will be.
+async fn removal_is_told(
+    shared: &Shared,
+    conversation: &Conversation,
+    sender: UserId,
+) -> Result<(), Failure> {
+    let member = || {
+        shared.db.read("look_up.member", |tx| async move {
+            access::role(&tx, conversation, sender).await
+        })
+    };
+    if conversation.admits(sender).is_some()
+        || member().await?.is_some()
+        || outbox::is_told(&shared.db).await?
+    {
+        return Ok(());
+    }
+    Err(Failure::Wire(
+        WireError::new(
+            Code::Unavailable,
+            "the last changes of this conversation are not stored yet; try again soon",
+        )
+        .retry_after_ms(1_000),
     ))
 }

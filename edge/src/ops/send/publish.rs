@@ -112,6 +112,8 @@ impl App {
         loop {
             let one_try = match sent.first_try.take() {
                 Some(first) => first,
+                // Not again for who was removed meanwhile: a retry of theirs may have been refused.
+                None if self.is_removed(&sent) => return Err(verdict::exhausted(unknown)),
                 None => {
                     let turn = timeout_at(deadline, sent.place.turn(&self.nats.publish)).await;
                     let Ok(link) = turn else {
@@ -146,6 +148,14 @@ impl App {
                 return Err(verdict::exhausted(unknown));
             }
             sleep(PAUSE).await;
+        }
+    }
+
+    /// Whether this edge knows that the sender has left the group.
+    fn is_removed(&self, sent: &Sent) -> bool {
+        match sent.conversation {
+            Conversation::Group(group) => self.hub.is_member(sent.sender, group) == Some(false),
+            Conversation::Dm(_) | Conversation::User(_) => false,
         }
     }
 
