@@ -86,6 +86,17 @@ pub struct Journal {
 pub(super) struct Row {
     pub(super) prev: u64,
     pub(super) id: MessageId,
+    /// The cursor after which the page was asked for, if this is its first row.
+    pub(super) after: Option<u64>,
+}
+
+impl Row {
+    /// Whether it says what is stored. The first row after a cursor may name the cursor as its
+    /// predecessor, as long as nothing lies between the two.
+    pub(super) fn is(&self, stored: &Message) -> bool {
+        let cursor = self.after == Some(self.prev) && stored.prev <= self.prev;
+        self.id == stored.id && (self.prev == stored.prev || cursor)
+    }
 }
 
 /// What a receiver was given, and from where on it had to be given everything.
@@ -180,8 +191,8 @@ impl Journal {
         given.push(Delivery::of(message, at));
     }
 
-    /// A device was given a page of history.
-    pub fn paged(&mut self, device: &str, page: &Page, at: Duration) {
+    /// A device was given a page of history, which it asked for after a cursor or otherwise.
+    pub fn paged(&mut self, device: &str, page: &Page, after: Option<u64>, at: Duration) {
         let receiver = Receiver {
             device: device.into(),
             conversation: page.conversation,
@@ -189,10 +200,13 @@ impl Journal {
         if let Some(last) = page.messages.last() {
             self.pages.push((receiver, last.seq, at));
         }
-        for message in &page.messages {
-            let (prev, id) = (message.prev, message.id);
-            self.paged
-                .insert((page.conversation, message.seq), Row { prev, id });
+        for (index, message) in page.messages.iter().enumerate() {
+            let row = Row {
+                prev: message.prev,
+                id: message.id,
+                after: after.filter(|_| index == 0),
+            };
+            self.paged.insert((page.conversation, message.seq), row);
         }
     }
 

@@ -118,10 +118,11 @@ impl Recorded {
     /// # Errors
     /// What [`Client::history`] says.
     pub async fn page(&self, query: HistoryQuery) -> Result<Page, RequestError> {
+        let after = query.after;
         let page = self.client.history(query).await?;
         let mut record = self.recorder.record();
         let at = record.began.elapsed();
-        record.journal.paged(&self.device, &page, at);
+        record.journal.paged(&self.device, &page, after, at);
         Ok(page)
     }
 

@@ -113,7 +113,7 @@ pub(super) fn to_members_only(
 pub(super) fn pages_as_stored(journal: &Journal, history: &History) -> Result<(), Violation> {
     for ((conversation, seq), row) in &journal.paged {
         let messages = history.get(conversation).map_or(&[][..], Vec::as_slice);
-        if at(messages, *seq).is_none_or(|message| (message.prev, message.id) != (row.prev, row.id)) {
+        if !at(messages, *seq).is_some_and(|stored| row.is(stored)) {
             let what = format!("a page of {conversation} had {row:?} at {seq}");
             return Err(near("a page shows what is stored", what, messages, *seq));
         }

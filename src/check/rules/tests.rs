@@ -439,6 +439,30 @@ fn a_delivery_to_somebody_who_was_removed_is_found() {
 }
 
 #[test]
+fn the_first_row_after_a_cursor_may_name_the_cursor_if_nothing_lies_between() {
+    let page = |run: &mut Run, after, prev| {
+        let mut messages = run.messages()[2..].to_vec();
+        messages[0].prev = prev;
+        let page = natterjack_nats::wire::Page {
+            conversation: run.conversation,
+            messages,
+            head: 50,
+            more_before: true,
+            more_after: false,
+        };
+        run.journal.paged("bob's phone", &page, after, secs(9));
+    };
+    let mut run = Run::new();
+    page(&mut run, Some(25), 25);
+    run.passes();
+    // Another place than the cursor, one before what lies between, and no cursor at all.
+    for (after, prev) in [(Some(25), 24), (Some(15), 15), (None, 25)] {
+        page(&mut run, after, prev);
+        assert_eq!(run.broken(), "a page shows what is stored");
+    }
+}
+
+#[test]
 fn a_page_that_shows_something_else_or_to_somebody_else_is_found() {
     let page = |conversation, messages| natterjack_nats::wire::Page {
         conversation,
@@ -450,20 +474,20 @@ fn a_page_that_shows_something_else_or_to_somebody_else_is_found() {
     let mut run = Run::new();
     let mut messages = run.messages().clone();
     let all = page(run.conversation, messages.clone());
-    run.journal.paged("bob's phone", &all, secs(9));
+    run.journal.paged("bob's phone", &all, None, secs(9));
     run.passes();
     messages[2].prev = 10;
     let all = page(run.conversation, messages);
-    run.journal.paged("bob's phone", &all, secs(9));
+    run.journal.paged("bob's phone", &all, None, secs(9));
     assert_eq!(run.broken(), "a page shows what is stored");
 
     let mut run = Run::removed();
     let messages = run.messages().clone();
     let old = page(run.conversation, messages[..3].to_vec());
-    run.journal.paged("bob's phone", &old, secs(9));
+    run.journal.paged("bob's phone", &old, None, secs(9));
     run.passes();
     let all = page(run.conversation, messages);
-    run.journal.paged("bob's phone", &all, secs(9));
+    run.journal.paged("bob's phone", &all, None, secs(9));
     assert_eq!(run.broken(), MEMBERS);
 }
 
