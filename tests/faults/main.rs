@@ -1,6 +1,6 @@
 //! Faults on real processes under load.
 //!
-//! `torture` runs `natterjack torture` on a short set of seeds, two fixed and one fresh, and once on
+//! `torture` runs `natterjack torture` on a short, fixed set of seeds, and once on
 //! a cluster of three nats-servers: SIGKILL and SIGSTOP of everything, links that are cut, held up,
 //! late and narrow, full disks, wrong clocks, slow clients and clients that come and go. `outages`
 //! holds what a run of faults cannot: that there are acks and deliveries *while* Postgres is away.

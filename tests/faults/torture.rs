@@ -4,8 +4,6 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::seed;
-
 /// Runs it; fails with the verdict if a promise was broken.
 fn torture(seed: u64, more: &[&str]) -> anyhow::Result<Value> {
     let output = Command::new(env!("CARGO_BIN_EXE_natterjack"))
@@ -58,7 +56,7 @@ fn is_telling(verdict: &Value, faults: u64) -> anyhow::Result<()> {
 /// One after the other, so that each has the machine for itself.
 #[test]
 fn whatever_fails_every_promise_is_kept() -> anyhow::Result<()> {
-    for seed in [1, 2, seed()] {
+    for seed in [1, 2, 4] {
         is_telling(&torture(seed, &["--faults", "6"])?, 6)?;
     }
     // A cluster that loses leaders, links and majorities.
