@@ -28,6 +28,16 @@ pub const RESUME_MESSAGES_MAX: usize = 1_000;
 /// Longest name of a user, a group or a device, in Unicode scalar values.
 pub const NAME_CHARS_MAX: usize = 100;
 
+/// Most people whose presence one session watches, or one request asks for.
+pub const WATCH_USERS_MAX: usize = 1_000;
+
+/// How long an edge's lease lasts without being rewritten, in milliseconds. With the second that the
+/// server may take to notice, and the time to sweep, its users are offline within 10 s.
+pub const LEASE_TTL_MS: u64 = 6_000;
+
+/// How often an edge rewrites its lease, in milliseconds: two may be late or lost.
+pub const LEASE_INTERVAL_MS: u64 = 2_000;
+
 /// Unread counts stop here: a client shows "999+".
 pub const UNREAD_MAX: u32 = 1_000;
 

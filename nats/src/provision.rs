@@ -253,6 +253,16 @@ fn bucket_differences(what: &str, found: &stream::Config, wanted: &kv::Config) -
             wanted.num_replicas.to_string(),
         ),
         (
+            "limit_markers",
+            format!("{:?}", found.subject_delete_marker_ttl),
+            format!("{:?}", wanted.limit_markers),
+        ),
+        (
+            "republish",
+            format!("{:?}", found.republish),
+            format!("{:?}", wanted.republish),
+        ),
+        (
             "history",
             found.max_messages_per_subject.to_string(),
             wanted.history.to_string(),

@@ -62,12 +62,17 @@ impl Shards {
     /// The shard of a conversation.
     #[must_use]
     pub fn of(self, conversation: &Conversation) -> Shard {
-        use fmt::Write;
-        let mut hash = Fnv1a32::default();
-        // Hashing while formatting: no allocation on the way of every message.
-        let _ = write!(hash, "{conversation}");
-        Shard(u16::try_from(hash.0 % u32::from(self.0.get())).unwrap_or_default())
+        Shard(spread(conversation, self.0.get()))
     }
+}
+
+/// One of `count` places for what has this name: FNV-1a modulo `count`.
+pub(crate) fn spread(name: &impl fmt::Display, count: u16) -> u16 {
+    use fmt::Write;
+    let mut hash = Fnv1a32::default();
+    // Hashing while formatting: no allocation on the way of every message.
+    let _ = write!(hash, "{name}");
+    u16::try_from(hash.0 % u32::from(count.max(1))).unwrap_or_default()
 }
 
 /// FNV-1a, 32 bits (<https://www.rfc-editor.org/rfc/rfc9923>).

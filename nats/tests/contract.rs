@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::{self, Context, message::PublishMessage};
+use async_nats::jetstream::{self, Context, kv::Operation, message::PublishMessage};
 use futures::StreamExt;
 use natterjack_nats::{
-    Conversation, Shards, UserId, cluster,
+    Conversation, EdgeId, Shards, UserId, cluster,
     direct::{self, Bounds, DirectError},
     headers,
     provision::{ProvisionError, Report, provision},
-    subjects::{chat, live},
-    topology::{Settings, chat_stream},
+    subjects::{chat, kv, live, presence},
+    topology::{Bucket, Settings, chat_stream},
 };
 use natterjack_runtime::servers::{NatsConfig, NatsServer, SilentProgress, Tools, testing_tools_dir};
 
@@ -328,4 +328,71 @@ async fn one_of_several_servers_is_enough() {
     client.expect("a connection").flush().await.expect("it answers");
     let client = cluster::connect_once(&several, "contract test", |_| {}).await;
     client.expect("a connection").flush().await.expect("it answers");
+}
+
+/// The server and we must agree on the bucket of every user, and a change is heard once it is stored.
+#[tokio::test]
+async fn presence_is_republished_where_edges_listen_for_that_user() {
+    let fixture = Fixture::new().await;
+    provision(&fixture.context, &settings(1), false)
+        .await
+        .expect("provisioned");
+    let client = fixture.context.client();
+    let mut heard = client.subscribe("live.presence.>").await.expect("subscribed");
+    let store = fixture
+        .context
+        .get_key_value(Bucket::Presence.name())
+        .await
+        .expect("the bucket");
+    for _ in 0..50 {
+        let user = UserId::generate(1_732_233_600_000);
+        let revision = store.put(user.to_string(), "{}".into()).await.expect("stored");
+        let message = heard.next().await.expect("republished");
+        assert_eq!(message.subject.as_str(), presence::subject(user));
+        assert_eq!(presence::parse(&message.subject), Some(user));
+        let headers = message.headers.expect("the place");
+        assert_eq!(
+            headers.get("Nats-Sequence").map(|seq| seq.as_str().parse()),
+            Some(Ok(revision))
+        );
+    }
+}
+
+/// What an edge does every few seconds, and what is heard of it when it stops.
+#[tokio::test]
+async fn a_lease_that_is_not_rewritten_ends_with_a_marker() {
+    let fixture = Fixture::new().await;
+    provision(&fixture.context, &settings(1), false)
+        .await
+        .expect("provisioned");
+    let store = fixture
+        .context
+        .get_key_value(Bucket::Edges.name())
+        .await
+        .expect("the bucket");
+    let mut watch = store.watch_all().await.expect("watched");
+    let key = EdgeId::from_parts(1, 1).to_string();
+    let write = async |expected: u64| {
+        let message = PublishMessage::build()
+            .ttl(Duration::from_secs(1))
+            .expected_last_subject_sequence(expected)
+            .payload("{}".into());
+        let sent = fixture
+            .context
+            .send_publish(kv::subject(Bucket::Edges, &key), message)
+            .await
+            .expect("sent");
+        sent.await.map(|ack| ack.sequence)
+    };
+    let first = write(0).await.expect("there was none");
+    assert!(write(0).await.is_err(), "somebody else holds it");
+    let second = write(first).await.expect("rewritten");
+    for revision in [first, second] {
+        let entry = watch.next().await.expect("an entry").expect("readable");
+        assert_eq!((entry.operation, entry.revision), (Operation::Put, revision));
+    }
+    let entry = watch.next().await.expect("a marker").expect("readable");
+    assert_eq!(entry.operation, Operation::Purge);
+    assert!(write(second).await.is_err(), "whoever lost it is told so");
+    assert!(write(entry.revision).await.is_ok(), "and takes it anew");
 }

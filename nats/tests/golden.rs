@@ -12,8 +12,8 @@ use natterjack_nats::{
         conversations::ListPage,
     },
     wire::{
-        ClientFrame, ConversationSummary, Device, Event, Kind, Member, Message, Page, Profile, ReceiptBatch,
-        ServerFrame, Stored, SyncPage, WireError,
+        ClientFrame, ConversationSummary, Device, DeviceSession, EdgeInfo, Event, Kind, Lease, Member,
+        Message, Page, PresenceRecord, Profile, ReceiptBatch, ServerFrame, Stored, SyncPage, WireError,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -55,6 +55,7 @@ fn check(name: &str, json: &Value) {
         "page" => drop(round_trip::<Page>(name, json)),
         "sync" => drop(round_trip::<SyncPage>(name, json)),
         "http" => http(name, json),
+        "kv" => kv(name, json),
         _ => panic!("{name}: no type is known for this file"),
     }
 }
@@ -65,7 +66,17 @@ fn http(name: &str, json: &Value) {
         "http.login" => drop(round_trip::<LogIn>(name, json)),
         "http.refresh" => drop(round_trip::<Refresh>(name, json)),
         "http.tokens" => drop(round_trip::<Tokens>(name, json)),
+        "http.edges" => drop(round_trip::<Vec<EdgeInfo>>(name, json)),
         "http.conversations" => drop(round_trip::<ListPage>(name, json)),
+        _ => panic!("{name}: no type is known for this file"),
+    }
+}
+
+fn kv(name: &str, json: &Value) {
+    match name {
+        "kv.presence" => drop(round_trip::<PresenceRecord>(name, json)),
+        "kv.session" => drop(round_trip::<DeviceSession>(name, json)),
+        "kv.lease" => drop(round_trip::<Lease>(name, json)),
         _ => panic!("{name}: no type is known for this file"),
     }
 }

@@ -133,6 +133,8 @@ impl Machine {
                     active,
                 });
             }
+            // Not asked for by this client.
+            ServerFrame::Presence { .. } | ServerFrame::Draining { .. } => {}
             ServerFrame::History { id, page } => {
                 let fits =
                     |ask: &Ask| matches!(ask, Ask::History(query) if query.conversation == page.conversation);

@@ -15,6 +15,7 @@ const TYPES: &[&str] = &[
     "conversations",
     "token",
     "active",
+    "watch",
     "ping",
 ];
 /// Longest id that is echoed, in bytes.
@@ -90,6 +91,7 @@ pub(super) const fn name(frame: &ClientFrame) -> &'static str {
         ClientFrame::History { .. } => "history",
         ClientFrame::Conversations { .. } => "conversations",
         ClientFrame::Token { .. } => "token",
+        ClientFrame::Watch { .. } => "watch",
         ClientFrame::Active { .. } => "active",
         ClientFrame::Ping { .. } => "ping",
     }

@@ -223,6 +223,11 @@ impl Machine {
                 self.pages += 1;
                 out.push(Effect::Renew { id, token });
             }
+            // Nobody knows who is there as long as no presence runs.
+            ClientFrame::Watch { id, .. } => {
+                let error = WireError::new(Code::Unavailable, "presence is away; try again later");
+                out.push(failed(Some(id), error));
+            }
             // Taken, so that clients may say it; nobody asks for it here.
             ClientFrame::Active { .. } => {}
             ClientFrame::Ping { id } => out.push(Effect::Write(ServerFrame::Pong { id })),

@@ -63,6 +63,15 @@ pub struct RevokeDevice {
     pub device: DeviceId,
 }
 
+/// Ends all devices of a user but one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RevokeOthers {
+    /// Whose.
+    pub user: UserId,
+    /// The one that stays.
+    pub except: DeviceId,
+}
+
 /// The account of a user whom an outside identity provider vouches for, made at first sight.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct External {
@@ -115,6 +124,7 @@ verbs! { names::ACCOUNTS =>
     LogIn as "login" -> Tokens;
     Refresh as "refresh" -> Tokens;
     RevokeDevice as "revoke" -> Done;
+    RevokeOthers as "revoke_others" -> Done;
     External as "external" -> Profile;
     Profiles as "profiles" -> Vec<Profile>;
     FindUsers as "find" -> Vec<Profile>;

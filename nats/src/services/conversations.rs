@@ -152,6 +152,15 @@ pub struct SetRole {
     pub role: Role,
 }
 
+/// Which of these users share a conversation with a user: a 1:1 chat with a message in it, or a group.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Related {
+    /// Who.
+    pub user: UserId,
+    /// With whom, perhaps; at most [`crate::limits::WATCH_USERS_MAX`].
+    pub others: Vec<UserId>,
+}
+
 verbs! { names::CONVERSATIONS =>
     OpenSession as "open_session" -> Session;
     List as "list" -> ListPage;
@@ -162,4 +171,5 @@ verbs! { names::CONVERSATIONS =>
     AddMembers as "add_members" -> ConversationSummary;
     RemoveMember as "remove_member" -> super::Done;
     SetRole as "set_role" -> super::Done;
+    Related as "related" -> Vec<UserId>;
 }

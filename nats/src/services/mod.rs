@@ -6,12 +6,15 @@
 pub mod accounts;
 mod call;
 pub mod conversations;
+pub mod edge;
 pub mod history;
+pub mod presence;
 
 pub use call::{ServiceReply, call};
 use serde::{Serialize, de::DeserializeOwned};
 
-/// The names of the services, each in one queue group of however many persisters there are.
+/// The names of the services. Each is one queue group of however many processes of its role there are,
+/// but [`EDGE`](names::EDGE), where each answers for itself.
 pub mod names {
     /// Accounts, devices and tokens.
     pub const ACCOUNTS: &str = "accounts";
@@ -19,6 +22,10 @@ pub mod names {
     pub const CONVERSATIONS: &str = "conversations";
     /// Messages that were, and resume.
     pub const HISTORY: &str = "history";
+    /// Who is there, and through which edges.
+    pub const PRESENCE: &str = "presence";
+    /// What an operator asks of one edge.
+    pub const EDGE: &str = "edge";
 }
 
 /// One verb of one service. The implementing type is the request.

@@ -1,6 +1,51 @@
-//! Keys in the KV buckets (`$KV.<bucket>.<key>`), for example `devices` → `<user>.<device>`.
+//! Keys in the KV buckets (`$KV.<bucket>.<key>`), for example `devices` → `<user>.<device>`. The keys of
+//! `edges` and `presence` are the ids of edges and users.
 
-use crate::ids::{DeviceId, UserId};
+use crate::{
+    ids::{DeviceId, EdgeId, UserId},
+    topology::Bucket,
+};
+
+/// The subject on which the value of a key is stored.
+#[must_use]
+pub fn subject(bucket: Bucket, key: &str) -> String {
+    format!("$KV.{}.{key}", bucket.name())
+}
+
+/// The key of a subject of this bucket.
+#[must_use]
+pub fn key(bucket: Bucket, subject: &str) -> Option<&str> {
+    subject
+        .strip_prefix("$KV.")?
+        .strip_prefix(bucket.name())?
+        .strip_prefix('.')
+}
+
+/// The key of a device in `sessions`.
+#[must_use]
+pub fn session(edge: EdgeId, user: UserId, device: DeviceId) -> String {
+    format!("{edge}.{user}.{device}")
+}
+
+/// All sessions of an edge.
+#[must_use]
+pub fn sessions_of_edge(edge: EdgeId) -> String {
+    format!("{edge}.>")
+}
+
+/// All sessions of a user.
+#[must_use]
+pub fn sessions_of_user(user: UserId) -> String {
+    format!("*.{user}.*")
+}
+
+/// The edge, user and device of a key in `sessions`.
+#[must_use]
+pub fn parse_session(key: &str) -> Option<(EdgeId, UserId, DeviceId)> {
+    let (edge, rest) = key.split_once('.')?;
+    let (user, device) = parse_device(rest)?;
+    Some((edge.parse().ok()?, user, device))
+}
 
 /// The key of a device in `devices` and `revocations`.
 #[must_use]
@@ -38,5 +83,12 @@ mod tests {
         let (user, id) = (UserId::from_parts(5, 6), DeviceId::from_parts(7, 8));
         assert_eq!(parse_device(&device(user, id)), Some((user, id)));
         assert_eq!(parse_device("x.y"), None);
+        let edge = EdgeId::from_parts(9, 9);
+        let key_of_session = session(edge, user, id);
+        assert_eq!(parse_session(&key_of_session), Some((edge, user, id)));
+        assert_eq!(parse_session(&device(user, id)), None);
+        let stored = subject(Bucket::Sessions, &key_of_session);
+        assert_eq!(key(Bucket::Sessions, &stored), Some(key_of_session.as_str()));
+        assert_eq!(key(Bucket::Edges, &stored), None);
     }
 }

@@ -4,5 +4,6 @@
 pub mod chat;
 pub mod kv;
 pub mod live;
+pub mod presence;
 pub mod receipt;
 pub mod svc;

@@ -2,10 +2,16 @@
 //!
 //! The services and their verbs are the table in [`crate::services`].
 
-use crate::services::Verb;
+use crate::{ids::EdgeId, services::Verb};
 
 /// The subject of a verb.
 #[must_use]
 pub fn subject<V: Verb>() -> String {
     format!("svc.{}.{}", V::SERVICE, V::NAME)
+}
+
+/// The subject of a verb that one edge answers for itself.
+#[must_use]
+pub fn of_edge<V: Verb>(edge: EdgeId) -> String {
+    format!("{}.{edge}", subject::<V>())
 }

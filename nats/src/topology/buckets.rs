@@ -4,13 +4,24 @@
 //! |---|---|---|---|
 //! | `cluster` | `shards`, `jwks` | what every part must agree on | provisioning; the persister (`jwks`) |
 //! | `devices` | `<user>.<device>` | name, platform, hash of the refresh token | the persister |
+//! | `edges` | `<edge>` | the lease of an edge ([`Lease`](crate::wire::Lease)), with a TTL | that edge |
+//! | `sessions` | `<edge>.<user>.<device>` | a connected device ([`DeviceSession`](crate::wire::DeviceSession)) | that edge; swept by presence |
+//! | `presence` | `<user>` | [`PresenceRecord`](crate::wire::PresenceRecord); republished on `live.presence.<bucket>.<user>` | presence |
 //! | `revocations` | `<user>.<device>` | when the device was revoked; kept for a day, longer than an access token lives | the persister |
 
 use std::time::Duration;
 
-use async_nats::jetstream::{kv, stream::StorageType};
+use async_nats::jetstream::{
+    kv,
+    stream::{Republish, StorageType},
+};
 
 use super::Settings;
+use crate::subjects::presence;
+
+/// How long it is kept that something was deleted or has expired: whoever follows a bucket and was
+/// away for less than that misses nothing.
+pub const MARKERS_KEPT: Duration = Duration::from_hours(24);
 
 /// The buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +32,12 @@ pub enum Bucket {
     Devices,
     /// Devices whose access tokens must no longer be taken.
     Revocations,
+    /// Edges that live.
+    Edges,
+    /// Devices that are connected.
+    Sessions,
+    /// Users who are there, and when they were last.
+    Presence,
 }
 
 impl Bucket {
@@ -31,7 +48,16 @@ impl Bucket {
             Self::Cluster => "cluster",
             Self::Devices => "devices",
             Self::Revocations => "revocations",
+            Self::Edges => "edges",
+            Self::Sessions => "sessions",
+            Self::Presence => "presence",
         }
+    }
+
+    /// The name of the stream that holds the bucket.
+    #[must_use]
+    pub fn stream_name(self) -> String {
+        format!("KV_{}", self.name())
     }
 }
 
@@ -50,7 +76,7 @@ pub fn buckets(settings: &Settings) -> Vec<kv::Config> {
         bucket(Bucket::Cluster, "What every part of the cluster must agree on"),
         kv::Config {
             // Allows the marker that a revoked device leaves to go away after a while.
-            limit_markers: Some(Duration::from_hours(24)),
+            limit_markers: Some(MARKERS_KEPT),
             ..bucket(
                 Bucket::Devices,
                 "Devices by user: name, platform, hash of the refresh token",
@@ -62,6 +88,28 @@ pub fn buckets(settings: &Settings) -> Vec<kv::Config> {
             ..bucket(
                 Bucket::Revocations,
                 "Devices whose access tokens are no longer taken",
+            )
+        },
+        kv::Config {
+            limit_markers: Some(MARKERS_KEPT),
+            ..bucket(
+                Bucket::Edges,
+                "Leases of the edges: who lives, where, with which load",
+            )
+        },
+        kv::Config {
+            limit_markers: Some(MARKERS_KEPT),
+            ..bucket(Bucket::Sessions, "Connected devices, by edge, user and device")
+        },
+        kv::Config {
+            republish: Some(Republish {
+                source: presence::REPUBLISH_SOURCE.into(),
+                destination: presence::republish_destination(),
+                headers_only: false,
+            }),
+            ..bucket(
+                Bucket::Presence,
+                "Who is online, away or offline, and when they were last seen",
             )
         },
     ]

@@ -3,15 +3,19 @@
 //! | consumer | on | whose |
 //! |---|---|---|
 //! | `persister` | every `CHAT_<shard>`, and `RECEIPTS` | the persister; shared by all its instances |
+//! | `presence` | the streams of the buckets `edges` and `sessions` | presence; shared by all its instances |
 
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, ReplayPolicy, pull};
 
-use super::{RECEIPTS, Settings, chat_stream};
+use super::{Bucket, RECEIPTS, Settings, chat_stream};
 
 /// The persister's durable name on every stream that it reads.
 pub const PERSISTER: &str = "persister";
+
+/// Presence's durable name on every stream that it reads.
+pub const PRESENCE: &str = "presence";
 
 /// All consumers, each with its stream's name.
 #[must_use]
@@ -29,8 +33,17 @@ pub fn consumers(settings: &Settings) -> Vec<(String, pull::Config)> {
         num_replicas: settings.replicas,
         ..pull::Config::default()
     };
+    let presence = pull::Config {
+        durable_name: Some(PRESENCE.into()),
+        description: Some("Works out who is there; what it puts off for the grace waits unacked".into()),
+        // All that wait for the grace, when many go at once, must not keep others waiting.
+        max_ack_pending: 65_536,
+        ..persister.clone()
+    };
     let chat = settings.shards.all().map(chat_stream);
-    chat.chain([RECEIPTS.into()])
-        .map(|stream| (stream, persister.clone()))
-        .collect()
+    let persisters = chat
+        .chain([RECEIPTS.into()])
+        .map(|stream| (stream, persister.clone()));
+    let buckets = [Bucket::Edges, Bucket::Sessions].map(|bucket| (bucket.stream_name(), presence.clone()));
+    persisters.chain(buckets).collect()
 }

@@ -4,8 +4,8 @@ mod buckets;
 mod consumers;
 mod streams;
 
-pub use buckets::{Bucket, buckets};
-pub use consumers::{PERSISTER, consumers};
+pub use buckets::{Bucket, MARKERS_KEPT, buckets};
+pub use consumers::{PERSISTER, PRESENCE, consumers};
 pub use streams::{RECEIPTS, chat_stream, streams};
 
 use std::time::Duration;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     conversation::Conversation,
-    ids::{DeviceId, MessageId},
+    ids::{DeviceId, MessageId, UserId},
 };
 
 /// A frame from a client. Unknown fields are ignored; an unknown type is answered with the error
@@ -90,6 +90,14 @@ pub enum ClientFrame {
         id: String,
         /// The new token.
         token: String,
+    },
+    /// The people whose presence the client shows: all of them, each time. Answered with `presence`
+    /// for each, and followed by `presence` for whoever changes, until the next `watch`.
+    Watch {
+        /// Echoed in the answer.
+        id: String,
+        /// At most 1,000; none ends it.
+        users: Vec<UserId>,
     },
     /// Whether the app is in the foreground from now on. Not answered.
     Active {

@@ -7,6 +7,7 @@ mod client;
 mod error;
 mod message;
 mod people;
+mod presence;
 mod receipt;
 mod server;
 mod sync;
@@ -16,6 +17,9 @@ pub use client::{ClientFrame, Hello, HelloDevice, HistoryQuery};
 pub use error::{CloseCode, Code, WireError};
 pub use message::{Content, Event, Fingerprint, Kind, Message, Stored, splice};
 pub use people::{ConversationSummary, Device, Member, Preview, Profile, Role};
+pub use presence::{
+    DeviceSession, EdgeInfo, Lease, PresenceRecord, PresenceState, Privacy, ShownState, UserPresence,
+};
 pub use receipt::{Cursor, ReceiptBatch, ReceiptOf};
 pub use server::{Limits, Page, Ready, ServerFrame, UserCursor};
 pub use sync::SyncPage;

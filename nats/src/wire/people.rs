@@ -59,6 +59,15 @@ pub struct Device {
     pub created_at: u64,
     /// Last login or token refresh, Unix milliseconds.
     pub refreshed_at: u64,
+    /// When it was last connected, Unix milliseconds; now, while it is.
+    #[serde(default)]
+    pub last_seen: u64,
+    /// Whether it is connected.
+    #[serde(default)]
+    pub online: bool,
+    /// Whether it is the one that asks.
+    #[serde(default)]
+    pub current: bool,
 }
 
 /// The last message of a conversation, short enough for a list.

@@ -7,6 +7,7 @@ use super::{
     error::WireError,
     message::Message,
     people::{ConversationSummary, Profile},
+    presence::UserPresence,
 };
 use crate::{
     conversation::Conversation,
@@ -45,6 +46,23 @@ pub enum ServerFrame {
         user: UserId,
         /// Whether.
         active: bool,
+    },
+    /// Whether people are there: the answer to `watch`, with an `id`, or what changed since. Ephemeral:
+    /// the last one counts.
+    Presence {
+        /// Of the request.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        /// At most one entry a user.
+        users: Vec<UserPresence>,
+    },
+    /// The edge goes away: it closes this connection with 3001 once all that it took is answered.
+    /// Connect to another one; where there is none, to the same address again.
+    Draining {
+        /// Other edges by their URL, the best first; perhaps none.
+        edges: Vec<String>,
+        /// Within which time the connection is closed, in milliseconds.
+        within_ms: u64,
     },
     /// There is more between the client's cursor and the head than a resume replays: live
     /// messages follow from `head` on, and the client pages the rest from history.
@@ -156,6 +174,8 @@ pub struct Limits {
     pub name_chars_max: usize,
     /// Most members of a group.
     pub group_members_max: u32,
+    /// Most people whose presence one session watches.
+    pub watch_users_max: usize,
     /// Most sends of one session that wait for their ack.
     pub sends_in_flight_max: usize,
 }
@@ -171,6 +191,7 @@ impl Limits {
             resume_messages_max: limits::RESUME_MESSAGES_MAX,
             name_chars_max: limits::NAME_CHARS_MAX,
             group_members_max,
+            watch_users_max: limits::WATCH_USERS_MAX,
             sends_in_flight_max,
         }
     }

@@ -64,6 +64,9 @@ struct Record {
     /// Of the current refresh token; absent on devices of outside users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     refresh_hash: Option<String>,
+    /// When it was connected last, noted by presence when the connection ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_seen: Option<u64>,
     /// Of the last few that were used, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     used_hashes: Vec<String>,
@@ -80,6 +83,7 @@ impl Record {
             created_at: now_ms,
             refreshed_at: now_ms,
             refresh_hash: None,
+            last_seen: None,
             used_hashes: Vec::new(),
             more: serde_json::Map::new(),
         }
@@ -281,6 +285,10 @@ impl Devices {
                 platform: record.platform,
                 created_at: record.created_at,
                 refreshed_at: record.refreshed_at,
+                last_seen: record.last_seen.unwrap_or(record.refreshed_at),
+                // Known to others: who is connected, and who asks.
+                online: false,
+                current: false,
             })
         };
         let mut devices: Vec<Device> = batch.messages.iter().filter_map(device).collect();
