@@ -13,8 +13,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("natterjack-nats", &[]),
     ("natterjack-runtime", &[]),
     ("natterjack-client", &["natterjack-nats"]),
-    ("natterjack-edge", &["natterjack-nats", "natterjack-runtime"]),
-    ("natterjack-persister", &["natterjack-nats", "natterjack-runtime"]),
+    ("natterjack-service", &["natterjack-nats", "natterjack-runtime"]),
+    ("natterjack-edge", ROLE),
+    ("natterjack-persister", ROLE),
     (
         "natterjack",
         &[
@@ -26,6 +27,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
 ];
+
+/// What a role may depend on: never on another role.
+const ROLE: &[&str] = &["natterjack-nats", "natterjack-runtime", "natterjack-service"];
 
 /// Normal and build dependencies of every package in the resolved graph.
 fn graph() -> BTreeMap<String, BTreeSet<String>> {

@@ -14,7 +14,6 @@ mod ingest;
 pub mod outbox;
 mod receipts;
 pub mod sample;
-pub mod service;
 pub mod trim;
 pub mod watermarks;
 
@@ -24,11 +23,11 @@ use anyhow::Context as _;
 use async_nats::{Client, Event, jetstream};
 use natterjack_nats::{Shards, cluster};
 use natterjack_runtime::{clock::Clock, health::Health, lifecycle::Tasks, metrics::Metrics};
+use natterjack_service::Host;
 use tokio::sync::watch;
 
 pub use args::Args;
 use db::Db;
-use service::Host;
 use watermarks::Watermarks;
 
 /// What every part of the persister works with; cheap to clone.

@@ -22,6 +22,7 @@ use natterjack_nats::{
     topology::Bucket,
 };
 use natterjack_runtime::{clock::Clock, lifecycle::Tasks};
+use natterjack_service::Host;
 
 use self::{
     devices::Devices,
@@ -31,7 +32,6 @@ use self::{
 use crate::{
     Args, Shared,
     db::{Db, Tx},
-    service::Host,
 };
 
 /// How often a persister looks after the keys: learns of a rotation, or does one.

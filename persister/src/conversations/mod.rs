@@ -19,8 +19,9 @@ use natterjack_nats::{
     services::{conversations as verbs, names as services},
 };
 use natterjack_runtime::clock::Clock;
+use natterjack_service::Host;
 
-use crate::{Args, Shared, db::Db, outbox::Outbox, service::Host, watermarks::Watermarks};
+use crate::{Args, Shared, db::Db, outbox::Outbox, watermarks::Watermarks};
 
 /// All that the verbs need; cheap to clone.
 #[derive(Clone)]

@@ -23,8 +23,9 @@ mod tails;
 mod timeline;
 
 use natterjack_nats::services::names;
+use natterjack_service::Host;
 
-use crate::{Shared, service::Host};
+use crate::Shared;
 
 /// Registers the service.
 ///

@@ -1,7 +1,11 @@
-//! Hosts the micro services: one place for decoding, deadlines, bounded concurrency, errors and
-//! metrics, so that a handler is a plain async function.
+//! Hosts micro services for every role that answers requests: one place for decoding, deadlines,
+//! bounded concurrency, errors and metrics, so that a handler is a plain async function.
+//!
+//! A crate of its own, since it joins what no other may: the verbs of `nats` with the tasks and metrics
+//! of `runtime`.
 
 use std::{
+    fmt::Display,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -26,8 +30,6 @@ use prometheus_client::metrics::{
     histogram::{Histogram, exponential_buckets},
 };
 use tokio::{sync::Semaphore, task::JoinSet};
-
-use crate::failure::Failure;
 
 /// Requests of one verb that run at once. Each verb has its own, so that slow ones (logins hash
 /// passwords) do not hold up the others.
@@ -94,22 +96,40 @@ impl Host {
 }
 
 impl Hosted {
-    /// Adds a verb: `handler` gets a clone of `state` and the decoded request.
+    /// Adds a verb: `handler` gets a clone of `state` and the decoded request. An error of code
+    /// `internal` is logged as it says; what the caller is told is its [`WireError`].
     ///
     /// # Errors
     /// NATS is away.
-    pub async fn verb<V, S, H, F>(&self, state: &S, handler: H) -> anyhow::Result<()>
+    pub async fn verb<V, S, H, F, E>(&self, state: &S, handler: H) -> anyhow::Result<()>
     where
         V: Verb,
         S: Clone + Send + Sync + 'static,
         H: Fn(S, V) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = Result<V::Reply, Failure>> + Send,
+        F: Future<Output = Result<V::Reply, E>> + Send,
+        E: Into<WireError> + Display + Send,
+    {
+        self.verb_on(subjects::svc::subject::<V>(), state, handler).await
+    }
+
+    /// The same on another subject than the verb's own, for what one process answers for itself: see
+    /// [`subjects::svc::of_edge`].
+    ///
+    /// # Errors
+    /// NATS is away.
+    pub async fn verb_on<V, S, H, F, E>(&self, subject: String, state: &S, handler: H) -> anyhow::Result<()>
+    where
+        V: Verb,
+        S: Clone + Send + Sync + 'static,
+        H: Fn(S, V) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<V::Reply, E>> + Send,
+        E: Into<WireError> + Display + Send,
     {
         let endpoint = self
             .service
             .endpoint_builder()
             .name(V::NAME)
-            .add(subjects::svc::subject::<V>())
+            .add(subject.clone())
             .await
             .map_err(|error| anyhow::anyhow!("{error}"))
             .with_context(|| format!("could not add {} to the service {}", V::NAME, V::SERVICE))?;
@@ -120,7 +140,7 @@ impl Hosted {
         };
         let (state, shutdown) = (state.clone(), self.host.tasks.shutdown().clone());
         let service = Arc::clone(&self.service);
-        self.host.tasks.spawn(subjects::svc::subject::<V>(), async move {
+        self.host.tasks.spawn(subject, async move {
             let answer = move |gate: Gate, request: Request| {
                 let (state, handler) = (state.clone(), handler.clone());
                 async move { gate.answer(request, |verb: V| handler(state, verb)).await }
@@ -178,10 +198,11 @@ struct Gate {
 }
 
 impl Gate {
-    async fn answer<V, F>(&self, request: Request, handle: impl FnOnce(V) -> F)
+    async fn answer<V, F, E>(&self, request: Request, handle: impl FnOnce(V) -> F)
     where
         V: Verb,
-        F: Future<Output = Result<V::Reply, Failure>> + Send,
+        F: Future<Output = Result<V::Reply, E>> + Send,
+        E: Into<WireError> + Display + Send,
     {
         let started = Instant::now();
         let result = self.run(&request, handle).await;
@@ -203,10 +224,11 @@ impl Gate {
         }
     }
 
-    async fn run<V, F>(&self, request: &Request, handle: impl FnOnce(V) -> F) -> Result<Vec<u8>, WireError>
+    async fn run<V, F, E>(&self, request: &Request, handle: impl FnOnce(V) -> F) -> Result<Vec<u8>, WireError>
     where
         V: Verb,
-        F: Future<Output = Result<V::Reply, Failure>> + Send,
+        F: Future<Output = Result<V::Reply, E>> + Send,
+        E: Into<WireError> + Display + Send,
     {
         let overloaded = || {
             WireError::new(Code::Overloaded, "too many requests at once; try again soon").retry_after_ms(500)
@@ -214,12 +236,12 @@ impl Gate {
         let _admitted = self.admitted.try_acquire().map_err(|_| overloaded())?;
         let work = async {
             let _running = self.running.acquire().await.map_err(|_| overloaded())?;
-            let verb = serde_json::from_slice(&request.message.payload).map_err(|error| {
+            let verb = decode(&request.message.payload).map_err(|error| {
                 WireError::new(Code::BadRequest, format!("the request does not decode: {error}"))
             })?;
             handle(verb).await.map_err(|failure| {
                 let told = failure.to_string();
-                let error = WireError::from(failure);
+                let error: WireError = failure.into();
                 if error.code == Code::Internal {
                     tracing::error!(
                         service = V::SERVICE,
@@ -244,6 +266,11 @@ impl Gate {
     }
 }
 
+/// Nothing at all is a request without fields, as an operator types it: `nats req <subject> ''`.
+fn decode<V: Verb>(payload: &[u8]) -> serde_json::Result<V> {
+    serde_json::from_slice(if payload.is_empty() { b"{}" } else { payload })
+}
+
 /// A failure goes out with the headers of ADR-32 and, unlike the library's own error reply, the
 /// error itself as the payload.
 async fn reply(request: &Request, result: Result<Vec<u8>, WireError>) -> anyhow::Result<()> {
@@ -258,4 +285,19 @@ async fn reply(request: &Request, result: Result<Vec<u8>, WireError>) -> anyhow:
     };
     request.respond_with_headers(Ok(payload.into()), headers).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use natterjack_nats::services::{edge::Drain, presence::Query};
+
+    use super::*;
+
+    #[test]
+    fn an_empty_payload_is_a_request_without_fields() {
+        assert!(decode::<Drain>(b"").is_ok() && decode::<Drain>(b"{}").is_ok());
+        let missing = decode::<Query>(b"").expect_err("it has fields");
+        assert!(missing.to_string().contains("users"), "{missing}");
+        assert!(decode::<Drain>(b"x").is_err());
+    }
 }
