@@ -14,6 +14,7 @@ use crate::{
     live::Hub,
     metrics::EdgeMetrics,
     ops::send::{Peers, Window},
+    presence::Discovery,
     receipts::Receipts,
     socket::Admission,
 };
@@ -46,6 +47,8 @@ pub struct App {
     pub admission: Arc<Admission>,
     /// Who is connected here, and what they hear.
     pub hub: Hub,
+    /// Which edges take connections.
+    pub discovery: Discovery,
     /// Receipts on their way out.
     pub receipts: Receipts,
     /// Users known to exist.

@@ -2,11 +2,13 @@
 //! history must not hold up an ack, nor a burst of live messages a page of history. The third, on
 //! which the live tail is heard, is the [hub](crate::live::Hub)'s own.
 
+mod follow;
 mod publisher;
 
 use std::time::Duration;
 
 use async_nats::{Client, Event};
+pub use follow::{Follower, Reconnects};
 use natterjack_nats::{EdgeId, cluster};
 use natterjack_runtime::{health::Health, lifecycle::Tasks};
 pub use publisher::{Link, Publisher};
@@ -23,6 +25,8 @@ pub struct Connections {
     pub publish: Publisher,
     /// Calls services, reads streams, and publishes ephemeral frames.
     pub service: Client,
+    /// Tells when [`Self::service`] is there again.
+    pub reconnects: Reconnects,
     ends: Ends,
 }
 
@@ -45,9 +49,10 @@ impl Connections {
         health: &Health,
         tasks: &Tasks,
     ) -> Result<Self, cluster::JoinError> {
-        let ends = Ends::default();
-        let (told, ended) = (health.clone(), ends.clone());
+        let (ends, reconnects) = (Ends::default(), Reconnects::default());
+        let (told, ended, again) = (health.clone(), ends.clone(), reconnects.clone());
         let on_event = move |event: Event| {
+            again.hear(&event);
             if matches!(event, Event::Closed) {
                 ended.service.cancel();
             }
@@ -58,6 +63,7 @@ impl Connections {
         Ok(Self {
             publish: Publisher::start(url, name(edge, "publish"), health, tasks).await?,
             service: cluster::connect(url, &name(edge, "service"), on_event).await?,
+            reconnects,
             ends,
         })
     }

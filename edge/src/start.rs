@@ -20,6 +20,7 @@ use crate::{
     live::Hub,
     metrics::EdgeMetrics,
     ops::send::{Peers, Window},
+    presence::Discovery,
     receipts::{Publisher, Receipts},
 };
 
@@ -53,7 +54,8 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
     })?;
     let addr = listener.local_addr()?;
 
-    let auth = Auth::start(&args.auth, &nats.service, clock.clone(), tasks).await?;
+    let auth = Auth::start(&args.auth, &nats.service, &nats.reconnects, clock.clone(), tasks).await?;
+    let discovery = Discovery::start(context, &nats.reconnects, tasks).await?;
     let sessions_max = usize::try_from(args.socket.user_connections_max)?;
     let own = (Address::parse(&args.nats_url)?, connections::name(edge, "live"));
     let hub = Hub::start(
@@ -80,6 +82,7 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
         slots: Arc::new(Semaphore::new(args.socket.connections_max as usize)),
         admission: Arc::default(),
         hub,
+        discovery,
         receipts,
         peers: Peers::default(),
         metrics,

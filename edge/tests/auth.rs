@@ -7,7 +7,10 @@ use async_nats::jetstream;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use natterjack_edge::auth::{Auth, AuthArgs};
+use natterjack_edge::{
+    auth::{Auth, AuthArgs},
+    connections::Reconnects,
+};
 use natterjack_nats::{
     DeviceId, UserId, cluster,
     provision::provision,
@@ -77,6 +80,7 @@ fn device() -> DeviceId {
 struct Fixture {
     context: jetstream::Context,
     client: async_nats::Client,
+    reconnects: Reconnects,
     tasks: Tasks,
     server: NatsServer,
     _dir: tempfile::TempDir,
@@ -91,7 +95,9 @@ impl Fixture {
         let server = NatsServer::start(&tools, NatsConfig::new(dir.path()))
             .await
             .expect("nats-server");
-        let client = cluster::connect(&server.url(), "auth test", |_| {})
+        let reconnects = Reconnects::default();
+        let hear = reconnects.clone();
+        let client = cluster::connect(&server.url(), "auth test", move |event| hear.hear(&event))
             .await
             .expect("a connection");
         let context = jetstream::new(client.clone());
@@ -100,6 +106,7 @@ impl Fixture {
             .expect("provisioned");
         Self {
             client,
+            reconnects,
             context,
             tasks: Tasks::new(),
             server,
@@ -108,9 +115,15 @@ impl Fixture {
     }
 
     async fn auth(&self) -> Auth {
-        Auth::start(&AuthArgs::default(), &self.client, Clock::system(), &self.tasks)
-            .await
-            .expect("starts")
+        Auth::start(
+            &AuthArgs::default(),
+            &self.client,
+            &self.reconnects,
+            Clock::system(),
+            &self.tasks,
+        )
+        .await
+        .expect("starts")
     }
 
     async fn publish(&self, signers: &[&Signer]) {

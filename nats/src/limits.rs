@@ -38,6 +38,9 @@ pub const LEASE_TTL_MS: u64 = 6_000;
 /// How often an edge rewrites its lease, in milliseconds: two may be late or lost.
 pub const LEASE_INTERVAL_MS: u64 = 2_000;
 
+/// Most edges that one answer of service discovery names.
+pub const EDGES_NAMED_MAX: usize = 16;
+
 /// Unread counts stop here: a client shows "999+".
 pub const UNREAD_MAX: u32 = 1_000;
 

@@ -29,7 +29,7 @@ use revocations::Revocations;
 use token::TokenError;
 use tokio::sync::broadcast;
 
-use crate::ops::Caller;
+use crate::{connections::Reconnects, ops::Caller};
 
 /// Whom a token names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +72,8 @@ impl std::fmt::Debug for Auth {
 }
 
 impl Auth {
-    /// Reads the keys and what was revoked, and keeps both true in tasks of `tasks`.
+    /// Reads the keys and what was revoked, and keeps both true in tasks of `tasks`; `reconnects` tells
+    /// when `service` is there again.
     ///
     /// # Errors
     /// Where the arguments make no sense, a key file cannot be used, or the bucket of revocations
@@ -80,6 +81,7 @@ impl Auth {
     pub async fn start(
         args: &AuthArgs,
         service: &Client,
+        reconnects: &Reconnects,
         clock: Clock,
         tasks: &Tasks,
     ) -> anyhow::Result<Self> {
@@ -91,7 +93,7 @@ impl Auth {
         Ok(Self {
             own: Own::start(context.clone(), clock.clone(), tasks).await,
             outside,
-            revocations: Revocations::start(context, clock.clone(), tasks).await?,
+            revocations: Revocations::start(context, reconnects, clock.clone(), tasks).await?,
             clock,
         })
     }

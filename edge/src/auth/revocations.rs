@@ -7,23 +7,19 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
 use async_nats::jetstream::{self, kv};
-use futures::StreamExt;
 use natterjack_nats::{DeviceId, UserId, subjects::kv as keys, topology::Bucket, wire::Revocation};
 use natterjack_runtime::{clock::Clock, lifecycle::Tasks};
 use tokio::sync::broadcast;
 
 use super::Identity;
+use crate::connections::{Follower, Reconnects};
 
 /// Longer than the bucket keeps an entry, so that a restarted watch never knows less than before.
 const KEEP_MS: u64 = 60 * 60 * 1_000;
 
 /// Listeners further behind than this many revocations miss some: they compare with the set then.
 const BROADCAST_MAX: usize = 1_024;
-
-/// How long to wait before a broken watch is set up again.
-const WATCH_RETRY: Duration = Duration::from_secs(2);
 
 /// How long the start waits for what was revoked before.
 const FIRST_READ_MAX: Duration = Duration::from_secs(10);
@@ -54,23 +50,29 @@ impl Revocations {
     }
 
     /// Reads what was revoked before, then keeps watching.
-    pub async fn start(context: jetstream::Context, clock: Clock, tasks: &Tasks) -> anyhow::Result<Self> {
+    pub async fn start(
+        context: jetstream::Context,
+        reconnects: &Reconnects,
+        clock: Clock,
+        tasks: &Tasks,
+    ) -> anyhow::Result<Self> {
         let this = Self::new(clock);
-        let mut watch = watch(&context).await.context("the bucket of revoked devices")?;
+        let (mut follower, pending) = Follower::start(context, Bucket::Revocations, reconnects).await?;
         // Before a token is taken, what was revoked before must be known. An entry may expire
         // while it is waited for, so that the wait is bounded.
-        if watch.pending {
-            let caught_up = async { while !this.step(&mut watch).await.unwrap_or(true) {} };
+        if pending {
+            let caught_up = async { while !this.hear(&follower.next().await) {} };
             let _ = tokio::time::timeout(FIRST_READ_MAX, caught_up).await;
         }
         let shutdown = tasks.shutdown().clone();
         let task = this.clone();
         tasks.spawn("auth.revocations", async move {
-            tokio::select! {
-                () = task.keep(&context, watch) => {}
-                () = shutdown.draining() => {}
+            loop {
+                tokio::select! {
+                    entry = follower.next() => task.hear(&entry),
+                    () = shutdown.draining() => return Ok(()),
+                };
             }
-            Ok(())
         });
         Ok(this)
     }
@@ -107,26 +109,9 @@ impl Revocations {
         let _ = self.0.told.send((user, device));
     }
 
-    async fn keep(&self, context: &jetstream::Context, mut entries: Watched) {
-        loop {
-            while self.step(&mut entries).await.is_some() {}
-            tracing::warn!("the watch of revoked devices ended; it starts again");
-            entries = loop {
-                tokio::time::sleep(WATCH_RETRY).await;
-                match watch(context).await {
-                    Ok(entries) => break entries,
-                    Err(error) => {
-                        tracing::warn!(error = format!("{error:#}"), "revoked devices cannot be watched");
-                    }
-                }
-            };
-        }
-    }
-
-    /// One entry; whether all that was there at the start of the watch is known now. `None` at the
-    /// end of the watch.
-    async fn step(&self, watch: &mut Watched) -> Option<bool> {
-        let entry = watch.entries.next().await?.ok()?;
+    /// Takes note of one entry; answers whether all that was there at the start of the watch is known
+    /// now.
+    fn hear(&self, entry: &kv::Entry) -> bool {
         if entry.operation == kv::Operation::Put
             && let Some((user, device)) = keys::parse_device(&entry.key)
         {
@@ -136,21 +121,8 @@ impl Revocations {
             let at_ms = serde_json::from_slice::<Revocation>(&entry.value).map_or(stored_ms, |told| told.at);
             self.add(user, device, at_ms);
         }
-        Some(entry.seen_current)
+        entry.seen_current
     }
-}
-
-struct Watched {
-    entries: kv::Watch,
-    /// Whether there is anything to catch up on.
-    pending: bool,
-}
-
-async fn watch(context: &jetstream::Context) -> anyhow::Result<Watched> {
-    let bucket = context.get_key_value(Bucket::Revocations.name()).await?;
-    let pending = bucket.status().await?.values() > 0;
-    let entries = bucket.watch_with_history(">").await?;
-    Ok(Watched { entries, pending })
 }
 
 #[cfg(test)]

@@ -48,6 +48,15 @@ pub struct RateArgs {
     )]
     pub sign_ins_per_handle: NonZeroU32,
 
+    /// How often one address may ask which edges there are, in a minute; so many at once, too
+    #[arg(
+        long,
+        env = "EDGE_DISCOVERIES_PER_ADDRESS",
+        default_value = "600",
+        value_name = "N"
+    )]
+    pub discoveries_per_address: NonZeroU32,
+
     /// Messages, edits and deletions that one user may send in a second, over all devices here
     #[arg(long, env = "EDGE_SENDS_PER_SECOND", default_value = "50", value_name = "N")]
     pub sends_per_second: NonZeroU32,
@@ -122,6 +131,7 @@ struct Limits {
     addresses: Limit<IpAddr>,
     /// By hash: a handle is as long as whoever tries it wants.
     handles: Limit<u64>,
+    discoveries: Limit<IpAddr>,
     sends: Limit<UserId>,
 }
 
@@ -140,6 +150,7 @@ impl RateLimits {
         let limits = || Limits {
             addresses: Limit::new(Quota::per_minute(args.sign_ins_per_address)),
             handles: Limit::new(Quota::per_minute(args.sign_ins_per_handle)),
+            discoveries: Limit::new(Quota::per_minute(args.discoveries_per_address)),
             sends: Limit::new(Quota::per_second(args.sends_per_second).allow_burst(args.sends_burst)),
         };
         Self {
@@ -171,6 +182,20 @@ impl RateLimits {
         limits.addresses.check(
             &network(address),
             "too many tries from your address; wait a little",
+        )
+    }
+
+    /// One question from an address which edges there are.
+    ///
+    /// # Errors
+    /// `rate_limited`, with the time after which the next one passes.
+    pub fn discovery_from(&self, address: Option<IpAddr>) -> Result<(), WireError> {
+        let (Some(limits), Some(address)) = (&self.limits, address) else {
+            return Ok(());
+        };
+        limits.discoveries.check(
+            &network(address),
+            "too many questions from your address; keep the answer for a while",
         )
     }
 
@@ -240,7 +265,11 @@ pub(super) mod tests {
 
     #[test]
     fn sign_ins_count_by_network_and_by_handle() {
-        let limits = RateLimits::new(&args(&["--sign-ins-per-address=1", "--sign-ins-per-handle=1"]));
+        let limits = RateLimits::new(&args(&[
+            "--sign-ins-per-address=1",
+            "--sign-ins-per-handle=1",
+            "--discoveries-per-address=1",
+        ]));
         let address = |text: &str| Some(text.parse().expect("an address"));
         assert!(limits.sign_in_from(address("2001:db8::1")).is_ok());
         assert!(
@@ -253,6 +282,9 @@ pub(super) mod tests {
             limits.sign_in_from(address("::ffff:192.0.2.1")).is_err(),
             "the same IPv4 address"
         );
+        let asked = limits.discovery_from(address("192.0.2.1"));
+        assert!(asked.is_ok(), "questions and sign-ins are counted apart");
+        assert!(limits.discovery_from(address("192.0.2.1")).is_err());
         assert!(limits.sign_in_as("Ann").is_ok());
         assert!(limits.sign_in_as("ann").is_err());
     }

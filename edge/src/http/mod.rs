@@ -5,6 +5,7 @@
 
 mod accounts;
 mod conversations;
+mod edges;
 mod error;
 mod extract;
 mod layers;

@@ -118,6 +118,7 @@ mod tests {
         assert_eq!(*list, limits::PAGE_CONVERSATIONS_MAX);
         let name = &schemas["ProfileChange"]["properties"]["name"]["maxLength"];
         assert_eq!(*name, limits::NAME_CHARS_MAX);
+        assert_eq!(schemas["EdgeList"]["maxItems"], limits::EDGES_NAMED_MAX);
         let unread = &schemas["ConversationSummary"]["properties"]["unread"]["maximum"];
         assert_eq!(*unread, limits::UNREAD_MAX);
     }

@@ -11,7 +11,7 @@ use axum::{
 };
 use natterjack_nats::limits::FRAME_BYTES_MAX;
 
-use super::{accounts, conversations, messages, openapi};
+use super::{accounts, conversations, edges, messages, openapi};
 use crate::{app::App, socket};
 
 const GET: MethodFilter = MethodFilter::GET;
@@ -93,6 +93,7 @@ pub(super) fn all() -> Vec<Route> {
         route(POST, receipts, messages::receipt),
         route(POST, typing, messages::typing),
         route(GET, super::SYNC_ROUTE, messages::sync),
+        route(GET, "/v1/edges", edges::list),
         route(GET, "/v1/ws", socket::upgrade),
         route(GET, "/v1/openapi.json", openapi::document),
         route(GET, "/", about),

@@ -17,6 +17,7 @@ SCHEMAS = {
     "error": "Error",
     "event": "Message",
     "http.conversations": "ConversationPage",
+    "http.edges": "EdgeList",
     "http.login": "LogIn",
     "http.refresh": "Refresh",
     "http.signup": "SignUp",
@@ -29,7 +30,7 @@ SCHEMAS = {
     "sync": "SyncPage",
 }
 # Frames of the socket and what only NATS sees are not part of the HTTP API.
-ELSEWHERE = ("client", "server", "stored", "receipts_batch")
+ELSEWHERE = ("client", "server", "stored", "receipts_batch", "kv")
 # What stands in the examples for texts that would only be noise.
 PLACEHOLDERS = {"<page>": "A" * 32}
 

@@ -1,0 +1,5 @@
+//! Who is there, and which edges are.
+
+pub mod discovery;
+
+pub use discovery::Discovery;
