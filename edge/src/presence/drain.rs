@@ -1,0 +1,100 @@
+//! Whether this edge takes connections. It is asked to drain by an operator or by the end of the
+//! process; the lease says so first, and only then do sockets hear it: who goes elsewhere, or asks
+//! where that is, is not sent back here.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+/// Where an edge stands; the later ones mean all that the earlier ones mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Standing {
+    /// It takes connections.
+    #[default]
+    Serving,
+    /// It takes none and closes those that it has; it may serve again.
+    Draining,
+    /// The same, and then the process ends.
+    Stopping,
+}
+
+/// Asks an edge to drain, and tells those whom it concerns; cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Drain(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    asked: watch::Sender<Standing>,
+    told: watch::Sender<Standing>,
+}
+
+impl Drain {
+    /// What was asked for: it counts at once for whoever comes.
+    #[must_use]
+    pub fn asked(&self) -> Standing {
+        *self.0.asked.borrow()
+    }
+
+    /// What the lease says: it counts for whoever is here.
+    #[must_use]
+    pub fn told(&self) -> Standing {
+        *self.0.told.borrow()
+    }
+
+    /// Asks for it. A process that ends does not serve again.
+    pub fn ask(&self, standing: Standing) {
+        self.0.asked.send_if_modified(|asked| {
+            let changes = *asked != standing && *asked != Standing::Stopping;
+            if changes {
+                *asked = standing;
+            }
+            changes
+        });
+    }
+
+    /// Tells sockets and polls.
+    pub fn tell(&self, standing: Standing) {
+        self.0.told.send_if_modified(|told| {
+            let changes = *told != standing;
+            *told = standing;
+            changes
+        });
+    }
+
+    /// Hears what is asked for.
+    #[must_use]
+    pub fn orders(&self) -> watch::Receiver<Standing> {
+        self.0.asked.subscribe()
+    }
+
+    /// Resolves once those who are connected are to go.
+    pub async fn begun(&self) {
+        self.reached(Standing::Draining).await;
+    }
+
+    /// Resolves once sockets and polls were told this, or more.
+    pub async fn reached(&self, standing: Standing) {
+        let mut told = self.0.told.subscribe();
+        // The sender lives in `self`, so that waiting cannot fail.
+        let _ = told.wait_for(|told| *told >= standing).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_edge_that_stops_does_not_serve_again() {
+        let drain = Drain::default();
+        drain.ask(Standing::Draining);
+        assert_eq!((drain.asked(), drain.told()), (Standing::Draining, Standing::Serving));
+        drain.ask(Standing::Serving);
+        assert_eq!(drain.asked(), Standing::Serving);
+        drain.ask(Standing::Stopping);
+        drain.ask(Standing::Serving);
+        assert_eq!(drain.asked(), Standing::Stopping);
+        drain.tell(Standing::Stopping);
+        drain.begun().await;
+    }
+}
