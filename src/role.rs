@@ -7,7 +7,7 @@ use clap::Args;
 use natterjack_runtime::Tasks;
 
 /// How long a role may drain after SIGTERM: less than the 10 s after which most service managers
-/// kill.
+/// kill. An edge has an option for it.
 pub const DRAIN_GRACE: Duration = Duration::from_secs(8);
 
 /// Runs an edge until a signal or a failure.
@@ -18,7 +18,7 @@ pub async fn edge(args: &natterjack_edge::Args) -> anyhow::Result<()> {
     let tasks = Tasks::new();
     let edge = natterjack_edge::run(args, &tasks).await?;
     tracing::info!(edge.address = %edge.addr, "the edge is ready");
-    tasks.run_until_signal(DRAIN_GRACE).await
+    tasks.run_until_signal(args.place.drain_grace()).await
 }
 
 /// Runs a persister until a signal or a failure.

@@ -3,7 +3,6 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use anyhow::Context;
@@ -18,8 +17,9 @@ use crate::{
     role,
 };
 
-/// How long each part may drain after Ctrl-C.
-const DRAIN_GRACE: Duration = Duration::from_secs(5);
+/// Over how long sockets are closed after Ctrl-C, unless it is configured: there is no other edge that
+/// could be overrun, and somebody waits.
+const DRAIN_SPREAD_MS: u64 = 500;
 
 /// Options of the plain run. Those of a role are set by the role's own environment variables: see
 /// `natterjack edge --help` and `natterjack persister --help`.
@@ -91,12 +91,16 @@ async fn run_on(args: &Args, servers: &LocalServers, progress: &dyn Progress) ->
         ("--nats-url", servers.nats_url.as_str()),
         ("--listen", listen.as_str()),
     ];
-    let edge = natterjack_edge::run(&role::args(&options)?, &edge_tasks)
+    let mut edge_args: natterjack_edge::Args = role::args(&options)?;
+    if std::env::var_os("EDGE_DRAIN_SPREAD_MS").is_none() {
+        edge_args.place.drain_spread_ms = DRAIN_SPREAD_MS;
+    }
+    let edge = natterjack_edge::run(&edge_args, &edge_tasks)
         .await
         .context("the edge did not start")?;
     let runs = [edge_tasks, persister_tasks, server_tasks];
     // What takes in work stops first, then what the work needs.
-    let running = tasks.run_until_signal_then(&runs, DRAIN_GRACE);
+    let running = tasks.run_until_signal_then(&runs, edge_args.place.drain_grace());
     // Only once signals are heard is it ready: who reads the block may press Ctrl-C at once.
     let (result, ()) =
         tokio::join!(biased; running, async { print!("{}", welcome(args, servers, edge.addr)) });

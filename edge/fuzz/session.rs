@@ -198,7 +198,7 @@ impl Driver {
             Effect::Fetch { conversation, .. } => self.work.push_back(Work::Fetch(conversation)),
             Effect::Pause { conversation, .. } => self.work.push_back(Work::Pause(conversation)),
             Effect::Close(_) => self.closed = true,
-            Effect::Ping | Effect::Renewed(_) | Effect::Live => {}
+            Effect::Ping | Effect::Renewed(_) | Effect::Live { .. } | Effect::Active(_) => {}
         }
     }
 
@@ -441,7 +441,14 @@ impl Driver {
                 self.now.unix_ms += u64::from(*ms);
                 self.step(Machine::tick);
             }
-            Act::Drain => self.step(|machine, _, out| machine.drain(out)),
+            Act::Drain => {
+                let drain = Draining {
+                    edges: vec!["https://edge-2.example.com".into()],
+                    within_ms: 4_000,
+                    after_ms: 2_000,
+                };
+                self.step(|machine, now, out| machine.drain(drain, now, out));
+            }
             Act::End(code) => {
                 let codes = [CloseCode::Slow, CloseCode::Revoked, CloseCode::Unavailable];
                 let code = codes[usize::from(*code) % codes.len()];

@@ -14,7 +14,7 @@ use crate::{
     live::Hub,
     metrics::EdgeMetrics,
     ops::send::{Peers, Window},
-    presence::Discovery,
+    presence::{Discovery, Drain, Leave, Sessions},
     receipts::Receipts,
     socket::Admission,
 };
@@ -49,6 +49,12 @@ pub struct App {
     pub hub: Hub,
     /// Which edges take connections.
     pub discovery: Discovery,
+    /// Whether this edge takes connections.
+    pub drain: Drain,
+    /// Devices that are connected here, as the bucket `sessions` says.
+    pub sessions: Sessions,
+    /// The way to give the lease up.
+    pub leave: Leave,
     /// Receipts on their way out.
     pub receipts: Receipts,
     /// Users known to exist.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::{auth::AuthArgs, http::RateArgs};
+use crate::{auth::AuthArgs, http::RateArgs, presence::PlaceArgs};
 
 /// Options of an edge.
 #[derive(Debug, Clone, clap::Args)]
@@ -26,6 +26,10 @@ pub struct Args {
         value_name = "URL"
     )]
     pub nats_url: String,
+
+    /// Which edge this is, and how it goes
+    #[command(flatten)]
+    pub place: PlaceArgs,
 
     /// Sockets and how much they may use
     #[command(flatten)]
@@ -86,8 +90,4 @@ pub struct SocketArgs {
     /// Shortest time between two equal typing frames of a socket in one conversation
     #[arg(long, env = "EDGE_TYPING_INTERVAL_MS", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(0..=60_000), value_name = "MS")]
     pub typing_interval_ms: u64,
-
-    /// Over how long the closing of sockets is spread when the edge drains
-    #[arg(long, env = "EDGE_DRAIN_SPREAD_MS", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(0..=600_000), value_name = "MS")]
-    pub drain_spread_ms: u64,
 }

@@ -50,6 +50,8 @@ pub struct EdgeMetrics {
     pub queue_depth: Histogram,
     /// Batches of receipts that were published.
     pub receipt_batches: Counter,
+    /// Writes of device sessions: `put`, `purge` or `failed`.
+    pub session_writes: Counters,
 }
 
 impl EdgeMetrics {
@@ -88,6 +90,7 @@ impl EdgeMetrics {
                 "Batches of receipts that were published",
                 Counter::default(),
             ),
+            session_writes: counters("session_writes", "Writes of device sessions, by outcome"),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Starting an edge: connections, parts, and the listener.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use async_nats::jetstream;
@@ -9,7 +9,10 @@ use natterjack_nats::{
     cluster::{self, Address},
 };
 use natterjack_runtime::{clock::Clock, health::Health, lifecycle::Tasks, metrics::Metrics};
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    sync::Semaphore,
+};
 
 use crate::{
     app::App,
@@ -20,9 +23,16 @@ use crate::{
     live::Hub,
     metrics::EdgeMetrics,
     ops::send::{Peers, Window},
-    presence::Discovery,
+    presence::{
+        Discovery, Drain, Lease, Sessions,
+        lease::{Facts, Parts},
+        sessions::Ways,
+    },
     receipts::{Publisher, Receipts},
 };
+
+/// Connections that the system may hold for us until we take them.
+const BACKLOG: u32 = 1_024;
 
 /// An edge that runs. Its tasks end with the [`Tasks`] that it was started under.
 #[derive(Debug)]
@@ -36,23 +46,52 @@ pub struct Edge {
 /// Starts an edge: it is bound and ready when this returns, and runs until `tasks` stops.
 ///
 /// # Errors
-/// NATS does not answer, is too old or is not provisioned, or the address is taken.
+/// NATS does not answer, is too old or is not provisioned; the address is taken, or the id.
 pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
+    args.place.check()?;
     let clock = Clock::system();
-    let edge = EdgeId::generate(clock.now_ms());
+    let edge = args
+        .place
+        .edge_id
+        .unwrap_or_else(|| EdgeId::generate(clock.now_ms()));
     let (health, registry) = (Health::new(), Metrics::new("edge"));
     let metrics = EdgeMetrics::register(&registry);
     let nats = Connections::connect(&args.nats_url, edge, &health, tasks).await?;
     let context = jetstream::new(nats.service.clone());
     let shards = cluster::shards(&context).await?;
     let window = Window::new(cluster::dedupe_window(&context, shards).await?);
-    let listener = TcpListener::bind(args.listen).await.with_context(|| {
+    let cannot_listen = || {
         format!(
             "cannot listen on {}: choose another address with --listen",
             args.listen
         )
-    })?;
-    let addr = listener.local_addr()?;
+    };
+    let socket = bind(args.listen).with_context(cannot_listen)?;
+    let addr = socket.local_addr()?;
+    let (slots, url) = (
+        Arc::new(Semaphore::new(args.socket.connections_max as usize)),
+        args.place.url(addr),
+    );
+    let places = (Arc::clone(&slots), args.socket.connections_max);
+    let facts = Facts::new(edge, &args.place, url, places, clock.clone());
+    let lease = Lease::take(nats.service.clone(), facts).await?;
+    let drain = Drain::default();
+    let ways = Ways {
+        client: &nats.service,
+        reconnects: &nats.reconnects,
+        epoch: lease.epochs(),
+        drain: &drain,
+        metrics: &metrics,
+        tasks,
+    };
+    let sessions = Sessions::start(edge, clock.clone(), ways);
+    let leave = lease.keep(Parts {
+        sessions: sessions.clone(),
+        drain: drain.clone(),
+        reconnects: &nats.reconnects,
+        health: &health,
+        tasks,
+    });
 
     let auth = Auth::start(&args.auth, &nats.service, &nats.reconnects, clock.clone(), tasks).await?;
     let discovery = Discovery::start(context, &nats.reconnects, tasks).await?;
@@ -79,10 +118,13 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
         nats,
         auth,
         limits: RateLimits::new(&args.rates),
-        slots: Arc::new(Semaphore::new(args.socket.connections_max as usize)),
+        slots,
         admission: Arc::default(),
         hub,
         discovery,
+        drain,
+        sessions,
+        leave,
         receipts,
         peers: Peers::default(),
         metrics,
@@ -92,9 +134,23 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
     });
     revocations(&app);
     publish(&app, publisher);
-    serve(&app, listener);
+    // Only now does anybody get in: whoever came before was sent elsewhere at once.
+    serve(&app, socket.listen(BACKLOG).with_context(cannot_listen)?);
     tracing::info!(edge.id = %edge, edge.address = %addr, "the edge is ready");
     Ok(Edge { addr, app })
+}
+
+/// The address is ours, but nobody is heard yet.
+fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // As `TcpListener::bind` does: connections that an earlier process closed are no reason to wait.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 /// Closes the sockets of devices that are revoked.
@@ -139,8 +195,16 @@ fn publish(app: &Arc<App>, publisher: Publisher) {
             shutdown.draining().await;
             let _ = app.slots.acquire_many(app.args.socket.connections_max).await;
         };
+        let end = async {
+            publisher.run(every, nobody).await;
+            // Who went away is gone from the bucket before the lease ends: the end of a lease leaves
+            // no grace to those who are still in it.
+            app.sessions.emptied().await;
+            app.leave.leave().await;
+            app.sessions.end();
+        };
         tokio::select! {
-            () = publisher.run(every, nobody) => {}
+            () = end => {}
             () = shutdown.killed() => {}
         }
         app.hub.close();

@@ -27,6 +27,12 @@ impl Reconnects {
             self.0.send_replace(());
         }
     }
+
+    /// Changes with each time that the connection comes back.
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<()> {
+        self.0.subscribe()
+    }
 }
 
 /// A bucket that is followed: all that stands in it, then what changes, and all that stands in it again

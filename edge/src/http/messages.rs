@@ -138,6 +138,13 @@ pub(super) struct SyncQuery {
     /// Seconds.
     #[serde(default)]
     wait: Whole,
+    /// Whether the app is in the foreground while it waits.
+    #[serde(default = "yes")]
+    active: bool,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 pub(super) async fn sync(
@@ -146,5 +153,6 @@ pub(super) async fn sync(
     Query(query): Query<SyncQuery>,
 ) -> Answer<SyncPage> {
     let wait = Duration::from_secs(query.wait.0).min(super::SYNC_WAIT_MAX);
-    Ok(Json(app.sync(&identity, query.cursor.as_deref(), wait).await?))
+    let page = app.sync(&identity, query.cursor.as_deref(), wait, query.active);
+    Ok(Json(page.await?))
 }

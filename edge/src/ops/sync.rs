@@ -28,29 +28,34 @@ use crate::{
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 impl App {
-    /// What follows a cursor; waits up to `wait` if that is nothing. Without a cursor: a cursor at
+    /// What follows a cursor; waits up to `wait` if that is nothing, and as long as it does the device
+    /// counts as connected, with the app in the foreground if `active`. Without a cursor: a cursor at
     /// the present and the first page of conversations.
     ///
     /// # Errors
     /// `bad_request` for a cursor that is none, `rate_limited` for too many polls at once,
-    /// `revoked` while waiting, or a service is away.
+    /// `revoked` while waiting, `unavailable` for a wait on an edge that drains, or a service is away.
     pub async fn sync(
         &self,
         identity: &Identity,
         cursor: Option<&str>,
         wait: Duration,
+        active: bool,
     ) -> Result<SyncPage, WireError> {
         let caller = identity.caller();
         let Some(cursor) = cursor else {
             return self.sync_from_now(&caller).await;
         };
         let cursor = SyncCursor::parse(cursor, self.shards)?;
+        if !wait.is_zero() {
+            self.drain.open()?;
+        }
         let until = Instant::now() + wait;
         let (cursor, page) = self.synced(&caller, cursor).await?;
         if wait.is_zero() || has_news(&page) {
             return Ok(page);
         }
-        self.sync_when_heard(identity, cursor, until).await
+        self.sync_when_heard(identity, cursor, until, active).await
     }
 
     /// The cursor is taken before the list is read: what comes in between is told twice rather
@@ -96,9 +101,11 @@ impl App {
         identity: &Identity,
         mut cursor: SyncCursor,
         until: Instant,
+        active: bool,
     ) -> Result<SyncPage, WireError> {
         let mut revocations = self.auth.revocations();
         let mut ear = self.hub.listen(identity.user).await?;
+        let _present = self.sessions.enter(identity.user, identity.device, active);
         let mut looks = 0_u32;
         loop {
             let (next, page) = self.synced(&identity.caller(), cursor).await?;
@@ -117,7 +124,7 @@ impl App {
                 },
                 () = self.revocation(identity, &mut revocations) => return Err(revoked()),
                 // An edge that drains lets its long polls go: the client asks another one.
-                () = self.tasks.shutdown().draining() => return Ok(page),
+                () = self.drain.begun() => return Ok(page),
             }
         }
     }

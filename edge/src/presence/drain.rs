@@ -4,7 +4,12 @@
 
 use std::sync::Arc;
 
+use natterjack_nats::wire::{Code, WireError};
 use tokio::sync::watch;
+
+/// When those who are refused are to try again: an edge comes back, or another one is found, in about
+/// that time.
+const RETRY_MS: u64 = 1_000;
 
 /// Where an edge stands; the later ones mean all that the earlier ones mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -39,6 +44,21 @@ impl Drain {
     #[must_use]
     pub fn told(&self) -> Standing {
         *self.0.told.borrow()
+    }
+
+    /// Whether whoever comes may stay.
+    ///
+    /// # Errors
+    /// `unavailable`, with the time after which to try elsewhere, or here again.
+    pub fn open(&self) -> Result<(), WireError> {
+        if self.asked() == Standing::Serving {
+            return Ok(());
+        }
+        let error = WireError::new(
+            Code::Unavailable,
+            "this edge takes no new connections; go to another one, or come back soon",
+        );
+        Err(error.retry_after_ms(RETRY_MS))
     }
 
     /// Asks for it. A process that ends does not serve again.
@@ -88,7 +108,10 @@ mod tests {
     async fn an_edge_that_stops_does_not_serve_again() {
         let drain = Drain::default();
         drain.ask(Standing::Draining);
-        assert_eq!((drain.asked(), drain.told()), (Standing::Draining, Standing::Serving));
+        assert_eq!(
+            (drain.asked(), drain.told()),
+            (Standing::Draining, Standing::Serving)
+        );
         drain.ask(Standing::Serving);
         assert_eq!(drain.asked(), Standing::Serving);
         drain.ask(Standing::Stopping);

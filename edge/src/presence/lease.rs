@@ -81,7 +81,13 @@ impl Leave {
 }
 
 impl Facts {
-    pub fn new(edge: EdgeId, args: &PlaceArgs, url: String, slots: (Arc<Semaphore>, u32), clock: Clock) -> Self {
+    pub fn new(
+        edge: EdgeId,
+        args: &PlaceArgs,
+        url: String,
+        slots: (Arc<Semaphore>, u32),
+        clock: Clock,
+    ) -> Self {
         let (slots, connections_max) = slots;
         Self {
             edge,

@@ -1,5 +1,13 @@
 //! Who is there, and which edges are.
 
+pub mod args;
 pub mod discovery;
+pub mod drain;
+pub mod lease;
+pub mod sessions;
 
+pub use args::PlaceArgs;
 pub use discovery::Discovery;
+pub use drain::{Drain, Standing};
+pub use lease::{Lease, Leave};
+pub use sessions::{Present, Sessions};

@@ -5,8 +5,8 @@
 //! line. A slow or absent NATS never holds up a socket, and twenty thousand clients who come at
 //! once wait for no write.
 
-mod bucket;
 mod book;
+mod bucket;
 mod compare;
 mod writer;
 
@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_nats::Client;
 use book::{Book, Key};
 use bucket::SessionBucket;
-use compare::Comparer;
+use compare::{Causes, Comparer};
 use natterjack_nats::{DeviceId, EdgeId, UserId};
 use natterjack_runtime::{clock::Clock, lifecycle::Tasks};
 use tokio::sync::{Notify, watch};
@@ -75,10 +75,19 @@ impl Sessions {
         // Here, and not in a task: a session that is live is written under an epoch.
         this.book().begin_epoch(*ways.epoch.borrow());
         let bucket = SessionBucket::new(ways.client.clone(), edge);
-        let writer = Writer::new(this.clone(), bucket.clone(), ways.drain.clone(), ways.metrics.clone());
-        let comparer = Comparer::new(this.clone(), bucket, ways.reconnects.subscribe(), ways.epoch);
+        let writer = Writer::new(
+            this.clone(),
+            bucket.clone(),
+            ways.drain.clone(),
+            ways.metrics.clone(),
+        );
+        let comparer = Comparer::new(this.clone(), bucket);
+        let causes = Causes {
+            reconnected: ways.reconnects.subscribe(),
+            epoch: ways.epoch,
+        };
         this.spawn(ways.tasks, "sessions.write", writer.run());
-        this.spawn(ways.tasks, "sessions.compare", comparer.run());
+        this.spawn(ways.tasks, "sessions.compare", comparer.run(causes));
         this
     }
 
@@ -120,14 +129,18 @@ impl Sessions {
         self.book().is_empty()
     }
 
-    /// Resolves once nobody is connected and nothing is left in the bucket.
+    /// Resolves once nobody is connected and nothing is left in the bucket, or nothing is written any
+    /// more.
     pub async fn emptied(&self) {
         loop {
             let emptied = self.0.emptied.notified();
             if self.is_empty() {
                 return;
             }
-            emptied.await;
+            tokio::select! {
+                () = emptied => {}
+                () = self.0.ended.cancelled() => return,
+            }
         }
     }
 
@@ -139,8 +152,6 @@ impl Sessions {
     fn wake(&self, news: bool) {
         if news {
             self.0.changed.notify_one();
-        } else if self.0.ended.is_cancelled() {
-            // Nobody looks any more.
         } else if self.is_empty() {
             self.0.emptied.notify_waiters();
         }

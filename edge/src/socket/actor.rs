@@ -10,12 +10,12 @@ use natterjack_nats::{
     SessionId,
     wire::{CloseCode, ServerFrame},
 };
-use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::{
     admission::Admitted,
     close::close,
-    machine::{Config, Effect, Machine, Now},
+    machine::{Config, Draining, Effect, Machine, Now},
     wire::{Broken, Incoming, Outgoing, Socket},
     work::{self, Done, Work},
 };
@@ -27,6 +27,7 @@ use crate::{
         Caller,
         send::{Draft, Lane},
     },
+    presence::Present,
 };
 
 /// Deliveries that are taken at a time, and written with one flush.
@@ -75,6 +76,8 @@ struct Place {
     caller: Caller,
     attached: Arc<Attached>,
     inlet: Inlet,
+    /// Once the session is live.
+    present: Option<Present>,
 }
 
 enum Event {
@@ -121,11 +124,8 @@ impl Actor {
 
     async fn run(mut self) -> Reason {
         let shutdown = self.app.tasks.shutdown().clone();
-        let spread_ms = work::jitter_ms(self.app.args.socket.drain_spread_ms);
-        let drain = async {
-            shutdown.draining().await;
-            sleep(Duration::from_millis(spread_ms)).await;
-        };
+        let app = Arc::clone(&self.app);
+        let drain = app.drain.begun();
         let killed = shutdown.killed();
         tokio::pin!(drain, killed);
         let mut drains = false;
@@ -226,7 +226,7 @@ impl Actor {
             }
             Event::Done(done) => self.finish(done),
             Event::Due => machine.tick(now, effects),
-            Event::Drain => machine.drain(effects),
+            Event::Drain => machine.drain(draining(&self.app), now, effects),
             Event::Ended(code) => machine.end(code, effects),
             Event::Read(_) | Event::Killed => {}
         }
@@ -345,6 +345,23 @@ impl Actor {
             },
             code = ended(&mut self.place) => Some(code),
         }
+    }
+}
+
+/// What a client is told when the edge drains: each has its own moment, and its own order of edges that
+/// are about equal.
+fn draining(app: &App) -> Draining {
+    let place = &app.args.place;
+    let edges = app.discovery.ranked(Some(&place.region), Some(app.edge));
+    Draining {
+        // Who is told of none has a list of its own, or asks again here.
+        edges: edges
+            .unwrap_or_default()
+            .into_iter()
+            .map(|edge| edge.url)
+            .collect(),
+        within_ms: place.drain_spread_ms,
+        after_ms: work::jitter_ms(place.drain_spread_ms),
     }
 }
 

@@ -11,7 +11,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-pub use effect::{Config, Effect, Now};
+pub use effect::{Config, Draining, Effect, Now};
 use natterjack_nats::{
     Conversation, limits,
     wire::{ClientFrame, CloseCode, Code, Hello, ServerFrame, WireError},
@@ -46,6 +46,8 @@ pub struct Machine {
     phase: Phase,
     identity: Option<Identity>,
     resume: Option<BTreeMap<Conversation, u64>>,
+    /// Whether the app is in the foreground.
+    active: bool,
     tail: Tail,
     /// Kept between deliveries, so that none of them allocates.
     outs: Vec<Out>,
@@ -56,6 +58,8 @@ pub struct Machine {
     signals: usize,
     heard_ms: u64,
     ping_due_ms: u64,
+    /// When it goes because the edge drains; never, as long as that does not.
+    goes_ms: u64,
 }
 
 impl Machine {
@@ -66,6 +70,7 @@ impl Machine {
             phase: Phase::Hello,
             identity: None,
             resume: None,
+            active: true,
             tail: Tail::new(config.shards),
             outs: vec![],
             typing: TypingLimit::new(config.typing_interval_ms),
@@ -75,6 +80,7 @@ impl Machine {
             signals: 0,
             heard_ms: 0,
             ping_due_ms: first_ping_ms,
+            goes_ms: u64::MAX,
             config,
         }
     }
@@ -150,10 +156,11 @@ impl Machine {
                     token,
                     device,
                     resume,
+                    active,
                     ..
                 } = *hello;
                 self.phase = Phase::Opening;
-                self.resume = resume;
+                (self.resume, self.active) = (resume, active);
                 out.push(Effect::Authenticate { token, device });
             }
             (Phase::Hello, _) => {
@@ -228,8 +235,12 @@ impl Machine {
                 let error = WireError::new(Code::Unavailable, "presence is away; try again later");
                 out.push(failed(Some(id), error));
             }
-            // Taken, so that clients may say it; nobody asks for it here.
-            ClientFrame::Active { .. } => {}
+            ClientFrame::Active { active } => {
+                if self.active != active {
+                    self.active = active;
+                    out.push(Effect::Active(active));
+                }
+            }
             ClientFrame::Ping { id } => out.push(Effect::Write(ServerFrame::Pong { id })),
         }
     }
@@ -258,6 +269,10 @@ impl Machine {
         if now.session_ms >= self.silent_at() {
             return self.close(CloseCode::NoPong, out);
         }
+        if now.session_ms >= self.goes_ms {
+            self.goes_ms = u64::MAX;
+            return self.go(out);
+        }
         if now.session_ms >= self.ping_due_ms {
             self.ping_due_ms = now.session_ms + interval_ms;
             out.push(Effect::Ping);
@@ -267,7 +282,7 @@ impl Machine {
     /// After how many milliseconds [`Self::tick`] has something to do.
     #[must_use]
     pub fn due_in_ms(&self, now: Now) -> u64 {
-        let mut due_ms = self.ping_due_ms.min(self.silent_at());
+        let mut due_ms = self.ping_due_ms.min(self.silent_at()).min(self.goes_ms);
         if self.phase == Phase::Hello {
             due_ms = due_ms.min(self.config.hello_timeout_ms);
         }
@@ -283,8 +298,27 @@ impl Machine {
         self.heard_ms + self.config.ping_interval_ms * 29 / 20
     }
 
-    /// The edge drains: nothing new is read, and the session closes after its last ack.
-    pub fn drain(&mut self, out: &mut Vec<Effect>) {
+    /// The edge drains. The client is told, and may go where it likes; the session goes on for a while
+    /// of its own, so that not all who are here knock at the same moment elsewhere. Whoever is not in
+    /// yet goes at once.
+    pub fn drain(&mut self, drain: Draining, now: Now, out: &mut Vec<Effect>) {
+        if self.phase == Phase::Closed {
+            return;
+        }
+        let Draining {
+            edges,
+            within_ms,
+            after_ms,
+        } = drain;
+        out.push(Effect::Write(ServerFrame::Draining { edges, within_ms }));
+        if matches!(self.phase, Phase::Hello | Phase::Opening) {
+            return self.close(CloseCode::Shutdown, out);
+        }
+        self.goes_ms = now.session_ms.saturating_add(after_ms);
+    }
+
+    /// Nothing new is read, and the session closes after its last ack.
+    fn go(&mut self, out: &mut Vec<Effect>) {
         if self.sends == 0 {
             self.close(CloseCode::Shutdown, out);
         } else if self.phase == Phase::Live {

@@ -33,6 +33,9 @@ pub async fn upgrade(State(app): State<Arc<App>>, mut request: Request) -> Respo
         Ok(accept) => accept,
         Err(reason) => return refused(reason),
     };
+    if let Err(error) = app.drain.open() {
+        return ApiError::from(error).into_response();
+    }
     let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return refused("the connection cannot be upgraded");
     };

@@ -108,7 +108,11 @@ impl Book {
     /// The app of one socket comes to the foreground, or leaves it.
     pub fn turn(&mut self, key: Key, active: bool) -> bool {
         if let Some(device) = self.devices.get_mut(&key) {
-            device.active = if active { device.active + 1 } else { device.active - 1 };
+            device.active = if active {
+                device.active + 1
+            } else {
+                device.active - 1
+            };
         }
         self.touch(key)
     }
@@ -229,11 +233,15 @@ impl Book {
             .or_insert_with(|| Device::new(0, Stored::Unknown));
         device.round = round;
         let as_believed = session.is_some_and(|session| {
-            let stored = if session.active { Stored::Active } else { Stored::Away };
+            let stored = if session.active {
+                Stored::Active
+            } else {
+                Stored::Away
+            };
             session.epoch == epoch && session.since == device.since && stored == device.stored
         });
         // What is under way is newer than what was found.
-        if !as_believed && matches!(device.step, Step::Idle | Step::Rests) {
+        if !as_believed && device.step != Step::Writing {
             device.stored = Stored::Unknown;
             self.touch(key);
         }
@@ -243,9 +251,8 @@ impl Book {
     pub fn end_round(&mut self) {
         let round = self.round;
         let missing = self.devices.iter_mut().filter_map(|(key, device)| {
-            let missing = device.round != round
-                && device.stored != Stored::Nothing
-                && matches!(device.step, Step::Idle | Step::Rests);
+            let missing =
+                device.round != round && device.stored != Stored::Nothing && device.step != Step::Writing;
             missing.then(|| {
                 device.stored = Stored::Unknown;
                 *key

@@ -15,38 +15,34 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub(super) struct Comparer {
     sessions: Sessions,
     bucket: SessionBucket,
-    reconnected: watch::Receiver<()>,
-    epoch: watch::Receiver<u64>,
+}
+
+/// The reasons to compare.
+pub(super) struct Causes {
+    /// The connection came back.
+    pub reconnected: watch::Receiver<()>,
+    /// The lease was taken anew.
+    pub epoch: watch::Receiver<u64>,
 }
 
 impl Comparer {
-    pub const fn new(
-        sessions: Sessions,
-        bucket: SessionBucket,
-        reconnected: watch::Receiver<()>,
-        epoch: watch::Receiver<u64>,
-    ) -> Self {
-        Self {
-            sessions,
-            bucket,
-            reconnected,
-            epoch,
-        }
+    pub const fn new(sessions: Sessions, bucket: SessionBucket) -> Self {
+        Self { sessions, bucket }
     }
 
-    pub async fn run(mut self) {
+    pub async fn run(self, mut causes: Causes) {
         loop {
             let compared = tokio::select! {
                 compared = self.compare() => compared,
-                () = self.cause() => continue,
+                () = self.cause(&mut causes) => continue,
             };
             match compared {
-                Ok(()) => self.cause().await,
+                Ok(()) => self.cause(&mut causes).await,
                 Err(error) => {
                     tracing::warn!(%error, "device sessions cannot be compared for now; it is tried again");
                     tokio::select! {
                         () = sleep(AGAIN) => {}
-                        () = self.cause() => {}
+                        () = self.cause(&mut causes) => {}
                     }
                 }
             }
@@ -54,11 +50,11 @@ impl Comparer {
     }
 
     /// Resolves once there is a reason to compare.
-    async fn cause(&mut self) {
+    async fn cause(&self, causes: &mut Causes) {
         tokio::select! {
-            Ok(()) = self.reconnected.changed() => {}
-            Ok(()) = self.epoch.changed() => {
-                let epoch = *self.epoch.borrow_and_update();
+            Ok(()) = causes.reconnected.changed() => {}
+            Ok(()) = causes.epoch.changed() => {
+                let epoch = *causes.epoch.borrow_and_update();
                 self.sessions.book().begin_epoch(epoch);
                 self.sessions.0.changed.notify_one();
             }

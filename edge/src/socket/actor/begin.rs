@@ -25,7 +25,7 @@ impl Actor {
             }
             return;
         }
-        let Some(place) = &self.place else {
+        let Some(place) = &mut self.place else {
             return;
         };
         let caller = place.caller;
@@ -59,7 +59,16 @@ impl Actor {
                 work::fetch(app, caller, member, conversation, after)
             }
             Effect::Pause { conversation, ms } => work::pause(conversation, ms),
-            Effect::Live => work::compare_heads(app, caller),
+            Effect::Live { active } => {
+                place.present = Some(app.sessions.enter(caller.user, caller.device, active));
+                work::compare_heads(app, caller)
+            }
+            Effect::Active(active) => {
+                if let Some(present) = &mut place.present {
+                    present.turn(active);
+                }
+                return;
+            }
             Effect::Write(_)
             | Effect::WriteText(_)
             | Effect::Ping
@@ -92,6 +101,7 @@ impl Actor {
             },
             attached: Arc::new(attached),
             inlet,
+            present: None,
         })
     }
 }

@@ -53,7 +53,7 @@ impl Machine {
             next: session.next,
         }))));
         self.carry_out(&mut outs, out);
-        out.push(Effect::Live);
+        out.push(Effect::Live { active: self.active });
     }
 
     /// The user has as many sessions as allowed.

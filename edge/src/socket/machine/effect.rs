@@ -88,8 +88,13 @@ pub enum Effect {
         /// How long, without jitter.
         ms: u64,
     },
-    /// The session is live: heads are to be compared shortly.
-    Live,
+    /// The session is live, with the app in the foreground or not: heads are to be compared shortly.
+    Live {
+        /// Whether.
+        active: bool,
+    },
+    /// The app comes to the foreground, or leaves it.
+    Active(bool),
     /// Close.
     Close(CloseCode),
 }
@@ -111,6 +116,17 @@ pub struct Config {
     pub sends_in_flight: usize,
     /// Shortest time between equal typing frames.
     pub typing_interval_ms: u64,
+}
+
+/// What a client is told when its edge drains.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draining {
+    /// Where to go, the best first.
+    pub edges: Vec<String>,
+    /// Within which time all sessions go.
+    pub within_ms: u64,
+    /// After which time this one does.
+    pub after_ms: u64,
 }
 
 /// The time, as the actor reads it.

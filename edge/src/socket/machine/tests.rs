@@ -78,12 +78,20 @@ fn live() -> Machine {
             [
                 Effect::Write(ServerFrame::Ready(_)),
                 Effect::Write(ServerFrame::Resumed { complete: true }),
-                Effect::Live
+                Effect::Live { active: true }
             ]
         ),
         "{out:?}"
     );
     machine
+}
+
+fn draining() -> Draining {
+    Draining {
+        edges: vec!["https://edge-2.example.com".into()],
+        within_ms: 4_000,
+        after_ms: 2_000,
+    }
 }
 
 fn close_code(effects: &[Effect]) -> Option<u16> {
@@ -163,8 +171,14 @@ fn reading_pauses_while_enough_sends_are_under_way() {
         assert_eq!(machine.reads(), left > 0);
     }
     let mut out = vec![];
-    machine.drain(&mut out);
-    assert_eq!(out, []);
+    machine.drain(draining(), now(10), &mut out);
+    assert!(matches!(
+        out[..],
+        [Effect::Write(ServerFrame::Draining { within_ms: 4_000, .. })]
+    ));
+    out.clear();
+    machine.tick(now(2_010), &mut out);
+    assert_eq!(out, [], "its sends are answered first");
     for seq in 1..=3 {
         machine.stored(id, Ok(seq), &mut out);
     }
@@ -177,6 +191,54 @@ fn reading_pauses_while_enough_sends_are_under_way() {
             Effect::Close(CloseCode::Shutdown)
         ]
     ));
+}
+
+#[test]
+fn a_session_goes_at_its_own_moment_and_works_until_then() {
+    let mut machine = live();
+    let mut out = vec![];
+    machine.drain(draining(), now(1_000), &mut out);
+    assert_eq!((out.len(), close_code(&out)), (1, None), "{out:?}");
+    assert!(machine.reads());
+    assert_eq!(machine.due_in_ms(now(1_000)), 2_000);
+    out.clear();
+    machine.tick(now(2_999), &mut out);
+    assert_eq!(out, []);
+    machine.tick(now(3_000), &mut out);
+    assert_eq!(close_code(&out), Some(3001));
+}
+
+#[test]
+fn whoever_is_not_in_yet_is_told_where_to_go_at_once() {
+    let mut opening = machine();
+    says(&mut opening, r#"{"type":"hello","token":"t"}"#);
+    for mut machine in [machine(), opening] {
+        let mut out = vec![];
+        machine.drain(draining(), now(10), &mut out);
+        assert!(
+            matches!(
+                &out[..],
+                [
+                    Effect::Write(ServerFrame::Draining { edges, .. }),
+                    Effect::Close(CloseCode::Shutdown)
+                ] if edges.len() == 1
+            ),
+            "{out:?}"
+        );
+    }
+}
+
+#[test]
+fn foreground_and_background_are_told_when_they_change() {
+    let mut machine = machine();
+    says(&mut machine, r#"{"type":"hello","token":"t","active":false}"#);
+    let mut out = vec![];
+    machine.authenticated(Ok(identity(1)), &mut out);
+    machine.opened(Ok(session()), now(1), &mut out);
+    assert_eq!(out.last(), Some(&Effect::Live { active: false }));
+    let active = r#"{"type":"active","active":true}"#;
+    assert_eq!(says(&mut machine, active), [Effect::Active(true)]);
+    assert_eq!(says(&mut machine, active), []);
 }
 
 #[test]

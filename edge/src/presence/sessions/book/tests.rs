@@ -118,6 +118,17 @@ fn a_comparison_purges_what_is_left_over_and_writes_what_is_missing() {
     assert_eq!(book.len(), 3);
 }
 
+#[test]
+fn a_comparison_finds_what_is_left_of_one_who_came_and_went() {
+    let mut book = Book::default();
+    book.enter(key(1), true, 10);
+    book.leave(key(1), true);
+    book.begin_round();
+    book.found(key(1), None);
+    book.end_round();
+    assert_eq!(drain(&mut book), [Change::Purge]);
+}
+
 #[derive(Debug, Clone)]
 enum Act {
     Enter(u64, bool),
