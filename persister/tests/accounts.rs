@@ -11,7 +11,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::JwkSet};
 use natterjack_nats::{
     DeviceId, UserId,
     services::accounts::{
-        Devices, External, FindUsers, LogIn, Profiles, Refresh, RevokeDevice, SetProfile, SignUp, Tokens,
+        Devices, External, FindUsers, LogIn, Profiles, Refresh, RevokeDevice, RevokeOthers, SetProfile,
+        SignUp, Tokens,
     },
     subjects::kv,
     topology::Bucket,
@@ -159,6 +160,33 @@ async fn refresh_tokens_are_good_once_and_reuse_revokes() -> anyhow::Result<()> 
         .refusal()?;
     ensure!(code == Code::Unauthorized);
     ensure!(devices_of(&world, user).await?.is_empty());
+    persister.stop(common::PATIENCE).await
+}
+
+#[tokio::test]
+async fn all_other_devices_end_at_once_and_again_is_the_same() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let persister = world.persister().await?;
+    let first = world.call(&sign_up("alice")).await?;
+    let bystander = world.call(&sign_up("bob")).await?;
+    let mut others = Vec::new();
+    for _ in 0..20 {
+        others.push(world.call(&log_in("alice", PASSWORD, None)).await?);
+    }
+    let (user, except) = (first.user.id, first.device);
+    world.call(&RevokeOthers { user, except }).await?;
+    world.call(&RevokeOthers { user, except }).await?;
+    ensure!(devices_of(&world, user).await? == BTreeSet::from([except]));
+    let revocations = world.jetstream.get_key_value(Bucket::Revocations.name()).await?;
+    for other in &others {
+        let revoked = revocations.get(kv::device(user, other.device)).await?;
+        ensure!(revoked.is_some(), "edges hear of each");
+        let dead = world.call(&refresh(&other.refresh_token)).await;
+        ensure!(dead.map(drop).refusal()? == Code::Unauthorized);
+    }
+    ensure!(revocations.get(kv::device(user, except)).await?.is_none());
+    world.call(&refresh(&first.refresh_token)).await?;
+    world.call(&refresh(&bystander.refresh_token)).await?;
     persister.stop(common::PATIENCE).await
 }
 

@@ -6,6 +6,7 @@
 
 mod chat;
 mod contract;
+mod devices;
 mod gap;
 mod groups;
 mod http;

@@ -114,3 +114,8 @@ pub(super) async fn revoke(
     app.revoke_device(&caller, device).await?;
     Ok(Json(Done {}))
 }
+
+pub(super) async fn revoke_others(State(app): State<Arc<App>>, caller: Caller) -> Answer<Done> {
+    app.revoke_other_devices(&caller).await?;
+    Ok(Json(Done {}))
+}

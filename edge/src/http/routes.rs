@@ -77,6 +77,7 @@ pub(super) fn all() -> Vec<Route> {
         route(GET, "/v1/users", accounts::users),
         route(GET, "/v1/users/{id}", accounts::user),
         route(GET, "/v1/devices", accounts::devices),
+        route(DELETE, "/v1/devices", accounts::revoke_others),
         route(DELETE, "/v1/devices/{id}", accounts::revoke),
         route(GET, "/v1/conversations", conversations::list),
         route(GET, "/v1/conversations/{conversation}", conversations::one),

@@ -1,6 +1,7 @@
 //! What a client can do, once for socket and HTTP alike: `impl App` blocks, one file a subject.
 
 pub mod conversations;
+pub mod devices;
 pub mod history;
 pub mod people;
 pub mod send;

@@ -1,14 +1,14 @@
-//! Accounts, profiles and devices.
+//! Accounts and profiles.
 
 use std::time::Duration;
 
 use natterjack_nats::{
-    DeviceId, UserId,
+    UserId,
     services::{
-        accounts::{Devices, FindUsers, LogIn, Profiles, Refresh, RevokeDevice, SetProfile, SignUp, Tokens},
+        accounts::{FindUsers, LogIn, Profiles, Refresh, SetProfile, SignUp, Tokens},
         call,
     },
-    wire::{Code, Device, Profile, WireError},
+    wire::{Code, Profile, WireError},
 };
 
 use super::Caller;
@@ -44,24 +44,6 @@ impl App {
     /// `unauthorized`, `revoked`, or the service is away.
     pub async fn refresh(&self, request: &Refresh) -> Result<Tokens, WireError> {
         self.ask(request).await
-    }
-
-    /// Ends one of the caller's devices, perhaps the one that asks.
-    ///
-    /// # Errors
-    /// `not_found`, or the service is away.
-    pub async fn revoke_device(&self, caller: &Caller, device: DeviceId) -> Result<(), WireError> {
-        let user = caller.user;
-        self.ask(&RevokeDevice { user, device }).await?;
-        Ok(())
-    }
-
-    /// The caller's devices.
-    ///
-    /// # Errors
-    /// The service is away.
-    pub async fn devices(&self, caller: &Caller) -> Result<Vec<Device>, WireError> {
-        self.ask(&Devices { user: caller.user }).await
     }
 
     /// One user.

@@ -13,6 +13,7 @@ use async_nats::{
         stream::LastRawMessageErrorKind,
     },
 };
+use futures::{StreamExt, stream};
 use natterjack_nats::{
     DeviceId, UserId, direct, subjects,
     topology::Bucket,
@@ -29,6 +30,8 @@ pub const DEVICES_MAX: usize = 50;
 const PREVIOUS_MAX: usize = 8;
 /// How often a compare-and-set is tried against others that write the same entry.
 const TRIES: usize = 8;
+/// So many devices are revoked at the same time.
+const REVOKED_AT_ONCE: usize = 16;
 /// How long the marker of a revoked device stays.
 const MARKER_TTL: Duration = Duration::from_hours(24);
 const LIST_TIMEOUT: Duration = Duration::from_secs(3);
@@ -232,6 +235,22 @@ impl Devices {
         Err(contended())
     }
 
+    /// Ends all devices of a user but one. If some cannot be ended, all others are, and it fails: again
+    /// finishes the work.
+    pub async fn revoke_others(&self, user: UserId, except: DeviceId) -> Result<(), DeviceError> {
+        let mut revoking = Vec::new();
+        for device in self.list(user).await? {
+            if device.id != except {
+                revoking.push(self.revoke(user, device.id));
+            }
+        }
+        let revoked: Vec<_> = stream::iter(revoking)
+            .buffer_unordered(REVOKED_AT_ONCE)
+            .collect()
+            .await;
+        revoked.into_iter().collect()
+    }
+
     /// Notes a device of an outside user, which has no refresh token of ours.
     pub async fn register(
         &self,
@@ -285,14 +304,15 @@ impl Devices {
                 platform: record.platform,
                 created_at: record.created_at,
                 refreshed_at: record.refreshed_at,
-                last_seen: record.last_seen.unwrap_or(record.refreshed_at),
+                // A login or a refresh is a sign of life too, for example of one that only polls.
+                last_seen: record.refreshed_at.max(record.last_seen.unwrap_or_default()),
                 // Known to others: who is connected, and who asks.
                 online: false,
                 current: false,
             })
         };
         let mut devices: Vec<Device> = batch.messages.iter().filter_map(device).collect();
-        devices.sort_by_key(|device| std::cmp::Reverse((device.refreshed_at, device.id)));
+        devices.sort_by_key(|device| std::cmp::Reverse((device.last_seen, device.id)));
         Ok(devices)
     }
 

@@ -5,7 +5,7 @@ use natterjack_nats::{
     limits::NAME_CHARS_MAX,
     services::{
         Done,
-        accounts::{External, LogIn, Refresh, RevokeDevice, SignUp, Tokens},
+        accounts::{External, LogIn, Refresh, RevokeDevice, RevokeOthers, SignUp, Tokens},
     },
     wire::{Code, HelloDevice, Profile},
 };
@@ -85,6 +85,12 @@ impl Accounts {
     /// Ends a device.
     pub async fn revoke(&self, request: RevokeDevice) -> Result<Done, Failure> {
         self.devices.revoke(request.user, request.device).await?;
+        Ok(Done {})
+    }
+
+    /// Ends all devices but one.
+    pub async fn revoke_others(&self, request: RevokeOthers) -> Result<Done, Failure> {
+        self.devices.revoke_others(request.user, request.except).await?;
         Ok(Done {})
     }
 

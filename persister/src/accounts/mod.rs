@@ -91,6 +91,10 @@ async fn host_verbs(accounts: &Accounts, host: &Host) -> anyhow::Result<()> {
     let verb =
         |accounts: Accounts, request: verbs::RevokeDevice| async move { accounts.revoke(request).await };
     service.verb(accounts, verb).await?;
+    let verb = |accounts: Accounts, request: verbs::RevokeOthers| async move {
+        accounts.revoke_others(request).await
+    };
+    service.verb(accounts, verb).await?;
     let verb = |accounts: Accounts, request: verbs::External| async move { accounts.external(request).await };
     service.verb(accounts, verb).await?;
     let verb = |accounts: Accounts, request: verbs::Profiles| async move { accounts.profiles(request).await };

@@ -26,6 +26,8 @@ type Swallow = Box<dyn FnMut(&Passing<'_>) -> bool + Send>;
 #[derive(Default)]
 struct State {
     swallow: Option<Swallow>,
+    /// Whoever connects is turned away.
+    closed: bool,
     swallowed: usize,
     connections: Vec<Arc<Connection>>,
 }
@@ -54,6 +56,9 @@ impl Proxy {
         let accepting = proxy.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                if accepting.state().closed {
+                    continue;
+                }
                 let Ok(server) = TcpStream::connect(&upstream).await else {
                     continue;
                 };
@@ -92,6 +97,11 @@ impl Proxy {
             .iter()
             .filter(|connection| lock(&connection.name).ends_with(suffix));
         named.map(|connection| connection.cut.notify_one()).count()
+    }
+
+    /// Turns away whoever connects from now on, or no longer does.
+    pub fn close(&self, closed: bool) {
+        self.state().closed = closed;
     }
 
     async fn serve(self, client: TcpStream, server: TcpStream) {
