@@ -28,6 +28,7 @@ use crate::{
     machine::{Command, Input, Machine, Output, Parts, Settings},
     outbox::{Outbox, Queued},
     receipts::Receipts,
+    route::Route,
     timeline::Timeline,
     token::{AccessToken, TokenError},
 };
@@ -40,6 +41,8 @@ enum Act {
     Serve(u8, u8),
     Deliver(u8),
     Cut(u8),
+    Drain(bool),
+    Watch(u8),
     Pass(u16),
 }
 
@@ -61,6 +64,8 @@ impl Act {
                 let codes = [None, Some(3001), Some(3005), Some(3008)];
                 Step::Cut(codes[usize::from(*code) % 4])
             }
+            Self::Drain(other) => Step::Drain(*other),
+            Self::Watch(count) => Step::Watch(u64::from(count % 4)),
             Self::Pass(ms) => Step::Pass(u64::from(*ms)),
         }
     }
@@ -137,6 +142,20 @@ enum Say {
         code: Option<u16>,
     },
     Opened,
+    Edges {
+        known: bool,
+        names: [u8; 3],
+    },
+    Draining {
+        names: [u8; 3],
+        within_ms: u64,
+    },
+    Presence {
+        id: u8,
+    },
+    Watch {
+        count: u8,
+    },
     Token {
         fails: u8,
     },
@@ -176,7 +195,6 @@ impl Liar {
             max: Duration::from_secs(20),
         };
         let settings = Settings {
-            servers: 2,
             device: None,
             client: "fuzz".to_owned(),
             confirm_delivery: true,
@@ -189,6 +207,10 @@ impl Liar {
             outbox: Outbox::new(2, Duration::from_secs(30), backoff),
             timeline: Timeline::new(backoff),
             receipts: Receipts::new(Duration::from_millis(200)),
+            route: Route::new(
+                vec!["http://a".to_owned(), "http://b".to_owned()],
+                !seed.is_multiple_of(3),
+            ),
             rng: SmallRng::seed_from_u64(seed),
             resumes: seed.is_multiple_of(2),
             active: true,
@@ -217,7 +239,11 @@ impl Liar {
                     assert!(self.asked.contains(&ticket), "an answer that nobody asked for");
                     assert!(self.answered.insert(ticket), "answered twice");
                 }
-                Output::Send(_) | Output::Connect { .. } | Output::FetchToken { .. } | Output::Close => {
+                Output::Send(_)
+                | Output::Connect { .. }
+                | Output::Discover
+                | Output::FetchToken { .. }
+                | Output::Close => {
                     assert!(!late, "stopped, and still asks the world for something");
                 }
                 Output::Release { .. } => {}
@@ -387,6 +413,19 @@ impl Liar {
                 reason: "lost".to_owned(),
             }),
             Say::Opened => self.input(Input::Opened),
+            Say::Edges { known, names } => self.input(Input::Edges(known.then(|| edges(names)))),
+            Say::Draining { names, within_ms } => self.frame(ServerFrame::Draining {
+                edges: edges(names),
+                within_ms: *within_ms,
+            }),
+            Say::Presence { id } => self.frame(ServerFrame::Presence {
+                id: Some(request(*id)),
+                users: vec![],
+            }),
+            Say::Watch { count } => {
+                let users = (0..u64::from(count % 4)).map(|user| UserId::from_parts(user, 9));
+                self.input(Input::Command(Command::Watch(users.collect())));
+            }
             Say::Token { fails } => {
                 let token = AccessToken {
                     token: "token".to_owned(),
@@ -446,6 +485,15 @@ impl Liar {
 
 fn which(of: u8) -> Conversation {
     conversation(usize::from(of) % 3)
+}
+
+/// Addresses, some of them none.
+fn edges(names: &[u8; 3]) -> Vec<String> {
+    let edge = |name: &u8| match name % 4 {
+        0 => "nonsense".to_owned(),
+        name => format!("http://{}", char::from(b'a' + name)),
+    };
+    names.iter().map(edge).collect()
 }
 
 /// The first requests of a machine: small numbers, and now and then garbage.

@@ -135,7 +135,10 @@ impl Account {
     /// A configuration to connect with, to the servers of the HTTP side.
     #[must_use]
     pub fn config(&self) -> Config {
-        Config::new(self.0.api.servers().to_vec(), self.source())
+        Config {
+            api: Some(self.0.api.clone()),
+            ..Config::new(self.0.api.servers().to_vec(), self.source())
+        }
     }
 
     /// New tokens, although the old ones may still be good.

@@ -17,14 +17,16 @@ use tokio::{
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::{
+    api::Api,
     backoff::Backoff,
     client::{Load, Order, Question},
     config::Config,
-    error::RequestError,
+    error::{ApiError, RequestError},
     event::Event,
     machine::{Command, Input, Machine, Output, Parts, Reply, Settings},
     outbox::Outbox,
     receipts::Receipts,
+    route::Route,
     socket::{self, Server, Socket},
     timeline::Timeline,
     token::{AccessToken, TokenError},
@@ -40,7 +42,7 @@ type Job<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
 
 pub(crate) struct Actor {
     config: Config,
-    servers: Vec<Server>,
+    api: Option<Api>,
     machine: Machine,
     epoch: Instant,
     orders: mpsc::Receiver<Order>,
@@ -55,6 +57,7 @@ pub(crate) struct Actor {
     socket: Option<Box<Socket>>,
     connecting: Job<Result<Box<Socket>, String>>,
     token: Job<Result<AccessToken, TokenError>>,
+    edges: Job<Option<Vec<String>>>,
 }
 
 /// What woke the task.
@@ -63,6 +66,7 @@ enum Woken {
     Room,
     Connected(Result<Box<Socket>, String>),
     Token(Result<AccessToken, TokenError>),
+    Edges(Option<Vec<String>>),
     Socket(Option<Result<Message, tungstenite::Error>>),
     Time,
 }
@@ -70,16 +74,16 @@ enum Woken {
 impl Actor {
     pub(crate) fn new(
         config: Config,
-        servers: Vec<Server>,
+        api: Option<Api>,
         orders: mpsc::Receiver<Order>,
         events: mpsc::Sender<Event>,
         load: Arc<watch::Sender<Load>>,
         epoch: Instant,
     ) -> Self {
-        let machine = machine(&config, servers.len());
+        let machine = machine(&config, api.is_some());
         Self {
             config,
-            servers,
+            api,
             machine,
             epoch,
             orders,
@@ -92,6 +96,7 @@ impl Actor {
             socket: None,
             connecting: None,
             token: None,
+            edges: None,
         }
     }
 
@@ -127,10 +132,11 @@ impl Actor {
                     let tokens = Arc::clone(&self.config.tokens);
                     self.token = Some(Box::pin(async move { tokens.token(fresh).await }));
                 }
-                Output::Connect { server } => self.connect(server),
+                Output::Discover => self.discover(),
+                Output::Connect { server } => self.connect(&server),
                 Output::Close => {
                     self.write(std::mem::take(&mut frames)).await.ok();
-                    self.connecting = None;
+                    (self.connecting, self.edges) = (None, None);
                     if let Some(mut socket) = self.socket.take() {
                         let _ = timeout(CLOSE_TIMEOUT, Socket::close(&mut socket, None)).await;
                     }
@@ -140,12 +146,22 @@ impl Actor {
         self.write(frames).await
     }
 
-    fn connect(&mut self, server: usize) {
+    fn discover(&mut self) {
+        let (api, region) = (self.api.clone(), self.config.region.clone());
+        self.edges = Some(Box::pin(async move {
+            let asked = api?.discover(region.as_deref()).await;
+            let failed = |error: &ApiError| tracing::debug!(%error, "which edges there are is not known");
+            asked.inspect_err(failed).ok()
+        }));
+    }
+
+    fn connect(&mut self, server: &str) {
         self.socket = None;
-        if let Some(server) = self.servers.get(server) {
-            let (local_addr, within) = (self.config.local_addr, self.config.connect_timeout);
-            self.connecting = Some(Box::pin(socket::open(server.clone(), local_addr, within)));
-        }
+        let (local_addr, within) = (self.config.local_addr, self.config.connect_timeout);
+        self.connecting = Some(match Server::parse(server) {
+            Ok(server) => Box::pin(socket::open(server, local_addr, within)),
+            Err(error) => Box::pin(std::future::ready(Err(error.to_string()))),
+        });
     }
 
     /// All frames of one step in one flush.
@@ -236,6 +252,10 @@ impl Actor {
                 self.token = None;
                 Woken::Token(token)
             }
+            edges = optional(&mut self.edges), if free && self.edges.is_some() => {
+                self.edges = None;
+                Woken::Edges(edges)
+            }
             message = next(&mut self.socket), if free && self.socket.is_some() => Woken::Socket(message),
             () = sleep_until(deadline.unwrap_or(self.epoch)), if free && deadline.is_some() => Woken::Time,
         }
@@ -294,6 +314,7 @@ pub(crate) async fn run(mut actor: Actor) {
                 actor.input(Input::Opened).await;
             }
             Woken::Connected(Err(reason)) => actor.input(Input::Lost { code: None, reason }).await,
+            Woken::Edges(edges) => actor.input(Input::Edges(edges)).await,
             Woken::Token(answer) => actor.input(Input::Token(answer)).await,
             Woken::Socket(message) => actor.message(message).await,
             Woken::Time => actor.input(Input::Tick).await,
@@ -335,7 +356,7 @@ fn next(
     }
 }
 
-fn machine(config: &Config, servers: usize) -> Machine {
+fn machine(config: &Config, discovers: bool) -> Machine {
     let backoff = Backoff {
         base: config.backoff_base,
         max: config.backoff_max,
@@ -345,7 +366,6 @@ fn machine(config: &Config, servers: usize) -> Machine {
         timeline.know(*conversation, *cursor, false);
     }
     let settings = Settings {
-        servers,
         device: config.device.clone(),
         client: config.client.clone(),
         confirm_delivery: config.confirm_delivery,
@@ -358,6 +378,7 @@ fn machine(config: &Config, servers: usize) -> Machine {
         outbox: Outbox::new(config.pipeline, config.ack_timeout, backoff),
         timeline,
         receipts: Receipts::new(config.receipt_delay),
+        route: Route::new(config.servers.clone(), discovers),
         rng: rand::make_rng::<SmallRng>(),
         resumes: config.resume.is_some(),
         active: config.active,

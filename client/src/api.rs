@@ -1,22 +1,19 @@
 //! The HTTP side, typed: one method a route, [`natterjack_nats::wire::WireError`] as the error.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use natterjack_nats::wire::{Code, WireError};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::{Serialize, de::DeserializeOwned};
 
+use self::servers::Servers;
 use crate::{error::ApiError, socket::Server, token::TokenSource};
 
 mod accounts;
 mod conversations;
+mod edges;
 mod messages;
+mod servers;
 
 pub use messages::Sent;
 
@@ -27,9 +24,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub struct Api {
     http: reqwest::Client,
-    servers: Arc<[String]>,
-    /// The server that answered last.
-    current: Arc<AtomicUsize>,
+    servers: Arc<Servers>,
     tokens: Option<Arc<dyn TokenSource>>,
 }
 
@@ -106,8 +101,7 @@ impl Api {
             .map(|server| server.trim_end_matches('/').to_owned());
         Ok(Self {
             http,
-            servers: servers.collect(),
-            current: Arc::default(),
+            servers: Arc::new(Servers::new(servers.collect())),
             tokens: None,
         })
     }
@@ -121,10 +115,10 @@ impl Api {
         }
     }
 
-    /// The servers that are tried.
+    /// The servers that were configured; those that discovery found are tried too.
     #[must_use]
     pub fn servers(&self) -> &[String] {
-        &self.servers
+        self.servers.configured()
     }
 
     /// A call whose answer matters.
@@ -160,21 +154,19 @@ impl Api {
         call: &Call<'_>,
         token: Option<&str>,
     ) -> Result<(String, Response), ApiError> {
-        let first = self.current.load(Ordering::Relaxed);
-        let mut tries = 0;
+        let mut servers = self.servers.in_turn().into_iter().peekable();
         loop {
-            let index = (first + tries) % self.servers.len();
-            let server = &self.servers[index];
-            tries += 1;
-            match self.request(server, call, token).send().await {
+            let Some(server) = servers.next() else {
+                return Err(ApiError::BadAddress(String::new()));
+            };
+            match self.request(&server, call, token).send().await {
                 Ok(response) => {
-                    self.current.store(index, Ordering::Relaxed);
-                    return checked(server, response).await;
+                    self.servers.works(&server);
+                    return checked(&server, response).await;
                 }
                 // Nothing was sent, so that another server may be asked whatever the call does.
-                Err(error) if error.is_connect() && tries < self.servers.len() => {}
+                Err(error) if error.is_connect() && servers.peek().is_some() => {}
                 Err(source) => {
-                    let server = server.clone();
                     let source = source.without_url();
                     return Err(ApiError::Unreachable { server, source });
                 }

@@ -1,9 +1,14 @@
 //! The handle to write with.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use natterjack_nats::{
-    Conversation, MessageId,
+    Conversation, MessageId, UserId,
+    limits::WATCH_USERS_MAX,
     wire::{Content, ConversationSummary, Cursor, HistoryQuery, Page},
 };
 use tokio::{
@@ -13,6 +18,7 @@ use tokio::{
 
 use crate::{
     actor::{self, Actor},
+    api::Api,
     clock::now_ms,
     config::Config,
     draft::Draft,
@@ -63,14 +69,17 @@ impl Client {
     /// # Errors
     /// [`ApiError::BadAddress`] if a server's address is not one, or if there is none.
     pub fn connect(config: Config) -> Result<(Self, Events), ApiError> {
-        let servers: Vec<_> = config
-            .servers
-            .iter()
-            .map(|text| Server::parse(text))
-            .collect::<Result<_, _>>()?;
-        if servers.is_empty() {
+        for server in &config.servers {
+            Server::parse(server)?;
+        }
+        if config.servers.is_empty() {
             return Err(ApiError::BadAddress(String::new()));
         }
+        let api = match &config.api {
+            _ if !config.discovery => None,
+            Some(api) => Some(api.clone()),
+            None => Some(Api::of_servers(&config.servers)?),
+        };
         let limits = Load {
             messages: config.outbox_messages_max.max(1),
             bytes: config.outbox_bytes_max,
@@ -84,7 +93,7 @@ impl Client {
             epoch: Instant::now(),
         };
         let load = Arc::clone(&client.load);
-        let actor = Actor::new(config, servers, inbox, event_sender, load, client.epoch);
+        let actor = Actor::new(config, api, inbox, event_sender, load, client.epoch);
         tokio::spawn(actor::run(actor));
         Ok((client, Events { queue }))
     }
@@ -194,8 +203,22 @@ impl Client {
     ///
     /// # Errors
     /// If too much waits already, or the client has stopped.
-    pub fn active(&self, active: bool) -> Result<(), QueueError> {
+    pub fn set_active(&self, active: bool) -> Result<(), QueueError> {
         self.order(Order::Do(Command::Active(active)))
+    }
+
+    /// Shows whether these people are there, all of them each time: [`crate::Event::Presence`] tells.
+    /// It holds over reconnects; nobody ends it.
+    ///
+    /// # Errors
+    /// If they are more than a server takes, too much waits already, or the client has stopped.
+    pub fn watch(&self, users: impl IntoIterator<Item = UserId>) -> Result<(), QueueError> {
+        // In order and once each, so that the same people are no news.
+        let users: BTreeSet<_> = users.into_iter().collect();
+        if users.len() > WATCH_USERS_MAX {
+            return Err(QueueError::TooManyWatched);
+        }
+        self.order(Order::Do(Command::Watch(users.into_iter().collect())))
     }
 
     /// A page of history.

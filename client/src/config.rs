@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use natterjack_nats::{Conversation, wire::HelloDevice};
 
-use crate::token::TokenSource;
+use crate::{api::Api, token::TokenSource};
 
 /// How a [`crate::Client`] connects and behaves. [`Config::new`] gives sensible values for all
 /// but where to and as whom.
@@ -13,6 +13,13 @@ pub struct Config {
     /// Edges, such as `http://127.0.0.1:8080` or `https://chat.example.org`. They are tried in
     /// turn; the one that works is kept.
     pub servers: Vec<String>,
+    /// Whether those are asked which edges there are, and the best of them is used: before connecting and
+    /// after losses. Where nobody answers, `servers` are used. Off: `servers` only.
+    pub discovery: bool,
+    /// Where this device is, in the words of the server's operator: edges there are preferred.
+    pub region: Option<String>,
+    /// The HTTP side that is asked; `None` makes one of `servers`. What it learns, its clones know too.
+    pub api: Option<Api>,
     /// Where access tokens come from.
     pub tokens: Arc<dyn TokenSource>,
     /// The device, where the token does not name it.
@@ -67,6 +74,9 @@ impl Config {
     pub fn new(servers: Vec<String>, tokens: Arc<dyn TokenSource>) -> Self {
         Self {
             servers,
+            discovery: true,
+            region: None,
+            api: None,
             tokens,
             device: None,
             client: concat!("natterjack-client/", env!("CARGO_PKG_VERSION")).to_owned(),

@@ -14,6 +14,9 @@ pub enum QueueError {
     /// Events are made by the server only.
     #[error("a client cannot send an event")]
     NotSendable,
+    /// More people are to be watched than a server takes.
+    #[error("at most {max} people can be watched at once", max = natterjack_nats::limits::WATCH_USERS_MAX)]
+    TooManyWatched,
 }
 
 /// Why a message that was taken will not be sent.

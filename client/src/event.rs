@@ -9,7 +9,7 @@ use std::{
 use futures::Stream;
 use natterjack_nats::{
     Conversation, MessageId, UserId,
-    wire::{Message, Ready, UserCursor, WireError},
+    wire::{Message, Ready, UserCursor, UserPresence, WireError},
 };
 use tokio::sync::mpsc;
 
@@ -27,6 +27,17 @@ pub enum Event {
         reason: String,
         /// When the next attempt is made.
         retry_in: Duration,
+    },
+    /// The edge goes away, and the client goes to another one at once: [`Event::Ready`] follows.
+    Moving {
+        /// Its address.
+        to: String,
+    },
+    /// Whether people are there: first of all those that [`crate::Client::watch`] named, then of whoever
+    /// changes. Under load some are left out; the last one counts.
+    Presence {
+        /// At most one entry a user.
+        users: Vec<UserPresence>,
     },
     /// A message of one's own is on disk.
     Acked {

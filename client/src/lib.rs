@@ -19,6 +19,7 @@ mod machine;
 mod outbox;
 mod receipts;
 mod requests;
+mod route;
 mod socket;
 mod timeline;
 mod token;

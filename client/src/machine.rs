@@ -3,9 +3,11 @@
 //! ```text
 //!             ┌────────── Backoff ◄──────────────┬──────────────┬─────────┐
 //!             ▼                                  │              │         │
-//! Idle ──► Token ──► Connecting ──► Opening ──► Live            │         │
-//!             │           └──────────────┴───────┴── lost ──────┘         │
-//!             └── no token at the moment ─────────────────────────────────┘
+//! Idle ──► Token ──────────────► Connecting ──► Opening ──► Live          │
+//!           │ ▲ └──► Choosing ──────▲│           │           │ │          │
+//!           │ └── the edge drains ───┼───────────┼───────────┘ │          │
+//!           │                        └───────────┴──── lost ───┴──────────┤
+//!           └── no token at the moment ───────────────────────────────────┘
 //! any ──► Stopped: closed by the application, refused for good, no token to be had
 //! ```
 //!
@@ -22,22 +24,24 @@ use rand::rngs::SmallRng;
 
 use crate::{
     backoff::Backoff, error::StopReason, event::Event, outbox::Outbox, receipts::Receipts,
-    requests::Requests, timeline::Timeline, token::AccessToken,
+    requests::Requests, route::Route, timeline::Timeline, token::AccessToken,
 };
 
 mod commands;
 mod io;
+mod leave;
 mod live;
 mod open;
+mod presence;
 mod timers;
 
 pub(crate) use io::{Command, Input, Output, Reply};
 use live::Live;
+use presence::Watching;
 
 /// What does not change over the life of a machine.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    pub servers: usize,
     pub device: Option<HelloDevice>,
     pub client: String,
     pub confirm_delivery: bool,
@@ -53,6 +57,8 @@ enum State {
     Idle,
     /// Waits for an access token.
     Token,
+    /// Waits for what discovery knows.
+    Choosing,
     /// Waits for the socket.
     Connecting,
     /// `hello` is out.
@@ -75,8 +81,8 @@ pub(crate) struct Machine {
     requests: Requests,
     rng: SmallRng,
     out: Vec<Output>,
-    /// Which of the servers is in use.
-    server: usize,
+    route: Route,
+    watching: Watching,
     /// Losses in a row, without a stable connection between.
     failures: u32,
     token: Option<AccessToken>,
@@ -97,6 +103,7 @@ pub(crate) struct Parts {
     pub outbox: Outbox,
     pub timeline: Timeline,
     pub receipts: Receipts,
+    pub route: Route,
     pub rng: SmallRng,
     pub resumes: bool,
     pub active: bool,
@@ -113,7 +120,8 @@ impl Machine {
             requests: Requests::default(),
             rng: parts.rng,
             out: Vec::new(),
-            server: 0,
+            route: parts.route,
+            watching: Watching::default(),
             failures: 0,
             token: None,
             token_wanted: false,
@@ -134,6 +142,7 @@ impl Machine {
         match input {
             Input::Start => self.connect(),
             Input::Token(answer) => self.token_answered(now, answer),
+            Input::Edges(edges) => self.chosen(now, edges),
             Input::Opened => self.opened(now),
             Input::Lost { code, reason } => self.lost(now, code, reason),
             Input::Heard => self.heard(now),
@@ -144,6 +153,7 @@ impl Machine {
             Input::Command(command) => self.command(now, command),
             Input::Tick => self.tick(now),
         }
+        self.leave_once_answered(now);
         std::mem::take(&mut self.out)
     }
 
@@ -162,7 +172,9 @@ impl Machine {
             State::Connecting | State::Opening { .. } => None,
             State::Live(live) => Some(now.saturating_sub(live.since)),
             // Not a connection of ours any more.
-            State::Idle | State::Token | State::Backoff { .. } | State::Stopped => return,
+            State::Idle | State::Token | State::Choosing | State::Backoff { .. } | State::Stopped => {
+                return;
+            }
         };
         if let Some(code) = code
             && !CloseCode::reconnects(code)
@@ -173,12 +185,16 @@ impl Machine {
         if code == Some(CloseCode::TokenExpired.code()) {
             self.token_stale = true;
         }
-        let moves_on = live_for.is_none() || code == Some(CloseCode::Shutdown.code());
-        if moves_on {
-            self.server = (self.server + 1) % self.settings.servers.max(1);
+        self.note_stability(now);
+        let shuts_down = code == Some(CloseCode::Shutdown.code());
+        if self.leaves_for_another() {
+            // That it would close was said before, and where to go.
+            return self.leave(now);
         }
-        if live_for.is_some_and(|time| time >= self.settings.stable_after) {
-            self.failures = 0;
+        if live_for.is_none() || shuts_down {
+            self.route.next();
+        } else {
+            self.route.lost();
         }
         let Some(error) = self.complaint.take() else {
             return self.back_off(now, Duration::ZERO, reason);
@@ -189,13 +205,18 @@ impl Machine {
         self.back_off(now, asked, error.message.into_owned());
     }
 
+    /// After a connection that lasted, the next loss is the first one again.
+    fn note_stability(&mut self, now: Duration) {
+        if let State::Live(live) = &self.state
+            && now.saturating_sub(live.since) >= self.settings.stable_after
+        {
+            self.failures = 0;
+        }
+    }
+
     /// Comes back later, but not before the server asked for it.
     fn back_off(&mut self, now: Duration, asked: Duration, reason: String) {
-        self.outbox.disconnected();
-        self.timeline.disconnected();
-        self.receipts.disconnected(now);
-        self.requests.disconnected();
-        self.typing = None;
+        self.disconnected(now);
         let delay = self.settings.backoff.delay(self.failures, &mut self.rng);
         // Who was given a time of their own comes then, and no later than whoever was not.
         let retry_in = if asked.is_zero() {
@@ -208,6 +229,16 @@ impl Machine {
             until: now + retry_in,
         };
         self.emit(Event::Disconnected { reason, retry_in });
+    }
+
+    /// What was said over the connection and not answered will not be.
+    fn disconnected(&mut self, now: Duration) {
+        self.outbox.disconnected();
+        self.timeline.disconnected();
+        self.receipts.disconnected(now);
+        self.requests.disconnected();
+        self.watching.disconnected();
+        self.typing = None;
     }
 
     /// Gives up the connection from this side and comes back.

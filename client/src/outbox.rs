@@ -143,6 +143,11 @@ impl Outbox {
         pumped
     }
 
+    /// How many were sent over the present connection and have no answer.
+    pub(crate) const fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
     /// The message of that id is on disk.
     pub(crate) fn acked(&mut self, id: MessageId) -> Option<Queued> {
         self.remove(id, true)

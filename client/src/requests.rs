@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use natterjack_nats::{
-    Conversation,
+    Conversation, UserId,
     wire::{ClientFrame, HistoryQuery},
 };
 
@@ -19,6 +19,7 @@ pub(crate) enum Ask {
     History(HistoryQuery),
     Conversations(Option<String>),
     Token(String),
+    Watch(Vec<UserId>),
 }
 
 /// Who wants to know.
@@ -32,6 +33,8 @@ pub(crate) enum Purpose {
     Baseline,
     /// The fresh access token was handed in.
     Token,
+    /// The people whose presence is shown.
+    Watch,
 }
 
 #[derive(Debug)]
@@ -87,6 +90,7 @@ impl Requests {
                 Ask::History(query) => ClientFrame::History { id, query },
                 Ask::Conversations(page) => ClientFrame::Conversations { id, page },
                 Ask::Token(token) => ClientFrame::Token { id, token },
+                Ask::Watch(users) => ClientFrame::Watch { id, users },
             }
         };
         waiting.take(room).map(frame).collect()
@@ -101,6 +105,12 @@ impl Requests {
             return None;
         }
         Some(self.open.remove(&id)?.purpose)
+    }
+
+    /// Drops those for that purpose which were not asked yet.
+    pub(crate) fn forget(&mut self, purpose: Purpose) {
+        self.open
+            .retain(|_, request| request.asked || request.purpose != purpose);
     }
 
     /// Those without an answer for too long.

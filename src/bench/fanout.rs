@@ -234,6 +234,8 @@ impl Member {
         receipts: bool,
     ) -> anyhow::Result<Self> {
         let mut config = account.config();
+        // It is measured on the edge that was chosen.
+        config.discovery = false;
         config.pipeline = usize::MAX;
         config.confirm_delivery = receipts;
         let (client, mut events) = Client::connect(config)?;

@@ -31,6 +31,8 @@ impl Sender {
     /// It does not.
     pub async fn connect(account: &Account, conversations: Vec<Conversation>) -> anyhow::Result<Self> {
         let mut config = account.config();
+        // It is measured on the edge that was chosen.
+        config.discovery = false;
         // All of a client's sends may be under way at once, whatever their conversation.
         config.pipeline = usize::MAX;
         config.outbox_messages_max = 65_536;

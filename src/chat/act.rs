@@ -69,6 +69,9 @@ impl Session {
                 self.send(Draft::delete(conversation, seq))?;
             }
             Command::Who => self.who(),
+            Command::Devices => self.devices().await?,
+            Command::LogOut(ending) => self.end_devices(ending).await?,
+            Command::Privacy(privacy) => self.privacy(privacy).await?,
             Command::Name(name) => {
                 let profile = self.api.set_name(&name).await?;
                 self.screen
@@ -143,6 +146,7 @@ impl Session {
         let name = self.names.learn_summary(&summary);
         self.screen.line(&format!("— {name} —"));
         self.current = Some((conversation, name));
+        self.meet_people(conversation).await;
         if summary.head > 0 {
             self.history(conversation, OPENING, summary.peer_cursor).await?;
         }
@@ -188,8 +192,10 @@ impl Session {
         if page.conversations.is_empty() {
             self.screen.note("no chats yet: /to <handle> opens one");
         }
+        self.list_people(&page.conversations);
         for summary in &page.conversations {
             let name = self.names.learn_summary(summary);
+            let there = summary.peer.as_ref().map_or("", |peer| self.people.mark(peer.id));
             let unread = match summary.unread {
                 0 => String::new(),
                 unread => format!(" ({unread} unread)"),
@@ -201,7 +207,7 @@ impl Session {
             let last = last
                 .map(|text| format!(": {}", clean_line(text)))
                 .unwrap_or_default();
-            self.screen.line(&format!("  {name}{unread}{last}"));
+            self.screen.line(&format!("  {name}{there}{unread}{last}"));
         }
         if page.next.is_some() {
             self.screen.note("and older ones");
@@ -219,8 +225,9 @@ impl Session {
             } else {
                 format!(" ({full})")
             };
+            let there = self.people.mark(member.user.id);
             self.screen
-                .line(&format!("  {name}{full}, {}", role_name(member.role)));
+                .line(&format!("  {name}{full}, {}{there}", role_name(member.role)));
         }
         Ok(())
     }
@@ -240,9 +247,13 @@ impl Session {
             0 => String::new(),
             waiting => format!(", {waiting} not yet acknowledged"),
         };
+        let edge = self
+            .edge
+            .map(|edge| format!(" through edge {edge}"))
+            .unwrap_or_default();
         let (server, place) = (self.api.servers().join(", "), place.unwrap_or_default());
         self.screen
-            .note(&format!("you are {me} on {server}, {link}{place}{waiting}"));
+            .note(&format!("you are {me} on {server}, {link}{edge}{place}{waiting}"));
     }
 
     fn open_chat(&self) -> anyhow::Result<Conversation> {

@@ -1,6 +1,6 @@
 //! What a person types.
 
-use natterjack_nats::wire::Role;
+use natterjack_nats::wire::{Privacy, Role};
 
 /// A line, understood.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,9 +21,21 @@ pub(super) enum Command {
     Edit(u32, String),
     Delete(u32),
     Who,
+    Devices,
+    LogOut(Ending),
+    Privacy(Privacy),
     Name(String),
     Help,
     Quit,
+}
+
+/// Which devices are logged out.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// That of this number in the list.
+    One(u32),
+    /// All but this one.
+    Others,
 }
 
 pub(super) const HELP: &str = "\
@@ -42,6 +54,9 @@ pub(super) const HELP: &str = "\
 /group leave                     leave this group
 /me name <name>                  the name that others see
 /who                             who and where you are
+/devices                         your devices
+/logout <number|others>          log out one of your devices, or all but this one
+/privacy everyone|contacts|nobody  who may see whether you are here
 /quit                            leave
 Anything else is sent to the chat that is open; //… sends a text that starts with a slash.";
 
@@ -74,6 +89,17 @@ pub(super) fn parse(line: &str) -> Result<Command, String> {
             .map(Command::Delete)
             .ok_or_else(|| "/delete <#>".to_owned()),
         "who" => Ok(Command::Who),
+        "devices" => Ok(Command::Devices),
+        "logout" if rest == "others" => Ok(Command::LogOut(Ending::Others)),
+        "logout" => number(rest)
+            .map(|number| Command::LogOut(Ending::One(number)))
+            .ok_or_else(|| "/logout <number of /devices> or /logout others".to_owned()),
+        "privacy" => match rest {
+            "everyone" => Ok(Command::Privacy(Privacy::Everyone)),
+            "contacts" => Ok(Command::Privacy(Privacy::Contacts)),
+            "nobody" => Ok(Command::Privacy(Privacy::Nobody)),
+            _ => Err("/privacy everyone|contacts|nobody".to_owned()),
+        },
         "me" => match word(rest) {
             ("name", name) if !name.is_empty() => Ok(Command::Name(unquoted(name).to_owned())),
             _ => Err("/me name <name>".to_owned()),
@@ -183,6 +209,10 @@ mod tests {
             ),
             ("/edit 3 better", Command::Edit(3, text("better"))),
             ("/delete #3", Command::Delete(3)),
+            ("/devices", Command::Devices),
+            ("/logout 2", Command::LogOut(Ending::One(2))),
+            ("/logout others", Command::LogOut(Ending::Others)),
+            ("/privacy nobody", Command::Privacy(Privacy::Nobody)),
             (
                 "/group rename Cinema on Friday",
                 Command::Rename(text("Cinema on Friday")),
@@ -219,6 +249,9 @@ mod tests {
             "/group",
             "/group role bob king",
             "/nonsense",
+            "/logout",
+            "/logout all",
+            "/privacy some",
             "/me",
         ] {
             assert!(parse(line).is_err(), "{line}");

@@ -7,9 +7,11 @@
 mod act;
 mod board;
 mod command;
+mod devices;
 mod input;
 mod login;
 mod names;
+mod presence;
 mod screen;
 mod session;
 mod show;
@@ -43,6 +45,9 @@ pub struct Args {
         value_delimiter = ','
     )]
     server: Vec<String>,
+    /// Where you are, in the words of the server's operator: edges there are preferred
+    #[arg(long, env = "NATTERJACK_REGION")]
+    region: Option<String>,
     /// Make the account if it does not exist
     #[arg(long)]
     create: bool,
@@ -67,6 +72,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let mut config = account.config();
     config.client = concat!("natterjack chat ", env!("CARGO_PKG_VERSION")).to_owned();
     config.resume = state.cursors();
+    config.region.clone_from(&args.region);
     let (client, events) = Client::connect(config)?;
     let (input, screen) = if terminal {
         let (input, printer) = Input::terminal()?;

@@ -10,8 +10,8 @@ use std::{
 use anyhow::{anyhow, bail};
 use natterjack_client::{Account, Api, Client, Draft, Events, StopReason};
 use natterjack_nats::{
-    Conversation, MessageId, UserId,
-    wire::{Cursor, Profile},
+    Conversation, EdgeId, MessageId, UserId,
+    wire::{Cursor, Device, Profile},
 };
 use natterjack_runtime::clock::Clock;
 use tokio::time::{MissedTickBehavior, interval};
@@ -20,6 +20,7 @@ use super::{
     board::Board,
     input::{Input, Typed},
     names::Names,
+    presence::People,
     screen::Screen,
     state::State,
     text::clean_line,
@@ -69,6 +70,13 @@ pub(super) struct Session {
     /// What was said about how far others have got.
     pub(super) told: HashMap<(Conversation, UserId), Cursor>,
     pub(super) link: Link,
+    /// The edge that holds the connection, or did last.
+    pub(super) edge: Option<EdgeId>,
+    /// Where the client said that it goes.
+    pub(super) moving: Option<String>,
+    pub(super) people: People,
+    /// As they were listed last, for their numbers.
+    pub(super) devices: Vec<Device>,
     /// Why no further event comes.
     pub(super) stopped: Option<StopReason>,
     state: State,
@@ -92,6 +100,10 @@ impl Session {
             own: HashMap::new(),
             told: HashMap::new(),
             link: Link::New,
+            edge: None,
+            moving: None,
+            people: People::default(),
+            devices: Vec::new(),
             stopped: None,
             state,
         }

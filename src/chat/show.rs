@@ -27,6 +27,14 @@ impl Session {
                     ));
                 }
             }
+            Event::Moving { to } => {
+                let to = clean_line(&to);
+                self.screen.note(&format!(
+                    "this edge is going away; moving to {to}, nothing is lost"
+                ));
+                self.moving = Some(to);
+            }
+            Event::Presence { users } => self.presence(&users).await,
             Event::Acked {
                 id,
                 conversation,
@@ -81,6 +89,9 @@ impl Session {
 
     fn ready(&mut self, ready: &Ready) {
         let before = std::mem::replace(&mut self.link, Link::Up);
+        self.edge = Some(ready.edge);
+        let moved = self.moving.take();
+        self.list_people(&ready.conversations);
         let names: Vec<_> = ready
             .conversations
             .iter()
@@ -99,7 +110,11 @@ impl Session {
                 }
             }
             Link::Down => self.screen.note("connected again"),
-            Link::Up => {}
+            Link::Up => {
+                if let Some(to) = moved {
+                    self.screen.note(&format!("on {to} now"));
+                }
+            }
         }
     }
 

@@ -43,14 +43,17 @@ fn push(clean: &mut String, char: char) {
 
 /// The local time of day, `HH:MM`.
 pub(super) fn time_of_day(unix_ms: u64) -> String {
-    let zone = TimeZone::system();
-    let time = i64::try_from(unix_ms)
-        .ok()
-        .and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    time.map_or_else(
-        || "--:--".to_owned(),
-        |time| time.to_zoned(zone).strftime("%H:%M").to_string(),
-    )
+    local(unix_ms, "%H:%M").unwrap_or_else(|| "--:--".to_owned())
+}
+
+/// The local date and time, `YYYY-MM-DD HH:MM`.
+pub(super) fn date_and_time(unix_ms: u64) -> String {
+    local(unix_ms, "%Y-%m-%d %H:%M").unwrap_or_else(|| "long ago".to_owned())
+}
+
+fn local(unix_ms: u64, format: &str) -> Option<String> {
+    let time = Timestamp::from_millisecond(i64::try_from(unix_ms).ok()?).ok()?;
+    Some(time.to_zoned(TimeZone::system()).strftime(format).to_string())
 }
 
 #[cfg(test)]
@@ -76,5 +79,7 @@ mod tests {
     fn a_time_beyond_all_calendars_does_no_harm() {
         assert_eq!(time_of_day(u64::MAX), "--:--");
         assert_eq!(time_of_day(0).len(), 5);
+        assert_eq!(date_and_time(u64::MAX), "long ago");
+        assert_eq!(date_and_time(0).len(), 16);
     }
 }

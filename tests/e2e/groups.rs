@@ -45,7 +45,10 @@ async fn a_group_has_one_order_for_all_however_many_talk_at_once() -> anyhow::Re
             .conversation;
         let mut clients = Vec::new();
         for (index, account) in accounts.iter().enumerate() {
-            clients.push(recorder.connect(format!("user{index}"), account, account.config())?);
+            let mut config = account.config();
+            // On the edge that was chosen.
+            config.discovery = false;
+            clients.push(recorder.connect(format!("user{index}"), account, config)?);
         }
         recorder.ready(SETTLED_WITHIN).await?;
         for round in 0..20 {

@@ -74,6 +74,8 @@ impl Crowd {
         let mut members = Vec::with_capacity(count);
         for (index, account) in accounts.iter().enumerate() {
             let mut config = account.config();
+            // The scenario decides who is on which edge.
+            config.discovery = false;
             config.backoff_max = Duration::from_secs(1);
             config.ack_timeout = Duration::from_secs(5);
             let device = recorder.connect(format!("user{index}"), account, config)?;

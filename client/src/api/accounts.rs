@@ -3,7 +3,7 @@
 use natterjack_nats::{
     DeviceId, UserId,
     services::accounts::{LogIn, Refresh, SignUp, Tokens},
-    wire::{Device, Profile},
+    wire::{Device, Privacy, Profile, UserPresence},
 };
 use reqwest::Method;
 use serde_json::json;
@@ -79,6 +79,33 @@ impl Api {
     /// As the server says; see [`ApiError`].
     pub async fn revoke_device(&self, device: DeviceId) -> Result<(), ApiError> {
         self.done(Call::new(Method::DELETE, format!("/v1/devices/{device}")))
+            .await
+    }
+
+    /// Ends the sessions of all of one's own devices but this one.
+    ///
+    /// # Errors
+    /// As the server says; see [`ApiError`].
+    pub async fn revoke_other_devices(&self) -> Result<(), ApiError> {
+        self.done(Call::new(Method::DELETE, "/v1/devices")).await
+    }
+
+    /// Decides who may see whether one is there.
+    ///
+    /// # Errors
+    /// As the server says; see [`ApiError`].
+    pub async fn set_privacy(&self, privacy: Privacy) -> Result<(), ApiError> {
+        self.done(Call::new(Method::PATCH, "/v1/me").body(json!({ "presence": privacy })))
+            .await
+    }
+
+    /// Whether people are there, as far as one may see it; at most a thousand at once.
+    ///
+    /// # Errors
+    /// As the server says; see [`ApiError`].
+    pub async fn presence(&self, users: &[UserId]) -> Result<Vec<UserPresence>, ApiError> {
+        let ids: Vec<_> = users.iter().map(ToString::to_string).collect();
+        self.call(Call::get("/v1/presence").query("users", Some(ids.join(","))))
             .await
     }
 

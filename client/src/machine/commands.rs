@@ -32,6 +32,7 @@ impl Machine {
                     self.out.push(Output::Send(ClientFrame::Active { active }));
                 }
             }
+            Command::Watch(users) => self.watch(now, users),
             Command::History { ticket, query } => self.ask(now, ticket, Ask::History(query)),
             Command::Conversations { ticket, page } => self.ask(now, ticket, Ask::Conversations(page)),
             Command::Cursors { ticket } => {
@@ -68,7 +69,12 @@ impl Machine {
         let State::Live(live) = &self.state else {
             return;
         };
-        let pumped = self.outbox.pump(now, live.room);
+        let mut room = live.room;
+        if self.is_leaving(now) {
+            // What is not sent yet waits for the next edge.
+            room.sends_in_flight_max = 0;
+        }
+        let pumped = self.outbox.pump(now, room);
         self.out.extend(pumped.frames.into_iter().map(Output::Send));
         for (queued, error) in pumped.rejected {
             self.fail(&queued, SendFailure::Refused(error));

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use natterjack_nats::{
-    Conversation,
+    Conversation, UserId,
     wire::{ConversationSummary, Cursor, HistoryQuery, Page, ServerFrame},
 };
 
@@ -20,6 +20,8 @@ pub(crate) enum Input {
     Start,
     /// The answer to [`Output::FetchToken`].
     Token(Result<AccessToken, TokenError>),
+    /// The answer to [`Output::Discover`]: edges, the best first; `None` if nobody could be asked.
+    Edges(Option<Vec<String>>),
     /// The socket that [`Output::Connect`] asked for stands.
     Opened,
     /// The socket was closed, broke, or could not be opened.
@@ -48,6 +50,7 @@ pub(crate) enum Command {
         cursor: Cursor,
     },
     Active(bool),
+    Watch(Vec<UserId>),
     History {
         ticket: u64,
         query: HistoryQuery,
@@ -68,9 +71,11 @@ pub(crate) enum Output {
     FetchToken {
         fresh: bool,
     },
-    /// Open a socket to the server of that index.
+    /// Ask which edges there are.
+    Discover,
+    /// Open a socket to that server.
     Connect {
-        server: usize,
+        server: String,
     },
     Send(natterjack_nats::wire::ClientFrame),
     Emit(Event),

@@ -30,6 +30,8 @@ pub(super) struct Live {
     pub silence_max: Duration,
     pub room: Room,
     pub token_due: Option<Duration>,
+    /// The edge drains, and this is when to leave it.
+    pub leaves_at: Option<Duration>,
     me: UserId,
     /// The server's clock in Unix milliseconds at `since`.
     server_ms: u64,
@@ -47,6 +49,7 @@ impl Live {
                 text_chars_max: ready.limits.text_chars_max,
             },
             token_due: None,
+            leaves_at: None,
             me: ready.user.id,
             server_ms: ready.now,
         };
@@ -133,8 +136,8 @@ impl Machine {
                     active,
                 });
             }
-            // Not asked for by this client.
-            ServerFrame::Presence { .. } | ServerFrame::Draining { .. } => {}
+            ServerFrame::Presence { id, users } => self.presence(now, id.as_deref(), users),
+            ServerFrame::Draining { edges, within_ms } => self.draining(now, edges, within_ms),
             ServerFrame::History { id, page } => {
                 let fits =
                     |ask: &Ask| matches!(ask, Ask::History(query) if query.conversation == page.conversation);
@@ -221,6 +224,7 @@ impl Machine {
                         live.retry_token(now);
                     }
                 }
+                Some(Purpose::Watch) => self.watch_refused(now, Some(error)),
                 Some(purpose) => self.answer(purpose, Err(RequestError::Refused(error))),
                 None => {}
             }

@@ -32,11 +32,11 @@ impl Machine {
                 self.token_stale = false;
                 self.token = Some(token);
                 match &self.state {
-                    State::Token => {
-                        self.state = State::Connecting;
-                        self.complaint = None;
-                        self.out.push(Output::Connect { server: self.server });
+                    State::Token if self.route.wants(now) => {
+                        self.state = State::Choosing;
+                        self.out.push(Output::Discover);
                     }
+                    State::Token => self.dial(),
                     State::Live(_) => self.hand_in_token(now),
                     _ => {}
                 }
@@ -48,6 +48,21 @@ impl Machine {
                 _ => {}
             },
         }
+    }
+
+    /// Discovery has answered.
+    pub(super) fn chosen(&mut self, now: Duration, edges: Option<Vec<String>>) {
+        if matches!(self.state, State::Choosing) {
+            self.route.answered(now, edges, &mut self.rng);
+            self.dial();
+        }
+    }
+
+    fn dial(&mut self) {
+        self.state = State::Connecting;
+        self.complaint = None;
+        let server = self.route.current().unwrap_or_default().to_owned();
+        self.out.push(Output::Connect { server });
     }
 
     pub(super) fn opened(&mut self, now: Duration) {
@@ -83,6 +98,7 @@ impl Machine {
         }
         self.state = State::Live(Box::new(Live::new(now, &ready)));
         self.emit(Event::Ready(Box::new(ready)));
+        self.watch_again(now);
         self.pump(now);
     }
 

@@ -14,6 +14,7 @@ use crate::{
 
 #[path = "../../fuzz/machine.rs"]
 mod fuzz;
+mod moving;
 mod server;
 mod world;
 
@@ -31,6 +32,10 @@ enum Step {
     Deliver(usize),
     /// The connection breaks, or the server closes it with a code that invites back.
     Cut(Option<u16>),
+    /// The edge says that it drains, and which other there is.
+    Drain(bool),
+    /// The application shows so many people.
+    Watch(u64),
     Pass(u64),
 }
 
@@ -41,6 +46,8 @@ fn play(world: &mut World, step: Step) {
         Step::Serve(count, mood) => world.serve(count, mood),
         Step::Deliver(count) => world.deliver(count),
         Step::Cut(code) => world.cut(code),
+        Step::Drain(other) => world.drain(other),
+        Step::Watch(count) => world.watch(count),
         Step::Pass(ms) => world.pass(Duration::from_millis(ms)),
     }
 }
@@ -57,6 +64,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         5 => (1..5_usize, mood).prop_map(|(count, mood)| Step::Serve(count, mood)),
         5 => (1..8_usize).prop_map(Step::Deliver),
         1 => code.prop_map(Step::Cut),
+        1 => any::<bool>().prop_map(Step::Drain),
+        1 => (0..4_u64).prop_map(Step::Watch),
         2 => (1..40_000_u64).prop_map(Step::Pass),
     ]
 }

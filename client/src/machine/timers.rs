@@ -11,16 +11,20 @@ impl Machine {
         let requests = self.requests.deadline();
         match &self.state {
             State::Idle | State::Stopped => None,
-            State::Token | State::Connecting => requests,
+            State::Token | State::Choosing | State::Connecting => requests,
             State::Backoff { until } | State::Opening { until } => earlier(Some(*until), requests),
             State::Live(live) => {
                 let silence = Some(live.heard + live.silence_max);
                 let token = live.token_due.filter(|_| !self.token_wanted);
                 let repairs = self.timeline.deadline().filter(|_| self.may_repair());
+                // With sends open, it is their answers that are waited for.
+                let leaves = live.leaves_at.filter(|_| self.outbox.in_flight() == 0);
                 let work = [
                     silence,
                     token,
                     repairs,
+                    leaves,
+                    self.watching.deadline(),
                     self.outbox.deadline(),
                     self.receipts.deadline(),
                 ];
@@ -53,6 +57,7 @@ impl Machine {
                     live.retry_token(now);
                 }
                 self.outbox.expire(now);
+                self.watch_if_due(now);
                 self.pump(now);
             }
             _ => {}
@@ -69,6 +74,7 @@ impl Machine {
             // The token is retried by its own timer, and a baseline that is missing only makes the
             // next resume longer.
             Purpose::Token | Purpose::Baseline => {}
+            Purpose::Watch => self.watch_refused(now, None),
         }
     }
 }

@@ -6,7 +6,7 @@ use natterjack_nats::{
     Conversation, DeviceId, EdgeId, MessageId, SessionId, UserId,
     wire::{
         ClientFrame, Code, ConversationSummary, Cursor, HistoryQuery, Kind, Limits, Message, Page, Profile,
-        Ready, ServerFrame, WireError,
+        Ready, ServerFrame, ShownState, UserPresence, WireError,
     },
 };
 
@@ -71,6 +71,17 @@ impl World {
                 ClientFrame::History { id, query } => {
                     let page = self.page(&query);
                     self.to_client.push_back(ServerFrame::History { id, page });
+                }
+                ClientFrame::Watch { id, users } => {
+                    let shown = |user: &UserId| UserPresence {
+                        user: *user,
+                        state: ShownState::Online,
+                        last_seen: None,
+                    };
+                    let (id, answer) = (Some(id), users.iter().map(shown).collect());
+                    self.to_client
+                        .push_back(ServerFrame::Presence { id, users: answer });
+                    self.watched = Some(users);
                 }
                 ClientFrame::Token { id, .. } => {
                     self.tokens_taken_in_band += 1;

@@ -18,6 +18,7 @@ use crate::{
     machine::{Command, Input, Machine, Output, Parts, Settings},
     outbox::{Outbox, Queued},
     receipts::Receipts,
+    route::Route,
     timeline::Timeline,
     token::AccessToken,
 };
@@ -50,6 +51,14 @@ pub struct World {
     pub tokens_fetched: usize,
     pub tokens_taken_in_band: usize,
     pub connected: bool,
+    /// Where the machine wanted to connect last.
+    pub server: String,
+    /// What discovery answers.
+    pub edges: Option<Vec<String>>,
+    /// The last frame that named people to watch, on this connection.
+    pub watched: Option<Vec<UserId>>,
+    /// Whom the application shows.
+    watching: Vec<UserId>,
     /// Whether the next `ready` is the start of a new device.
     starts: bool,
     pub to_server: VecDeque<ClientFrame>,
@@ -81,7 +90,6 @@ impl World {
             max: 20_000 * MS,
         };
         let settings = Settings {
-            servers: 2,
             device: None,
             client: "test".to_owned(),
             confirm_delivery: true,
@@ -94,6 +102,7 @@ impl World {
             outbox: Outbox::new(pipeline, 30_000 * MS, backoff),
             timeline: Timeline::new(backoff),
             receipts: Receipts::new(200 * MS),
+            route: Route::new(vec!["http://a".to_owned(), "http://b".to_owned()], true),
             rng: SmallRng::seed_from_u64(seed),
             resumes,
             active: true,
@@ -105,6 +114,10 @@ impl World {
             tokens_fetched: 0,
             tokens_taken_in_band: 0,
             connected: false,
+            server: String::new(),
+            edges: None,
+            watched: None,
+            watching: Vec::new(),
             starts: !resumes,
             to_server: VecDeque::new(),
             to_client: VecDeque::new(),
@@ -128,8 +141,10 @@ impl World {
                     self.tokens_fetched += 1;
                     answers.push(Input::Token(Ok(self.token())));
                 }
-                Output::Connect { .. } => {
+                Output::Discover => answers.push(Input::Edges(self.edges.clone())),
+                Output::Connect { server } => {
                     self.connections += 1;
+                    self.server.clone_from(server);
                     self.connected = true;
                     answers.push(Input::Opened);
                 }
@@ -227,6 +242,7 @@ impl World {
 
     fn disconnect(&mut self) {
         self.connected = false;
+        self.watched = None;
         self.to_client.clear();
         self.to_server.clear();
     }
@@ -258,6 +274,27 @@ impl World {
         }
     }
 
+    /// The edge tells that it drains, within 5 s.
+    pub fn drain(&mut self, names_another: bool) {
+        if self.connected {
+            let edges = if names_another {
+                vec!["http://c".to_owned()]
+            } else {
+                vec![]
+            };
+            let within_ms = 5_000;
+            self.to_client
+                .push_back(ServerFrame::Draining { edges, within_ms });
+        }
+    }
+
+    /// The application shows these people.
+    pub fn watch(&mut self, count: u64) {
+        let users = (0..count).map(|user| UserId::from_parts(user, 9)).collect();
+        self.watching = users;
+        self.input(Input::Command(Command::Watch(self.watching.clone())));
+    }
+
     /// A quiet connection, over which the server pings.
     pub fn keep_alive(&mut self) {
         self.input(Input::Heard);
@@ -281,6 +318,11 @@ impl World {
     }
 
     pub fn check(&self, strict_order: bool) {
+        let watched = self.watched.clone().unwrap_or_default();
+        assert_eq!(
+            watched, self.watching,
+            "the server knows whom the application shows"
+        );
         assert_eq!(self.acked.len(), self.sent.len(), "every send is acked");
         assert_eq!(self.released, self.sent.len(), "nothing is left in the outbox");
         for (conversation, log) in &self.logs {
