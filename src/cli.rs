@@ -33,6 +33,8 @@ enum Command {
     Edge(Box<natterjack_edge::Args>),
     /// Run a persister: history into Postgres, accounts, conversations
     Persister(Box<natterjack_persister::Args>),
+    /// Run presence: who is online, away or offline
+    Presence(Box<natterjack_presence::Args>),
     /// Create what is missing in NATS, and report what differs
     Provision(provision::Args),
     /// Chat in this terminal
@@ -62,6 +64,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         None => up::run(cli.up).await,
         Some(Command::Edge(args)) => role::edge(&args).await,
         Some(Command::Persister(args)) => role::persister(&args).await,
+        Some(Command::Presence(args)) => role::presence(&args).await,
         Some(Command::Provision(args)) => provision::run(&args).await,
         Some(Command::Chat(args)) => chat::run(*args).await,
         Some(Command::Bench(args)) => bench::run(*args).await,

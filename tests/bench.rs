@@ -180,7 +180,8 @@ fn growth_says_how_far_from_linear_it_is_and_draws_it() {
 async fn a_cluster_that_runs_already_is_measured_too() -> anyhow::Result<()> {
     let ground = Ground::start(GroundConfig::default()).await?;
     let (persister, edge) = (House::persister_args(&ground)?, House::edge_args(&ground)?);
-    let house = House::start(ground, persister, vec![edge]).await?;
+    let presence = House::presence_args(&ground)?;
+    let house = House::start(ground, persister, presence, vec![edge]).await?;
     let (nats_url, edge_url) = (house.ground().nats_url().to_owned(), house.url(0));
     let measured = tokio::task::spawn_blocking(move || {
         let there = ["--nats-url", nats_url.as_str(), "--edge-url", edge_url.as_str()];

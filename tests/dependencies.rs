@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("natterjack-service", &["natterjack-nats", "natterjack-runtime"]),
     ("natterjack-edge", ROLE),
     ("natterjack-persister", ROLE),
+    ("natterjack-presence", ROLE),
     (
         "natterjack",
         &[
@@ -23,6 +24,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "natterjack-edge",
             "natterjack-nats",
             "natterjack-persister",
+            "natterjack-presence",
             "natterjack-runtime",
         ],
     ),
@@ -100,6 +102,8 @@ fn only_the_persister_links_a_postgres_client() {
         "natterjack-runtime",
         "natterjack-client",
         "natterjack-edge",
+        "natterjack-presence",
+        "natterjack-service",
     ] {
         assert!(
             !reaches(&graph, name, "tokio-postgres"),

@@ -25,6 +25,24 @@ pub struct Direct {
     pub headers: HeaderMap,
 }
 
+impl Direct {
+    /// When it was stored, by the server's clock, Unix milliseconds; 0 if the server does not say.
+    #[must_use]
+    pub fn stored_at_ms(&self) -> u64 {
+        let stored = self.headers.get(TIME_STAMP);
+        stored.and_then(|text| rfc3339_ms(text.as_str())).unwrap_or(0)
+    }
+}
+
+/// A time as the server writes it (RFC 3339), in Unix milliseconds.
+#[must_use]
+pub fn rfc3339_ms(text: &str) -> Option<u64> {
+    let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    u64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok()
+}
+
+const TIME_STAMP: &str = "Nats-Time-Stamp";
+
 /// What a batched read gave.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
@@ -32,6 +50,10 @@ pub struct Batch {
     pub messages: Vec<Direct>,
     /// Whether the bounds cut it off: there is more.
     pub more: bool,
+    /// How far the stream was, on the server that answered, when it took the last message of each
+    /// subject: it saw every message up to this sequence. Only [`last_by_subject`] says so, and only
+    /// if something matched.
+    pub up_to: Option<u64>,
 }
 
 /// Bounds of a batched read.
@@ -216,11 +238,12 @@ async fn read(
                 Some(StatusCode::NO_RESPONDERS) => return Err(DirectError::NoResponders),
                 // End of batch: how many more there are stands in its headers.
                 Some(status) if status.as_u16() == 204 => {
-                    let pending = reply
-                        .headers
-                        .as_ref()
-                        .and_then(|headers| headers.get("Nats-Num-Pending"));
-                    batch.more = pending.is_some_and(|pending| pending.as_str() != "0");
+                    let header = |name| {
+                        let headers = reply.headers.as_ref()?;
+                        headers.get(name).map(async_nats::HeaderValue::as_str)
+                    };
+                    batch.more = header("Nats-Num-Pending").is_some_and(|pending| pending != "0");
+                    batch.up_to = header("Nats-UpTo-Sequence").and_then(|seq| seq.parse().ok());
                     return Ok(batch);
                 }
                 Some(status) => {

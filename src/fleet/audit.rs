@@ -12,7 +12,7 @@ use natterjack_persister::db::{Db, DbError, Tx};
 use natterjack_runtime::metrics::Metrics;
 use tokio::time::{Instant, sleep};
 
-/// How long the persister may take to catch up with a test, on a busy machine.
+/// How long the persister and presence may take to catch up with a test, on a busy machine.
 const PERSISTED_WITHIN: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 

@@ -11,12 +11,14 @@ use crate::role;
 /// How long a role may drain at the end.
 const DRAIN_GRACE: Duration = Duration::from_secs(10);
 
-/// A persister and any number of edges in this process.
+/// A persister, presence and any number of edges in this process.
 #[derive(Debug)]
 pub struct House {
     persister: Option<Tasks>,
+    presence: Option<Tasks>,
     edges: Vec<Standing>,
     persister_args: natterjack_persister::Args,
+    presence_args: natterjack_presence::Args,
     ground: Ground,
 }
 
@@ -42,6 +44,14 @@ impl House {
         ])
     }
 
+    /// Options of presence on this ground, with a short grace, since whoever finishes waits for it.
+    ///
+    /// # Errors
+    /// Variables of the environment that do not parse.
+    pub fn presence_args(ground: &Ground) -> anyhow::Result<natterjack_presence::Args> {
+        role::args(&[("--nats-url", ground.nats_url()), ("--grace-ms", "250")])
+    }
+
     /// Options of an edge on this ground, on a free port and without rate limits.
     ///
     /// # Errors
@@ -61,6 +71,7 @@ impl House {
     pub async fn start(
         ground: Ground,
         persister_args: natterjack_persister::Args,
+        presence_args: natterjack_presence::Args,
         edges: Vec<natterjack_edge::Args>,
     ) -> anyhow::Result<Self> {
         let edges = edges
@@ -69,11 +80,14 @@ impl House {
             .collect();
         let mut house = Self {
             persister: None,
+            presence: None,
             edges,
             persister_args,
+            presence_args,
             ground,
         };
         house.start_persister().await?;
+        house.start_presence().await?;
         for index in 0..house.edges.len() {
             house.start_edge(index).await?;
         }
@@ -144,6 +158,27 @@ impl House {
         stop(self.persister.take()).await.context("the persister")
     }
 
+    /// Starts presence that was stopped.
+    ///
+    /// # Errors
+    /// Whatever kept it from starting.
+    pub async fn start_presence(&mut self) -> anyhow::Result<()> {
+        let tasks = Tasks::new();
+        natterjack_presence::run(&self.presence_args, &tasks)
+            .await
+            .context("presence")?;
+        self.presence = Some(tasks);
+        Ok(())
+    }
+
+    /// Drains and stops presence.
+    ///
+    /// # Errors
+    /// One of its tasks had failed, or did not end.
+    pub async fn stop_presence(&mut self) -> anyhow::Result<()> {
+        stop(self.presence.take()).await.context("presence")
+    }
+
     /// Ends everything, and fails if something was left behind: see the module.
     ///
     /// # Errors
@@ -155,8 +190,12 @@ impl House {
         if self.persister.is_none() {
             self.start_persister().await?;
         }
+        if self.presence.is_none() {
+            self.start_presence().await?;
+        }
         self.ground.persisted().await?;
         self.stop_persister().await?;
+        self.stop_presence().await?;
         self.ground.nothing_left().await?;
         self.ground.finish().await
     }

@@ -13,14 +13,19 @@ pub struct FleetConfig {
     pub edges: usize,
     /// How many persisters.
     pub persisters: usize,
+    /// How many presence processes.
+    pub presences: usize,
     /// Further options of every edge.
     pub edge_options: Vec<String>,
     /// Further options of every persister.
     pub persister_options: Vec<String>,
+    /// Further options of every presence process.
+    pub presence_options: Vec<String>,
 }
 
 impl FleetConfig {
-    /// Two edges without rate limits, and one persister for which passwords cost next to nothing.
+    /// Two edges without rate limits, one persister for which passwords cost next to nothing, and one
+    /// presence process.
     #[must_use]
     pub fn new(binary: impl Into<PathBuf>) -> Self {
         let options = |words: &[&str]| words.iter().map(ToString::to_string).collect();
@@ -28,19 +33,23 @@ impl FleetConfig {
             binary: binary.into(),
             edges: 2,
             persisters: 1,
+            presences: 1,
             edge_options: options(&["--no-rate-limits"]),
             persister_options: options(&["--argon2-memory-kib", "8", "--argon2-passes", "1"]),
+            presence_options: Vec::new(),
         }
     }
 }
 
-/// Edges and persisters, each a process; they die with this one.
+/// Edges, persisters and presence, each a process; they die with this one.
 #[derive(Debug)]
 pub struct Fleet {
     /// The edges.
     pub edges: Vec<RoleProcess>,
     /// The persisters.
     pub persisters: Vec<RoleProcess>,
+    /// The presence processes.
+    pub presences: Vec<RoleProcess>,
     ground: Ground,
 }
 
@@ -51,7 +60,7 @@ impl Fleet {
     /// Whatever kept one from starting.
     pub async fn start(ground: Ground, config: &FleetConfig) -> anyhow::Result<Self> {
         let common = ["--nats-url", ground.nats_url()];
-        let (mut edges, mut persisters) = (Vec::new(), Vec::new());
+        let (mut edges, mut persisters, mut presences) = (Vec::new(), Vec::new(), Vec::new());
         let database = ["--database-url", ground.database_url()];
         for index in 0..config.persisters {
             let own = config.persister_options.iter().map(String::as_str);
@@ -60,6 +69,14 @@ impl Fleet {
             let role =
                 RoleProcess::start(&config.binary, "persister", "--admin-listen", &arguments, &dir).await?;
             persisters.push(role);
+        }
+        for index in 0..config.presences {
+            let own = config.presence_options.iter().map(String::as_str);
+            let arguments: Vec<_> = common.into_iter().chain(own).collect();
+            let dir = ground.path().join(format!("presence-{index}"));
+            let role =
+                RoleProcess::start(&config.binary, "presence", "--admin-listen", &arguments, &dir).await?;
+            presences.push(role);
         }
         for index in 0..config.edges {
             let own = config.edge_options.iter().map(String::as_str);
@@ -70,6 +87,7 @@ impl Fleet {
         Ok(Self {
             edges,
             persisters,
+            presences,
             ground,
         })
     }
@@ -95,19 +113,20 @@ impl Fleet {
             edge.stop().await?;
         }
         self.ground.persisted().await?;
-        for persister in &self.persisters {
-            persister.stop().await?;
+        for role in self.persisters.iter().chain(&self.presences) {
+            role.stop().await?;
         }
-        for role in self.edges.iter().chain(&self.persisters) {
+        for role in self.edges.iter().chain(&self.persisters).chain(&self.presences) {
             role.no_panic()?;
         }
         self.ground.nothing_left().await?;
         let Self {
             edges,
             persisters,
+            presences,
             ground,
         } = self;
-        drop((edges, persisters));
+        drop((edges, persisters, presences));
         ground.finish().await
     }
 }

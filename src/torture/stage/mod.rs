@@ -43,6 +43,8 @@ pub struct Stage {
     pub edges: Vec<RoleProcess>,
     /// The persisters.
     pub persisters: Vec<RoleProcess>,
+    /// Presence, which no fault of its own hits.
+    pub presence: Option<RoleProcess>,
     /// The nats-servers.
     pub nats: NatsNodes,
     /// The Postgres.
@@ -92,6 +94,7 @@ impl Stage {
         let mut stage = Self {
             edges: Vec::new(),
             persisters: Vec::new(),
+            presence: None,
             nats,
             postgres,
             disks,
@@ -102,6 +105,7 @@ impl Stage {
         for index in 0..shape.persisters {
             stage.start_persister(dir, index).await?;
         }
+        stage.start_presence(dir).await?;
         for index in 0..shape.edges {
             stage.start_edge(dir, index).await?;
         }
@@ -128,6 +132,15 @@ impl Stage {
         let role = self.start_role(dir, part, "persister", "--admin-listen", &words);
         let role = role.await?;
         self.persisters.push(role);
+        Ok(())
+    }
+
+    async fn start_presence(&mut self, dir: &Path) -> anyhow::Result<()> {
+        let nats = self.nats.urls();
+        let words = ["--nats-url", nats.as_str()];
+        let (binary, dir) = (std::env::current_exe()?, dir.join("presence"));
+        let role = RoleProcess::start(&binary, "presence", "--admin-listen", &words, &dir);
+        self.presence = Some(role.await?);
         Ok(())
     }
 
@@ -211,7 +224,10 @@ impl Stage {
         for role in &self.persisters {
             role.stop().await.context("a persister")?;
         }
-        for role in self.edges.iter().chain(&self.persisters) {
+        if let Some(role) = &self.presence {
+            role.stop().await.context("presence")?;
+        }
+        for role in self.edges.iter().chain(&self.persisters).chain(&self.presence) {
             role.no_panic()?;
         }
         audit::nothing_left(&self.postgres.url()).await?;

@@ -1,4 +1,4 @@
-//! The stage of a scenario: two edges and a persister in this process, on real servers.
+//! The stage of a scenario: two edges, a persister and presence in this process, on real servers.
 
 use natterjack::fleet::{Ground, GroundConfig, House};
 use natterjack_nats::topology::Settings;
@@ -68,6 +68,7 @@ impl Stage {
         if let Some(tune) = self.persister {
             tune(&mut persister);
         }
+        let presence = House::presence_args(&ground)?;
         let mut first = House::edge_args(&ground)?;
         if let Some(tune) = self.edge {
             tune(&mut first);
@@ -81,7 +82,7 @@ impl Stage {
         if let Some(proxy) = &proxy {
             first.nats_url = proxy.url();
         }
-        let house = House::start(ground, persister, vec![first, second]).await?;
+        let house = House::start(ground, persister, presence, vec![first, second]).await?;
         let edges = house.urls();
         let mut play = Play { house, proxy };
         scenario(&mut play).await?;
