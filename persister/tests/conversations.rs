@@ -12,7 +12,7 @@ use common::{World, until};
 use natterjack_nats::{
     Conversation, UserId,
     services::{
-        conversations::{List, Members, One, OpenSession},
+        conversations::{List, Members, One, OpenSession, Related, RemoveMember},
         history::Sync,
     },
     wire::{Code, Content, ConversationSummary},
@@ -323,5 +323,67 @@ async fn more_chats_in_a_stream_than_the_server_answers_for_are_not_missed() -> 
         Ok(world.call(&sync).await?.messages.len() == limit)
     })
     .await?;
+    persister.stop(common::PATIENCE).await
+}
+
+/// In the order of `people`.
+async fn related(world: &World, user: UserId, people: &[UserId]) -> anyhow::Result<Vec<UserId>> {
+    let others = people.to_vec();
+    let mut found = world.call(&Related { user, others }).await?;
+    found.sort_by_key(|one| people.iter().position(|other| other == one));
+    Ok(found)
+}
+
+#[tokio::test]
+async fn related_are_those_of_a_group_or_of_a_chat_with_a_message() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let persister = world.persister().await?;
+    let people: [UserId; 5] = users(&world).await?;
+    let [me, b, c, d, e] = people;
+    ensure!(related(&world, me, &people).await?.is_empty());
+    // Two who share more than one conversation are named once; a chat without a message is none, and
+    // neither is one of others.
+    let group = group(&world, b, &[me, c]).await?;
+    world.text(Conversation::dm(me, b), b, "hello").await?;
+    world.text(Conversation::dm(b, d), d, "not for me").await?;
+    world.text(Conversation::dm(me, me), me, "a note").await?;
+    world.settled().await?;
+    let unknown = UserId::from_parts(9, 9);
+    let asked = [me, b, b, c, d, e, unknown];
+    ensure!(related(&world, me, &asked).await? == [b, c]);
+    ensure!(related(&world, d, &people).await? == [b]);
+    let leave = RemoveMember {
+        user: me,
+        group,
+        member: me,
+    };
+    world.call(&leave).await?;
+    ensure!(
+        related(&world, me, &people).await? == [b],
+        "who leaves has only the chat"
+    );
+    ensure!(related(&world, c, &people).await? == [b]);
+
+    // Postgres reads and does not write: what comes now is in the streams alone.
+    let (mut blocker, connection) = tokio_postgres::connect(&world.args.database_url, NoTls).await?;
+    let connection = tokio::spawn(connection);
+    let lock = blocker.transaction().await?;
+    lock.batch_execute("lock table messages in exclusive mode")
+        .await?;
+    world.text(Conversation::dm(me, e), e, "the first one").await?;
+    ensure!(related(&world, me, &people).await? == [b, e]);
+    ensure!(related(&world, e, &people).await? == [me]);
+    lock.rollback().await?;
+    drop(blocker);
+    connection.await??;
+    world.settled().await?;
+    ensure!(related(&world, e, &people).await? == [me]);
+
+    let many = (0..1_001).map(|n| UserId::from_parts(n, 0)).collect();
+    let request = Related {
+        user: me,
+        others: many,
+    };
+    ensure!(code(world.call(&request).await) == Some(Code::BadRequest));
     persister.stop(common::PATIENCE).await
 }

@@ -7,6 +7,7 @@ mod list;
 mod members;
 mod open;
 mod page_token;
+mod related;
 mod rights;
 mod rows;
 pub mod tail;
@@ -73,5 +74,7 @@ pub async fn start(shared: &Shared, args: &Args, host: &Host, outbox: &Outbox) -
         |state: Conversations, request: verbs::RemoveMember| async move { state.remove(request).await };
     service.verb(&state, verb).await?;
     let verb = |state: Conversations, request: verbs::SetRole| async move { state.set_role(request).await };
+    service.verb(&state, verb).await?;
+    let verb = |state: Conversations, request: verbs::Related| async move { state.related(request).await };
     service.verb(&state, verb).await
 }

@@ -210,6 +210,34 @@ pub async fn messages(
         .collect())
 }
 
+/// Those of a shard's conversations that have a message beyond `after`.
+///
+/// # Errors
+/// The shard does not answer.
+pub async fn with_messages(
+    client: &Client,
+    shards: Shards,
+    shard: Shard,
+    conversations: &[Conversation],
+    after: u64,
+) -> Result<Vec<Conversation>, DirectError> {
+    let subjects = conversations
+        .iter()
+        .map(|conversation| subjects::chat::subject(shards, conversation));
+    let subjects: Vec<_> = subjects.collect();
+    let reader = Reader {
+        client,
+        shards,
+        stream: chat_stream(shard),
+        from: after + 1,
+    };
+    let mut heads = Heads::of_nothing();
+    for some in subjects.chunks(SUBJECTS_MAX) {
+        reader.lasts(some, &mut heads).await?;
+    }
+    Ok(heads.heads.into_keys().collect())
+}
+
 /// Brings a summary up to date with the next message of its conversation, as seen by `user`.
 pub fn apply(summary: &mut ConversationSummary, user: UserId, head: &Head) {
     if head.seq <= summary.head {

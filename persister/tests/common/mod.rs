@@ -163,7 +163,11 @@ impl World {
     /// Waits until everything that is stored now was written and acked.
     pub async fn settled(&self) -> anyhow::Result<()> {
         until("everything is acked", async || {
-            for (stream, _) in natterjack_nats::topology::consumers(&Settings::default()) {
+            for (stream, config) in natterjack_nats::topology::consumers(&Settings::default()) {
+                // What presence reads is not the persister's.
+                if config.durable_name.as_deref() != Some(natterjack_nats::topology::PERSISTER) {
+                    continue;
+                }
                 let consumer: jetstream::consumer::PullConsumer = self
                     .jetstream
                     .get_consumer_from_stream(natterjack_nats::topology::PERSISTER, &stream)
