@@ -43,6 +43,7 @@ enum Act {
         prev: u8,
     },
     Ephemeral,
+    Room,
     Heads {
         of: u8,
         head: u8,
@@ -68,6 +69,7 @@ enum Frame {
     History { of: u8, after: Option<u64> },
     Conversations,
     Token,
+    Watch { users: u8 },
     Active,
     Ping,
 }
@@ -117,6 +119,7 @@ enum Work {
     Page(String),
     List(String),
     Renew(String),
+    Watch(String),
     Fetch(Conversation),
     Pause(Conversation),
 }
@@ -174,6 +177,7 @@ impl Driver {
         assert!(under_way(|work| matches!(work, Work::Signal)) <= SIGNALS_MAX);
         let pages = under_way(|work| matches!(work, Work::Page(_) | Work::List(_) | Work::Renew(_)));
         assert!(pages <= PAGES_MAX);
+        assert!(under_way(|work| matches!(work, Work::Watch(_))) <= 1);
         assert!(under_way(|work| matches!(work, Work::Fetch(_))) <= PAGES_MAX);
     }
 
@@ -195,10 +199,12 @@ impl Driver {
             Effect::Page { id, .. } => self.asked(id, Work::Page),
             Effect::List { id, .. } => self.asked(id, Work::List),
             Effect::Renew { id, .. } => self.asked(id, Work::Renew),
+            Effect::Watch { id, .. } => self.asked(id, Work::Watch),
             Effect::Fetch { conversation, .. } => self.work.push_back(Work::Fetch(conversation)),
             Effect::Pause { conversation, .. } => self.work.push_back(Work::Pause(conversation)),
             Effect::Close(_) => self.closed = true,
-            Effect::Ping | Effect::Renewed(_) | Effect::Live { .. } | Effect::Active(_) => {}
+            Effect::Ping | Effect::Renewed(_) | Effect::Live { .. } | Effect::Active(_) | Effect::CatchUp => {
+            }
         }
     }
 
@@ -219,6 +225,8 @@ impl Driver {
                 assert_eq!(*last, cursor, "truncated behind what was written");
                 *last = head;
             }
+            // One that was overtaken: the others are answered through the queue.
+            ServerFrame::Presence { users, .. } => assert!(users.is_empty()),
             ServerFrame::Ack { id, .. } => self.answered(&id.to_string()),
             ServerFrame::History { id, .. }
             | ServerFrame::Conversations { id, .. }
@@ -312,6 +320,10 @@ impl Driver {
                 id,
                 token: "token".into(),
             },
+            Frame::Watch { users } => ClientFrame::Watch {
+                id,
+                users: vec![me(); 8 * usize::from(*users)],
+            },
             Frame::Active => ClientFrame::Active { active: false },
             Frame::Ping => ClientFrame::Ping { id: Some(id) },
         };
@@ -357,6 +369,10 @@ impl Driver {
                 let device = 1 + u64::from(more);
                 let renewed = result.map(|()| identity(device));
                 self.step(|machine, _, out| machine.renewed(id.clone(), renewed, out));
+                self.open.retain(|open| *open != id);
+            }
+            Work::Watch(id) => {
+                self.step(|machine, _, out| machine.watched(id.clone(), result, out));
                 self.open.retain(|open| *open != id);
             }
             Work::Fetch(of) => {
@@ -428,6 +444,7 @@ impl Driver {
                 self.deliver(Delivery::Message(Arc::new(live)));
             }
             Act::Ephemeral => self.deliver(Delivery::Ephemeral("{}".into())),
+            Act::Room => self.deliver(Delivery::Room),
             Act::Heads { of, head } => {
                 self.deliver(Delivery::Heads(Arc::from([(
                     conversation(*of),

@@ -44,6 +44,13 @@ pub struct EdgeMetrics {
     /// Live messages and ephemeral frames: heard for a `user` or a `group`, or `dropped` for one
     /// session because its queue was full.
     pub live: Counters,
+    /// Users whose presence is watched by a session here.
+    pub watched_users: Gauge,
+    /// Sessions that watch others' presence.
+    pub watching: Gauge,
+    /// Changes of presence that were `heard`, frames of it that sessions were `told`, and such as were
+    /// `put_off` because a session's queue was full.
+    pub presence: Counters,
     /// Gaps in the live tail that were closed from history, by outcome.
     pub repairs: Counters,
     /// Frames that waited for a socket when it was written to.
@@ -75,6 +82,20 @@ impl EdgeMetrics {
             live: counters(
                 "live",
                 "Live frames heard for users and groups, or dropped for one session",
+            ),
+            watched_users: metrics.register(
+                "watched_users",
+                "Users whose presence is watched by a session here",
+                Gauge::default(),
+            ),
+            watching: metrics.register(
+                "watching_sessions",
+                "Sessions that watch the presence of others",
+                Gauge::default(),
+            ),
+            presence: counters(
+                "presence",
+                "Changes of presence that were heard, and frames of it that were told or put off",
             ),
             repairs: counters(
                 "repairs",

@@ -24,7 +24,7 @@ use crate::{
     metrics::EdgeMetrics,
     ops::send::{Peers, Window},
     presence::{
-        Discovery, Drain, Lease, Sessions,
+        self, Discovery, Drain, Lease, Sessions,
         lease::{Facts, Parts},
         sessions::Ways,
     },
@@ -133,6 +133,7 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
         tasks: tasks.clone(),
     });
     revocations(&app);
+    presence::watch::start(&app);
     publish(&app, publisher);
     // Only now does anybody get in: whoever came before was sent elsewhere at once.
     serve(&app, socket.listen(BACKLOG).with_context(cannot_listen)?);

@@ -12,8 +12,9 @@ use natterjack_nats::{
         conversations::ListPage,
     },
     wire::{
-        ClientFrame, ConversationSummary, Device, DeviceSession, EdgeInfo, Event, Kind, Lease, Member,
-        Message, Page, PresenceRecord, Profile, ReceiptBatch, ServerFrame, Stored, SyncPage, WireError,
+        ClientFrame, ConversationSummary, Device, DeviceSession, EdgeInfo, Event, Kind, Lease, Me, Member,
+        Message, Page, PresenceRecord, Profile, ReceiptBatch, ServerFrame, Stored, SyncPage, UserPresence,
+        WireError,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -66,6 +67,8 @@ fn http(name: &str, json: &Value) {
         "http.login" => drop(round_trip::<LogIn>(name, json)),
         "http.refresh" => drop(round_trip::<Refresh>(name, json)),
         "http.tokens" => drop(round_trip::<Tokens>(name, json)),
+        "http.me" => drop(round_trip::<Me>(name, json)),
+        "http.presence" => drop(round_trip::<Vec<UserPresence>>(name, json)),
         "http.edges" => drop(round_trip::<Vec<EdgeInfo>>(name, json)),
         "http.conversations" => drop(round_trip::<ListPage>(name, json)),
         _ => panic!("{name}: no type is known for this file"),

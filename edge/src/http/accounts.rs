@@ -9,9 +9,9 @@ use natterjack_nats::{
         Done,
         accounts::{LogIn, Refresh, SignUp, Tokens},
     },
-    wire::{Device, Profile},
+    wire::{Device, Me, Privacy, Profile, UserPresence},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::{
     error::{Answer, bad_request},
@@ -53,21 +53,48 @@ pub(super) async fn log_out(State(app): State<Arc<App>>, caller: Caller) -> Answ
     Ok(Json(Done {}))
 }
 
-pub(super) async fn me(State(app): State<Arc<App>>, caller: Caller) -> Answer<Profile> {
-    Ok(Json(app.user(caller.user).await?))
+pub(super) async fn me(State(app): State<Arc<App>>, caller: Caller) -> Answer<Me> {
+    Ok(Json(app.me(&caller).await?))
 }
 
+/// What stays as it is, is left out.
 #[derive(Deserialize)]
 pub(super) struct ProfileChange {
-    name: String,
+    #[serde(default, deserialize_with = "given")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    presence: Option<Privacy>,
+}
+
+/// What is there is a value: `null` is none.
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 pub(super) async fn set_me(
     State(app): State<Arc<App>>,
     caller: Caller,
     Body(change): Body<ProfileChange>,
-) -> Answer<Profile> {
-    Ok(Json(app.set_profile(&caller, change.name).await?))
+) -> Answer<Me> {
+    if change.name.is_none() && change.presence.is_none() {
+        return Err(bad_request("name what is to change: `name`, `presence`, or both"));
+    }
+    Ok(Json(app.change_me(&caller, change.name, change.presence).await?))
+}
+
+#[derive(Deserialize)]
+pub(super) struct PresenceQuery {
+    /// Ids, separated by commas.
+    users: String,
+}
+
+pub(super) async fn presence(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Query(query): Query<PresenceQuery>,
+) -> Answer<Vec<UserPresence>> {
+    let users = parse_ids("users", &query.users)?;
+    Ok(Json(app.presence_of(&caller, users).await?))
 }
 
 #[derive(Deserialize)]
@@ -84,17 +111,20 @@ pub(super) async fn users(
     Query(query): Query<UsersQuery>,
 ) -> Answer<Vec<Profile>> {
     let found = match (query.ids, query.prefix) {
-        (Some(ids), None) => app.users(parse_ids(&ids)?).await?,
+        (Some(ids), None) => app.users(parse_ids("ids", &ids)?).await?,
         (None, Some(prefix)) => app.find_users(prefix, query.limit.map(Whole::count)).await?,
         _ => return Err(bad_request("ask for users by `ids` or by `prefix`")),
     };
     Ok(Json(found))
 }
 
-fn parse_ids(ids: &str) -> Result<Vec<UserId>, super::ApiError> {
+fn parse_ids(name: &str, ids: &str) -> Result<Vec<UserId>, super::ApiError> {
     ids.split(',')
         .filter(|id| !id.is_empty())
-        .map(|id| id.parse().map_err(|error| bad_request(format!("`ids`: {error}"))))
+        .map(|id| {
+            id.parse()
+                .map_err(|error| bad_request(format!("`{name}`: {error}")))
+        })
         .collect()
 }
 

@@ -119,6 +119,9 @@ mod tests {
         let name = &schemas["ProfileChange"]["properties"]["name"]["maxLength"];
         assert_eq!(*name, limits::NAME_CHARS_MAX);
         assert_eq!(schemas["EdgeList"]["maxItems"], limits::EDGES_NAMED_MAX);
+        let asked = &document["paths"]["/v1/presence"]["get"]["parameters"][0]["schema"]["maxItems"];
+        assert_eq!(*asked, limits::WATCH_USERS_MAX);
+        assert_eq!(schemas["PresenceList"]["maxItems"], *asked);
         let unread = &schemas["ConversationSummary"]["properties"]["unread"]["maximum"];
         assert_eq!(*unread, limits::UNREAD_MAX);
     }

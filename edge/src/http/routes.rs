@@ -74,6 +74,7 @@ pub(super) fn all() -> Vec<Route> {
         route(POST, "/v1/logout", accounts::log_out),
         route(GET, "/v1/me", accounts::me),
         route(PATCH, "/v1/me", accounts::set_me),
+        route(GET, "/v1/presence", accounts::presence),
         route(GET, "/v1/users", accounts::users),
         route(GET, "/v1/users/{id}", accounts::user),
         route(GET, "/v1/devices", accounts::devices),

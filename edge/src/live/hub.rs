@@ -1,11 +1,12 @@
 //! Who is connected to this edge, and which feeds of the live tail that needs.
 //!
 //! Locks are taken in this order and never held across an await: state, then a user's places, then
-//! a feed's listeners or the reader's table.
+//! a feed's listeners, the watches, or the reader's table.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use natterjack_nats::{DeviceId, GroupId, Shards, UserId, cluster::Address, wire::CloseCode};
@@ -17,7 +18,12 @@ use super::{
     reader::{Options, Reader},
     route::{Router, Target},
 };
-use crate::{auth::Identity, connections::Connections, metrics::EdgeMetrics};
+use crate::{
+    auth::Identity,
+    connections::Connections,
+    metrics::EdgeMetrics,
+    presence::watch::{Buckets, Heard, Watches},
+};
 
 /// The live side of an edge; cheap to clone.
 #[derive(Debug, Clone)]
@@ -34,6 +40,7 @@ pub(super) struct Inner {
     /// Most sessions of one user.
     pub(super) sessions_max: usize,
     pub(super) reader: Reader<Target>,
+    watches: Watches,
     state: Mutex<State>,
 }
 
@@ -59,13 +66,15 @@ impl Hub {
         health: &Health,
         tasks: &Tasks,
     ) -> anyhow::Result<Self> {
+        let reader = Reader::new();
         let inner = Inner {
+            watches: Watches::new(Box::new(reader.clone()), metrics.clone()),
             nats,
             shards,
             metrics,
             tasks: tasks.clone(),
             sessions_max,
-            reader: Reader::new(),
+            reader,
             state: Mutex::default(),
         };
         let hub = Self {
@@ -96,6 +105,22 @@ impl Hub {
     #[must_use]
     pub fn is_member(&self, user: UserId, group: GroupId) -> Option<bool> {
         self.feed(user)?.places().member(group)
+    }
+
+    /// Who watches whom.
+    #[must_use]
+    pub fn watches(&self) -> &Watches {
+        &self.inner.watches
+    }
+
+    /// Waits up to `limit` until a subscription is heard; whether it is.
+    pub(crate) async fn hears(&self, ticket: u64, limit: Duration) -> bool {
+        self.inner.reader.passes(ticket, limit).await
+    }
+
+    /// Waits up to `limit` until all that was subscribed so far is heard; whether it is.
+    pub(crate) async fn round_trip(&self, limit: Duration) -> bool {
+        self.inner.reader.round_trip(limit).await
     }
 
     /// Ends the sessions of a user's device if `revoked` says so of the token that they came with.
@@ -130,6 +155,20 @@ impl Hub {
 
     pub(super) fn feeds(&self) -> Vec<Arc<UserFeed>> {
         self.state().users.values().cloned().collect()
+    }
+}
+
+impl Buckets for Reader<Target> {
+    fn subscribe(&self, bucket: u16) -> Heard {
+        let line = self.subscribe(|line| ([Target::Presence(bucket)], line));
+        Heard {
+            subscription: line.first,
+            ticket: line.ticket,
+        }
+    }
+
+    fn unsubscribe(&self, heard: Heard) {
+        self.unsubscribe(heard.subscription, 1);
     }
 }
 

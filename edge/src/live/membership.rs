@@ -205,6 +205,9 @@ impl Hub {
             let (new, gone) = places.load(&session.groups, since);
             (new, gone, places.groups(), first)
         };
+        if !first && !(new.is_empty() && gone.is_empty()) {
+            self.watches().moved(user.user);
+        }
         for group in gone {
             state.leave(self, group, user.user);
             user.deliver(&Delivery::Left(group));

@@ -36,6 +36,8 @@ pub enum Delivery {
     Left(GroupId),
     /// Conversations that have messages up to these sequences at least.
     Heads(Arc<[(Conversation, u64)]>),
+    /// Something that was offered did not fit, and now there is room.
+    Room,
 }
 
 impl Delivery {
@@ -43,7 +45,7 @@ impl Delivery {
         match self {
             Self::Message(message) => message.frame.len(),
             Self::Ephemeral(frame) => frame.len(),
-            Self::Joined(_) | Self::Left(_) | Self::Heads(_) => 0,
+            Self::Joined(_) | Self::Left(_) | Self::Heads(_) | Self::Room => 0,
         }
     }
 }
@@ -81,6 +83,8 @@ struct Shared {
 struct Queue {
     deliveries: VecDeque<Delivery>,
     bytes: usize,
+    /// Something that was offered did not fit.
+    refused: bool,
 }
 
 impl Shared {
@@ -106,7 +110,25 @@ pub fn outlet(identity: Option<Identity>, limits: QueueLimits, metrics: EdgeMetr
 impl Outlet {
     /// Puts something in, without waiting.
     pub fn push(&self, delivery: Delivery) {
-        let Shared { limits, metrics, .. } = &*self.0;
+        let ephemeral = matches!(delivery, Delivery::Ephemeral(_));
+        if self.fits(delivery, false) {
+            return;
+        }
+        if ephemeral {
+            self.0.metrics.live.count("dropped");
+        } else {
+            self.end(CloseCode::Slow);
+        }
+    }
+
+    /// Puts in an ephemeral frame that can be made anew: whether it fitted. If not,
+    /// [`Delivery::Room`] follows on what waits, and then there is room for it.
+    pub fn offer(&self, frame: Utf8Bytes) -> bool {
+        self.fits(Delivery::Ephemeral(frame), true)
+    }
+
+    fn fits(&self, delivery: Delivery, offered: bool) -> bool {
+        let limits = &self.0.limits;
         let ephemeral = matches!(delivery, Delivery::Ephemeral(_));
         let size = delivery.bytes();
         // Ephemeral frames take the lower half only: they are the first to go.
@@ -127,14 +149,10 @@ impl Outlet {
             if was_empty {
                 self.0.waker.wake();
             }
-            return;
+            return true;
         }
-        drop(queue);
-        if ephemeral {
-            metrics.live.count("dropped");
-        } else {
-            self.end(CloseCode::Slow);
-        }
+        queue.refused |= offered;
+        false
     }
 
     /// Ends the session; the first reason counts.
@@ -189,6 +207,14 @@ impl Inlet {
         queue.bytes -= bytes;
         if queue.deliveries.is_empty() && queue.deliveries.capacity() > KEPT {
             queue.deliveries.shrink_to(KEPT);
+        }
+        // It was refused for what stood here, so that somebody is sure to come by and see this.
+        let QueueLimits { frames, bytes } = self.0.limits;
+        let has_room = queue.deliveries.len() <= frames / 4 && queue.bytes <= bytes / 4;
+        if queue.refused && has_room {
+            queue.refused = false;
+            into.push(Delivery::Room);
+            return count + 1;
         }
         count
     }

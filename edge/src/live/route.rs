@@ -22,6 +22,8 @@ pub(super) enum Target {
     User(Arc<UserFeed>, Pattern),
     /// The local members of a group.
     Group(Arc<GroupFeed>),
+    /// Sessions that watch users of this bucket.
+    Presence(u16),
 }
 
 /// One of a user's patterns.
@@ -57,6 +59,7 @@ impl reader::Target for Target {
                 }
             }
             Self::Group(feed) => subjects::live::subject(&Conversation::Group(feed.group)),
+            Self::Presence(bucket) => subjects::presence::wildcard(*bucket),
         }
     }
 }
@@ -142,8 +145,9 @@ impl Router {
             match happened.event {
                 Event::Joined { group } => self.hub.joined(user, group, happened.order),
                 Event::Left { group } => self.hub.left(user, group, happened.order),
-                _ => {}
+                _ => return count,
             }
+            self.hub.watches().moved(user.user);
         }
         count
     }
@@ -159,8 +163,14 @@ impl Router {
         if let Some(happened) = heard.happened(message) {
             let (hub, group, order) = (&self.hub, feed.group, happened.order);
             match happened.event {
-                Event::MemberRemoved { user } => hub.local(user, |user| hub.left(user, group, order)),
-                Event::MemberAdded { user, .. } => hub.local(user, |user| hub.joined(user, group, order)),
+                Event::MemberRemoved { user } => {
+                    hub.local(user, |user| hub.left(user, group, order));
+                    hub.watches().moved(user);
+                }
+                Event::MemberAdded { user, .. } => {
+                    hub.local(user, |user| hub.joined(user, group, order));
+                    hub.watches().moved(user);
+                }
                 _ => {}
             }
         }
@@ -175,11 +185,16 @@ impl Sink for Router {
         match target {
             Target::User(user, pattern) => self.for_user(user, *pattern, message),
             Target::Group(feed) => self.for_group(feed, message),
+            Target::Presence(_) => {
+                let watches = self.hub.watches();
+                watches.heard(message.subject, message.headers, message.payload)
+            }
         }
     }
 
     fn reconnected(&mut self) {
         self.doubt.raise();
+        self.hub.watches().doubt();
     }
 }
 

@@ -1,7 +1,15 @@
 //! Coming and going: a session attaches to its user's feed before it asks what it missed, so that
 //! nothing falls between the two.
 
-use std::{cmp::Reverse, collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use natterjack_nats::{
     Conversation, UserId,
@@ -14,6 +22,7 @@ use super::{
     hub::Hub,
     outlet::{Delivery, Inlet, Outlet, QueueLimits, outlet},
 };
+use crate::presence::watch::Key;
 
 /// How long a user's feed may take to be heard before that counts as an outage.
 const READY: Duration = Duration::from_secs(5);
@@ -53,6 +62,8 @@ pub struct Attached {
     hub: Hub,
     feed: Arc<UserFeed>,
     outlet: Outlet,
+    /// What the session watches: a [`Key`] in one word.
+    watch: AtomicU64,
 }
 
 impl Attached {
@@ -60,6 +71,24 @@ impl Attached {
     #[must_use]
     pub const fn outlet(&self) -> &Outlet {
         &self.outlet
+    }
+
+    /// Whose session it is.
+    #[must_use]
+    pub fn user(&self) -> UserId {
+        self.feed.user
+    }
+
+    /// Names the list of people whom the session watches; 0 if there is none.
+    pub(crate) const fn watch_key(&self) -> &AtomicU64 {
+        &self.watch
+    }
+
+    /// There is room in the queue again.
+    pub(crate) fn catch_up(&self) {
+        if let Some(key) = Key::from_raw(self.watch.load(Ordering::Relaxed)) {
+            self.hub.watches().catch_up(key);
+        }
     }
 
     /// Waits until everything that is published from now on is heard, then asks what there is.
@@ -90,6 +119,9 @@ impl Attached {
 
 impl Drop for Attached {
     fn drop(&mut self) {
+        if let Some(key) = Key::from_raw(*self.watch.get_mut()) {
+            self.hub.watches().leave(key);
+        }
         let mut state = self.hub.state();
         if self.feed.remove(&self.outlet) {
             let user = self.feed.user;
@@ -116,7 +148,7 @@ impl Ear {
         let mut deliveries = vec![];
         // Its end wakes as well.
         while self.inlet.recv_many(&mut deliveries, EAR_FRAMES).await.is_ok() {
-            let of_message = |delivery| !matches!(delivery, Delivery::Ephemeral(_));
+            let of_message = |delivery| !matches!(delivery, Delivery::Ephemeral(_) | Delivery::Room);
             if deliveries.drain(..).any(of_message) {
                 return;
             }
@@ -149,6 +181,7 @@ impl Hub {
             hub: self.clone(),
             feed,
             outlet,
+            watch: AtomicU64::new(0),
         })
     }
 

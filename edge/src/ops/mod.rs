@@ -4,6 +4,7 @@ pub mod conversations;
 pub mod devices;
 pub mod history;
 pub mod people;
+pub mod presence;
 pub mod send;
 pub mod signals;
 pub mod sync;

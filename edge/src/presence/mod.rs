@@ -4,7 +4,9 @@ pub mod args;
 pub mod discovery;
 pub mod drain;
 pub mod lease;
+pub mod privacy;
 pub mod sessions;
+pub mod watch;
 
 pub use args::PlaceArgs;
 pub use discovery::Discovery;

@@ -259,6 +259,7 @@ impl Actor {
             Done::Signalled(error) => machine.signalled(error, effects),
             Done::Page(id, outcome) => machine.page(id, outcome, effects),
             Done::List(id, outcome) => machine.list(id, outcome, effects),
+            Done::Watched(id, outcome) => machine.watched(id, outcome, effects),
             Done::Renewed(id, outcome) => machine.renewed(id, outcome, effects),
             Done::Fetched(conversation, page) => machine.fetched(conversation, page, effects),
             Done::Paused(conversation) => machine.retry(conversation, effects),

@@ -42,6 +42,7 @@ pub(super) fn decode(text: &str) -> Result<ClientFrame, Refused> {
         ClientFrame::History { id, .. }
         | ClientFrame::Conversations { id, .. }
         | ClientFrame::Token { id, .. }
+        | ClientFrame::Watch { id, .. }
         | ClientFrame::Ping { id: Some(id) }
             if id.len() > ID_BYTES_MAX =>
         {

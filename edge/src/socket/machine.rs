@@ -21,8 +21,9 @@ use super::{
     decode::{self, Refused},
     tail::{Out, Tail},
     typing::TypingLimit,
+    watching::Watching,
 };
-use crate::{auth::Identity, ops::send::Draft};
+use crate::{auth::Identity, ops::send::Draft, presence::watch::count_users};
 
 /// Frames in a row that make no sense before the session is closed.
 const BAD_FRAMES_MAX: u32 = 10;
@@ -56,6 +57,7 @@ pub struct Machine {
     sends: usize,
     pages: usize,
     signals: usize,
+    watching: Watching,
     heard_ms: u64,
     ping_due_ms: u64,
     /// When it goes because the edge drains; never, as long as that does not.
@@ -78,6 +80,7 @@ impl Machine {
             sends: 0,
             pages: 0,
             signals: 0,
+            watching: Watching::default(),
             heard_ms: 0,
             ping_due_ms: first_ping_ms,
             goes_ms: u64::MAX,
@@ -230,11 +233,10 @@ impl Machine {
                 self.pages += 1;
                 out.push(Effect::Renew { id, token });
             }
-            // Nobody knows who is there as long as no presence runs.
-            ClientFrame::Watch { id, .. } => {
-                let error = WireError::new(Code::Unavailable, "presence is away; try again later");
-                out.push(failed(Some(id), error));
-            }
+            ClientFrame::Watch { id, users } => match count_users(users.len()) {
+                Ok(()) => self.watching.wanted(id, users, out),
+                Err(error) => out.push(failed(Some(id), error)),
+            },
             ClientFrame::Active { active } => {
                 if self.active != active {
                     self.active = active;

@@ -11,6 +11,7 @@ pub mod machine;
 pub mod tail;
 mod typing;
 mod upgrade;
+mod watching;
 pub mod wire;
 mod work;
 

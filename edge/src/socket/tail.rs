@@ -201,6 +201,8 @@ impl Tail {
             Delivery::Heads(heads) => self.heads(&heads),
             Delivery::Joined(group) => self.joined(group),
             Delivery::Left(group) => self.left(group),
+            // The session's own affair, before it comes here.
+            Delivery::Room => {}
         }
         self.go_on(out);
     }
@@ -393,7 +395,7 @@ impl Early {
                 }
                 self.bytes += size;
             }
-            Delivery::Heads(_) | Delivery::Joined(_) | Delivery::Left(_) => {}
+            Delivery::Heads(_) | Delivery::Joined(_) | Delivery::Left(_) | Delivery::Room => {}
         }
         self.deliveries.push_back(delivery);
     }

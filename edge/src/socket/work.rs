@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use natterjack_nats::{
-    Conversation, MessageId,
+    Conversation, MessageId, UserId,
     limits::{PAGE_CONVERSATIONS_MAX, PAGE_MESSAGES_MAX},
     services::conversations::{ListPage, Session},
     wire::{HelloDevice, HistoryQuery, Page, WireError},
@@ -39,6 +39,7 @@ pub(super) enum Done {
     Signalled(Option<WireError>),
     Page(String, Result<Page, WireError>),
     List(String, Result<ListPage, WireError>),
+    Watched(String, Result<(), WireError>),
     Renewed(String, Result<Identity, WireError>),
     Fetched(Conversation, Result<Page, WireError>),
     Paused(Conversation),
@@ -110,6 +111,13 @@ pub(super) fn page(app: Arc<App>, caller: Caller, member: bool, id: String, quer
 
 pub(super) fn list(app: Arc<App>, caller: Caller, id: String, page: Option<String>) -> Work {
     Box::pin(async move { Done::List(id, app.conversations(&caller, page, PAGE_CONVERSATIONS_MAX).await) })
+}
+
+pub(super) fn watch(app: Arc<App>, attached: Arc<Attached>, id: String, users: Vec<UserId>) -> Work {
+    Box::pin(async move {
+        let outcome = app.watch(&attached, &id, users).await;
+        Done::Watched(id, outcome)
+    })
 }
 
 pub(super) fn renew(app: Arc<App>, device: HelloDevice, id: String, token: String) -> Work {

@@ -16,7 +16,7 @@ mod token;
 pub use client::{ClientFrame, Hello, HelloDevice, HistoryQuery};
 pub use error::{CloseCode, Code, WireError};
 pub use message::{Content, Event, Fingerprint, Kind, Message, Stored, splice};
-pub use people::{ConversationSummary, Device, Member, Preview, Profile, Role};
+pub use people::{ConversationSummary, Device, Me, Member, Preview, Profile, Role};
 pub use presence::{
     DeviceSession, EdgeInfo, Lease, PresenceRecord, PresenceState, Privacy, ShownState, UserPresence,
 };

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{message::Kind, receipt::Cursor};
+use super::{message::Kind, presence::Privacy, receipt::Cursor};
 use crate::{
     conversation::Conversation,
     ids::{DeviceId, MessageId, UserId},
@@ -19,6 +19,17 @@ pub struct Profile {
     pub handle: Option<String>,
     /// The name to show.
     pub name: String,
+}
+
+/// A user as they see themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Me {
+    /// What others see too.
+    #[serde(flatten)]
+    pub profile: Profile,
+    /// Who may see whether the user is there; absent while presence is away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presence: Option<Privacy>,
 }
 
 /// A member's rights in a group.

@@ -19,6 +19,8 @@ SCHEMAS = {
     "http.conversations": "ConversationPage",
     "http.edges": "EdgeList",
     "http.login": "LogIn",
+    "http.me": "Me",
+    "http.presence": "PresenceList",
     "http.refresh": "Refresh",
     "http.signup": "SignUp",
     "http.tokens": "Tokens",

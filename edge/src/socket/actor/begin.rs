@@ -46,6 +46,11 @@ impl Actor {
                 work::page(app, caller, member, id, query)
             }
             Effect::List { id, page } => work::list(app, caller, id, page),
+            Effect::Watch { id, users } => {
+                let attached = Arc::clone(&place.attached);
+                work::watch(app, attached, id, users)
+            }
+            Effect::CatchUp => return place.attached.catch_up(),
             Effect::Renew { id, token } => {
                 let device = HelloDevice {
                     id: Some(caller.device),

@@ -78,6 +78,9 @@ impl Machine {
 
     /// Something came from the live tail.
     pub fn delivered(&mut self, delivery: Delivery, out: &mut Vec<Effect>) {
+        if matches!(delivery, Delivery::Room) {
+            return out.push(Effect::CatchUp);
+        }
         let mut outs = std::mem::take(&mut self.outs);
         self.tail.deliver(delivery, &mut outs);
         self.carry_out(&mut outs, out);
@@ -169,6 +172,12 @@ impl Machine {
             }),
             Err(error) => failed(Some(id), error),
         });
+    }
+
+    /// A `watch` was taken, and is answered by what comes from the live tail; or it was not.
+    pub fn watched(&mut self, id: String, outcome: Result<(), WireError>, out: &mut Vec<Effect>) {
+        out.extend(outcome.err().map(|error| failed(Some(id), error)));
+        self.watching.done(out);
     }
 
     /// A fresh token was checked.

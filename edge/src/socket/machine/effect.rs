@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::extract::ws::Utf8Bytes;
 use natterjack_nats::{
-    Conversation, EdgeId, SessionId, Shards,
+    Conversation, EdgeId, SessionId, Shards, UserId,
     wire::{CloseCode, HelloDevice, HistoryQuery, ServerFrame},
 };
 
@@ -65,6 +65,15 @@ pub enum Effect {
         /// Which.
         page: Option<String>,
     },
+    /// Watch these people, then call [`Machine::watched`].
+    Watch {
+        /// Of the request.
+        id: String,
+        /// All of them.
+        users: Vec<UserId>,
+    },
+    /// Tell what did not fit into the session's queue.
+    CatchUp,
     /// Check a fresh token, then call [`Machine::renewed`].
     Renew {
         /// Of the request.
