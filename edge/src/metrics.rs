@@ -39,6 +39,9 @@ pub struct EdgeMetrics {
     pub closed: Counters,
     /// Sends, by outcome: `ok`, `duplicate`, or the error's code.
     pub sends: Counters,
+    /// Refusals about which a stream was asked: `stored` before any try of the message, or it had
+    /// the `message` or its `void` already, or it did not decide (`failed`).
+    pub voids: Counters,
     /// From the hand-over to NATS to its ack, in seconds.
     pub ack_seconds: Histogram,
     /// Live messages and ephemeral frames: heard for a `user` or a `group`, or `dropped` for one
@@ -74,6 +77,10 @@ impl EdgeMetrics {
             frames_out: counters("frames_out", "Frames to clients, by source"),
             closed: counters("sockets_closed", "Sockets that were closed, by reason"),
             sends: counters("sends", "Sends, by outcome"),
+            voids: counters(
+                "voids",
+                "Refusals about which a stream was asked, by what it had under the id",
+            ),
             ack_seconds: metrics.register(
                 "ack_seconds",
                 "From the hand-over to NATS to its ack",

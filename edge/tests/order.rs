@@ -1,8 +1,9 @@
-//! What one session sends is stored in the order in which it was sent, whatever happens to NATS.
+//! What one session sends is stored in the order in which it was sent, whatever happens to NATS, and
+//! not at all once its time is over.
 
 mod common;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use common::{PATIENCE, Stage};
 use futures::{StreamExt, stream::FuturesUnordered};
@@ -14,10 +15,11 @@ use natterjack_nats::{
     Conversation, DeviceId, MessageId, UserId,
     direct::{self, Bounds},
     subjects::chat,
-    topology::chat_stream,
-    wire::Stored,
+    topology::{Settings, chat_stream},
+    wire::{Code, Stored},
 };
 use natterjack_runtime::clock::Clock;
+use tokio::time::sleep;
 
 /// So many are under way at a time, as in a session.
 const IN_FLIGHT: usize = 64;
@@ -85,5 +87,37 @@ async fn a_server_that_is_killed_does_not_change_the_order() {
     }
     let wrong: Vec<_> = texts.windows(2).filter(|pair| pair[1] != pair[0] + 1).collect();
     assert!(wrong.is_empty(), "out of order: {wrong:?}");
+    stage.end().await;
+}
+
+/// As when the whole process was held up between the two: by then the sender may have been refused
+/// elsewhere, and the stream may have forgotten it.
+#[tokio::test]
+async fn what_was_admitted_too_long_ago_is_not_published_any_more() {
+    let settings = Settings {
+        dedupe_window: Duration::from_secs(2),
+        ..Settings::default()
+    };
+    let stage = Stage::on(&settings, &["--no-rate-limits"]).await;
+    let app = Arc::clone(&stage.edge.app);
+    let caller = Caller {
+        user: UserId::from_parts(1, 1),
+        device: DeviceId::from_parts(2, 2),
+    };
+    let conversation = Conversation::dm(caller.user, caller.user);
+    let draft = |text: &str| {
+        let id = MessageId::generate(Clock::system().now_ms());
+        Draft::text(id, conversation, text.into(), None)
+    };
+    let late = app.prepare(&caller, draft("late")).await.expect("fine");
+    // A quarter of the window is for tries.
+    sleep(settings.dedupe_window / 4).await;
+    let lane = Arc::<Lane>::default();
+    let late = app.publish(late, &lane).await.expect("waits");
+    let error = app.outcome(late).await.expect_err("too late");
+    assert_eq!((error.code, error.retryable), (Code::Unavailable, true));
+    let prepared = app.prepare(&caller, draft("in time")).await.expect("fine");
+    let pending = app.publish(prepared, &lane).await.expect("handed over");
+    assert_eq!(app.outcome(pending).await, Ok(1), "nothing was stored before it");
     stage.end().await;
 }

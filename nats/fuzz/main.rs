@@ -9,7 +9,7 @@ use natterjack_nats::{
     subjects,
     wire::{
         ClientFrame, ConversationSummary, Cursor, Message, Page, ReceiptBatch, ServerFrame, Stored, SyncPage,
-        WireError, splice,
+        Void, WireError, splice,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -35,6 +35,8 @@ fn frames(bytes: &[u8]) {
     round_trip::<SyncPage>(bytes);
     round_trip::<ConversationSummary>(bytes);
     round_trip::<WireError>(bytes);
+    // Neither is ever taken for the other.
+    assert!(round_trip::<Void>(bytes).is_none() || round_trip::<Stored>(bytes).is_none());
 }
 
 #[test]
@@ -124,6 +126,10 @@ fn names(text: &str, shards: Shards) {
     if let Some(conversation) = subjects::chat::parse(shards, text) {
         assert_eq!(subjects::chat::subject(shards, &conversation), text);
     }
+    if let Some(shard) = subjects::chat::parse_void(shards, text) {
+        assert_eq!(subjects::chat::void(shard), text);
+        assert_eq!(subjects::chat::parse(shards, text), None);
+    }
     if let Some(conversation) = subjects::live::parse(text) {
         assert_eq!(subjects::live::subject(&conversation), text);
     }
@@ -145,6 +151,7 @@ enum Part {
     Message(u64),
     Other(String),
     Wild,
+    Void,
 }
 
 impl Part {
@@ -159,6 +166,7 @@ impl Part {
             Self::Message(ms) => MessageId::generate(*ms).to_string(),
             Self::Other(text) => text.clone(),
             Self::Wild => "*".into(),
+            Self::Void => "void".into(),
         }
     }
 }

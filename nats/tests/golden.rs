@@ -14,7 +14,7 @@ use natterjack_nats::{
     wire::{
         ClientFrame, ConversationSummary, Device, DeviceSession, EdgeInfo, Event, Kind, Lease, Me, Member,
         Message, Page, PresenceRecord, Profile, ReceiptBatch, ServerFrame, Stored, SyncPage, UserPresence,
-        WireError,
+        Void, WireError,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -46,6 +46,7 @@ fn check(name: &str, json: &Value) {
         "client" => drop(round_trip::<ClientFrame>(name, json)),
         "server" => drop(round_trip::<ServerFrame>(name, json)),
         "message" | "event" => drop(round_trip::<Message>(name, json)),
+        "stored" if name == "stored.void" => drop(round_trip::<Void>(name, json)),
         "stored" => drop(round_trip::<Stored>(name, json)),
         "error" => drop(round_trip::<WireError>(name, json)),
         "receipts_batch" => drop(round_trip::<ReceiptBatch>(name, json)),

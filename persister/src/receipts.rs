@@ -127,13 +127,13 @@ impl Receipts {
 impl Sink for Receipts {
     type Item = ReceiptBatch;
 
-    fn decode(&self, _subject: &str, _seq: u64, payload: &[u8]) -> Result<ReceiptBatch, Poison> {
+    fn decode(&self, _subject: &str, _seq: u64, payload: &[u8]) -> Result<Option<ReceiptBatch>, Poison> {
         let batch: ReceiptBatch = serde_json::from_slice(payload)?;
         let in_range = |receipt: &ReceiptOf| {
             i64::try_from(receipt.cursor.delivered).is_ok() && i64::try_from(receipt.cursor.read).is_ok()
         };
         if batch.receipts.iter().all(in_range) {
-            Ok(batch)
+            Ok(Some(batch))
         } else {
             Err(Poison::Range)
         }

@@ -6,7 +6,9 @@ use anyhow::ensure;
 use common::{World, kind, text_content, until, user};
 use natterjack_nats::{
     Conversation, GroupId, MessageId,
-    wire::{Content, Fingerprint, Kind, Stored},
+    services::history::ReadPage,
+    subjects::chat,
+    wire::{Code, Content, Fingerprint, HistoryQuery, Kind, Stored, Void, WireError},
 };
 
 #[tokio::test]
@@ -363,5 +365,59 @@ async fn nats_may_go_away_and_come_back() -> anyhow::Result<()> {
         Ok(world.count("select count(*) from messages").await? >= 2)
     })
     .await?;
+    persister.stop(common::PATIENCE).await
+}
+
+#[tokio::test]
+async fn refusals_are_part_of_no_history_and_hold_nothing_up() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let persister = world.persister().await?;
+    let (a, b) = (user(1), user(2));
+    let dm = Conversation::dm(a, b);
+    let refused = Stored::new(dm, MessageId::generate(5), a, 5, text_content("refused"));
+    let void = Void::of(&refused, 5, WireError::new(Code::NotFound, "no"));
+    let (subject, payload) = (chat::void(world.shards.of(&dm)), serde_json::to_vec(&void)?);
+    let mut seqs = Vec::new();
+    for number in 0..3 {
+        seqs.push(world.text(dm, a, &format!("text {number}")).await?);
+        // Whatever it holds, and at the end of the stream too.
+        for payload in [payload.clone(), b"garbage".to_vec()] {
+            world
+                .jetstream
+                .publish(subject.clone(), payload.into())
+                .await?
+                .await?;
+        }
+        if number == 1 {
+            world.settled().await?;
+        }
+    }
+    // Once from the stream, once from Postgres.
+    for _ in 0..2 {
+        let request = ReadPage {
+            user: a,
+            member: false,
+            query: HistoryQuery {
+                conversation: dm,
+                before: None,
+                after: Some(0),
+                around: None,
+                limit: None,
+            },
+        };
+        let page = world.call(&request).await?;
+        let places: Vec<_> = page
+            .messages
+            .iter()
+            .map(|message| (message.prev, message.seq))
+            .collect();
+        ensure!(
+            places == [(0, seqs[0]), (seqs[0], seqs[1]), (seqs[1], seqs[2])],
+            "{places:?}"
+        );
+        world.settled().await?;
+    }
+    ensure!(world.count("select count(*) from messages").await? == 3);
+    ensure!(world.count("select count(*) from dead_letters").await? == 0);
     persister.stop(common::PATIENCE).await
 }

@@ -58,6 +58,10 @@ async fn the_server_itself_says_that_it_syncs_before_it_acknowledges() -> anyhow
     ensure!(varz["jetstream"]["config"]["sync_always"] == true, "{varz:#}");
     ensure!(varz["max_payload"] == 1024 * 1024);
     ensure!(varz["host"] == "127.0.0.1");
+    ensure!(
+        varz["ping_interval"] == 10_000_000_000_u64 && varz["ping_max"] == 2,
+        "{varz:#}"
+    );
     ensure!(varz["server_name"] == "a-\"quoted\"-name");
     Ok(())
 }

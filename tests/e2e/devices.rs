@@ -127,7 +127,7 @@ async fn an_edge_that_was_cut_off_closes_the_sockets_once_it_is_back() -> anyhow
     const SOON: Duration = Duration::from_secs(5);
     Stage::new()
         .first_edge_via_proxy()
-        .run(async |Play { house, proxy }| {
+        .run(async |Play { house, proxy, .. }| {
             let proxy = proxy.as_ref().context("a proxy")?;
             let alice = User::sign_up(house, "alice").await?;
             let stolen = User::log_in(house, "alice").await?;

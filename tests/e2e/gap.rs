@@ -31,7 +31,7 @@ fn at(frame: &ServerFrame, conversation: Conversation, seq: u64) -> Option<()> {
 async fn a_gap_is_repaired_before_what_follows_is_shown() -> anyhow::Result<()> {
     Stage::new()
         .first_edge_via_proxy()
-        .run(async |Play { house, proxy }| {
+        .run(async |Play { house, proxy, .. }| {
             let proxy = proxy.as_ref().unwrap();
             let (alice, bob) = (
                 User::sign_up(house, "alice").await?,
@@ -66,7 +66,7 @@ async fn a_gap_is_repaired_before_what_follows_is_shown() -> anyhow::Result<()> 
 async fn every_third_message_is_lost_and_all_receivers_have_all_in_order() -> anyhow::Result<()> {
     Stage::new()
         .first_edge_via_proxy()
-        .run(async |Play { house, proxy }| {
+        .run(async |Play { house, proxy, .. }| {
             let proxy = proxy.as_ref().unwrap();
             let (alice, bob) = (
                 User::sign_up(house, "alice").await?,
@@ -112,7 +112,7 @@ async fn every_third_message_is_lost_and_all_receivers_have_all_in_order() -> an
 async fn a_lost_last_message_is_found_when_nats_comes_back() -> anyhow::Result<()> {
     Stage::new()
         .first_edge_via_proxy()
-        .run(async |Play { house, proxy }| {
+        .run(async |Play { house, proxy, .. }| {
             let proxy = proxy.as_ref().unwrap();
             let (alice, bob) = (
                 User::sign_up(house, "alice").await?,
@@ -148,7 +148,7 @@ async fn a_lost_last_message_is_found_when_nats_comes_back() -> anyhow::Result<(
 async fn an_edge_without_nats_for_a_while_loses_neither_messages_nor_memberships() -> anyhow::Result<()> {
     Stage::new()
         .first_edge_via_proxy()
-        .run(async |Play { house, proxy }| {
+        .run(async |Play { house, proxy, .. }| {
             let proxy = proxy.as_ref().unwrap();
             let (alice, bob) = (
                 User::sign_up(house, "alice").await?,

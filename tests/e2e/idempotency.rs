@@ -238,7 +238,7 @@ async fn who_was_removed_after_a_lost_ack_gets_it_again_and_nothing_else() -> an
     Stage::new()
         .settings(|settings| settings.dedupe_window = WINDOW)
         .first_edge_via_proxy()
-        .run(async |Play { house, proxy }| {
+        .run(async |Play { house, proxy, .. }| {
             let proxy = proxy.as_ref().unwrap();
             let (alice, bob) = (
                 User::sign_up(house, "alice").await?,

@@ -15,6 +15,7 @@ mod identity;
 mod limits;
 mod plain_run;
 mod polling;
+mod refusals;
 mod resume;
 mod signals;
 mod slow;

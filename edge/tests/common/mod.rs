@@ -34,6 +34,11 @@ pub struct Stage {
 impl Stage {
     /// Starts both; `args` are those of the edge, without addresses.
     pub async fn new(args: &[&str]) -> Self {
+        Self::on(&Settings::default(), args).await
+    }
+
+    /// The same, on streams that differ from the usual.
+    pub async fn on(settings: &Settings, args: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let tools = Tools::locate_or_install(&testing_tools_dir(), &SilentProgress)
             .await
@@ -45,9 +50,7 @@ impl Stage {
             .await
             .expect("a connection");
         let context = jetstream::new(client);
-        provision(&context, &Settings::default(), false)
-            .await
-            .expect("provisioned");
+        provision(&context, settings, false).await.expect("provisioned");
         let tasks = Tasks::new();
         let url = server.url();
         let all = [&["edge", "--listen=127.0.0.1:0", "--nats-url", &url], args].concat();

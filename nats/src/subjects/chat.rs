@@ -1,4 +1,5 @@
-//! `chat.<shard>.<conversation>`: what is stored, for example `chat.3.dm.01j….01k…`.
+//! `chat.<shard>.<conversation>`: what is stored, for example `chat.3.dm.01j….01k…`; and
+//! `chat.<shard>.void`: what was refused. Who reads all of a shard skips the latter.
 
 use crate::{
     conversation::Conversation,
@@ -25,6 +26,22 @@ pub fn parse(shards: Shards, subject: &str) -> Option<Conversation> {
     let (shard, name) = subject.strip_prefix("chat.")?.split_once('.')?;
     let conversation = name.parse().ok()?;
     (shards.of(&conversation).to_string() == shard).then_some(conversation)
+}
+
+/// The subject on which a shard stores refusals ([`Void`](crate::wire::Void)), beside all conversations.
+/// For example `chat.3.void`.
+#[must_use]
+pub fn void(shard: Shard) -> String {
+    format!("chat.{shard}.void")
+}
+
+/// The shard of a subject of refusals; `None` for any other subject.
+#[must_use]
+pub fn parse_void(shards: Shards, subject: &str) -> Option<Shard> {
+    let index = subject.strip_prefix("chat.")?.strip_suffix(".void")?;
+    let shard = shards.get(index.parse().ok()?)?;
+    // As we write it: no sign and no leading zero.
+    (shard.to_string() == index).then_some(shard)
 }
 
 /// What one shard stores for a user: all 1:1 chats in which the user's id stands first, all in which
@@ -87,6 +104,29 @@ mod tests {
                 prop_assert_eq!(matching(shard).count() > 0, shard == shards.of(&conversation));
             }
         }
+    }
+
+    #[test]
+    fn refusals_lie_beside_all_conversations() {
+        let shards = Shards::new(12).expect("in range");
+        for shard in shards.all() {
+            let subject = void(shard);
+            assert!(subject.starts_with(wildcard(shard).trim_end_matches('>')));
+            assert_eq!(parse_void(shards, &subject), Some(shard));
+            assert_eq!(parse(shards, &subject), None);
+        }
+        for other in [
+            "chat.12.void",
+            "chat.+1.void",
+            "chat.01.void",
+            "chat.1.void.x",
+            "chat.void",
+            "live.void",
+        ] {
+            assert_eq!(parse_void(shards, other), None, "{other}");
+        }
+        let conversation = Conversation::User(UserId::from_parts(1, 1));
+        assert_eq!(parse_void(shards, &subject(shards, &conversation)), None);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! `live.<conversation>`: what is stored, republished after the store, and ephemeral frames.
 //!
 //! A republished message carries `Nats-Sequence` and `Nats-Last-Sequence`; an ephemeral frame
-//! (typing, receipts) carries neither. For example `live.group.01j…`.
+//! (typing, receipts) carries neither. For example `live.group.01j…`. `live.void`, where a stream
+//! republishes refusals, is heard by operators only.
 
 use crate::{conversation::Conversation, ids::UserId};
 

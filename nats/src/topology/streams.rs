@@ -18,7 +18,7 @@ use crate::{
 /// The stream of receipts.
 pub const RECEIPTS: &str = "RECEIPTS";
 
-/// The stream that holds a shard's conversations.
+/// The stream that holds a shard's conversations, and beside them its refusals.
 #[must_use]
 pub fn chat_stream(shard: Shard) -> String {
     format!("CHAT_{shard}")

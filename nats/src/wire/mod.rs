@@ -12,6 +12,7 @@ mod receipt;
 mod server;
 mod sync;
 mod token;
+mod void;
 
 pub use client::{ClientFrame, Hello, HelloDevice, HistoryQuery};
 pub use error::{CloseCode, Code, WireError};
@@ -24,3 +25,4 @@ pub use receipt::{Cursor, ReceiptBatch, ReceiptOf};
 pub use server::{Limits, Page, Ready, ServerFrame, UserCursor};
 pub use sync::SyncPage;
 pub use token::{AccessClaims, Revocation, TOKEN_AUDIENCE, TOKEN_ISSUER};
+pub use void::Void;

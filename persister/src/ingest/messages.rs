@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use natterjack_nats::{Conversation, Shard, Shards, wire::Kind};
+use natterjack_nats::{Conversation, Shard, Shards, subjects::chat, wire::Kind};
 use tokio_postgres::types::Json;
 use uuid::Uuid;
 
@@ -195,8 +195,12 @@ impl Messages {
 impl Sink for Messages {
     type Item = Entry;
 
-    fn decode(&self, subject: &str, seq: u64, payload: &[u8]) -> Result<Entry, Poison> {
-        decode::decode(self.shards, subject, seq, payload)
+    fn decode(&self, subject: &str, seq: u64, payload: &[u8]) -> Result<Option<Entry>, Poison> {
+        // A refusal keeps an id for as long as the stream remembers it. It is part of no history.
+        if chat::parse_void(self.shards, subject).is_some() {
+            return Ok(None);
+        }
+        decode::decode(self.shards, subject, seq, payload).map(Some)
     }
 
     async fn write(&self, items: &[Entry]) -> Result<(), Failure> {

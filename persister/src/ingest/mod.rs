@@ -32,11 +32,11 @@ pub trait Sink: Send + Sync + 'static {
     /// One message, decoded.
     type Item: Send + Sync;
 
-    /// Decodes and checks a message; an error makes it a dead letter.
+    /// Decodes and checks a message; an error makes it a dead letter, and `None` is not kept at all.
     ///
     /// # Errors
     /// [`Poison`] says what is wrong with it.
-    fn decode(&self, subject: &str, seq: u64, payload: &[u8]) -> Result<Self::Item, Poison>;
+    fn decode(&self, subject: &str, seq: u64, payload: &[u8]) -> Result<Option<Self::Item>, Poison>;
 
     /// Writes all of them in one transaction. The same item may come again, now or later.
     fn write(&self, items: &[Self::Item]) -> impl Future<Output = Result<(), Failure>> + Send;

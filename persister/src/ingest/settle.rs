@@ -42,6 +42,7 @@ impl Settle {
         let started = Instant::now();
         let count = batch.len();
         let (mut messages, mut items, mut letters) = (Vec::new(), Vec::new(), Vec::new());
+        let mut skipped = Vec::new();
         for message in batch {
             // A message without a readable ack subject was not sent by the consumer.
             let Ok(seq) = message.info().map(|info| info.stream_sequence) else {
@@ -52,13 +53,15 @@ impl Settle {
                 continue;
             };
             match sink.decode(&message.subject, seq, &message.payload) {
-                Ok(item) => {
+                Ok(Some(item)) => {
                     items.push(item);
                     messages.push((seq, message));
                 }
+                Ok(None) => skipped.push((seq, message)),
                 Err(poison) => letters.push((seq, message, poison.to_string())),
             }
         }
+        self.ack(&skipped).await;
         for (seq, message, error) in &letters {
             if self.bury(*seq, message, error).await.is_err() {
                 return;

@@ -5,6 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+/// How often a silent connection is asked whether it is still there, in seconds.
+const PING_INTERVAL_S: u32 = 10;
+/// So many questions may be unanswered; the next one ends the connection.
+const PINGS_OUT_MAX: u32 = 2;
+
 /// What a nats-server is started with; [`NatsConfig::new`] fills in all but the directory.
 #[derive(Debug, Clone)]
 pub struct NatsConfig {
@@ -60,6 +65,10 @@ impl NatsConfig {
              http: {http}\n\
              max_payload: {payload}\n\
              max_connections: {connections}\n\
+             # A connection that is held up ends, with all that is on its way over it, well before the\n\
+             # streams forget the ids of what was stored or refused meanwhile.\n\
+             ping_interval: \"{ping_s}s\"\n\
+             ping_max: {ping_max}\n\
              jetstream {{\n  \
                store_dir: {store}\n  \
                # An acknowledged message is on disk: sync before each acknowledgement.\n  \
@@ -70,6 +79,8 @@ impl NatsConfig {
             http = json!(format!("127.0.0.1:{monitor}")),
             payload = self.max_payload_bytes,
             connections = self.max_connections,
+            ping_s = PING_INTERVAL_S,
+            ping_max = PINGS_OUT_MAX,
             store = json!(dir.to_string_lossy()),
             extra = self.extra,
         )

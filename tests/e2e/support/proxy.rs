@@ -1,5 +1,6 @@
 //! A proxy that speaks enough of the NATS protocol to lose chosen messages on their way to a
-//! client, and to cut its connection: what a slow consumer or a broken network does.
+//! client, to hold up what a client says, and to cut its connection: what a slow consumer or a broken
+//! network does.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,7 +11,7 @@ use tokio::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::Notify,
+    sync::{Notify, watch},
 };
 
 /// A message on its way to a client.
@@ -36,6 +37,8 @@ struct State {
 struct Connection {
     name: Mutex<String>,
     cut: Notify,
+    /// What the client said and the server has not been told yet.
+    waiting: Mutex<Vec<u8>>,
 }
 
 /// The proxy; it ends with the test's runtime.
@@ -43,6 +46,8 @@ struct Connection {
 pub struct Proxy {
     address: std::net::SocketAddr,
     state: Arc<Mutex<State>>,
+    /// Clients whose name ends like this are held up.
+    held: Arc<watch::Sender<Option<&'static str>>>,
 }
 
 impl Proxy {
@@ -52,6 +57,7 @@ impl Proxy {
         let proxy = Self {
             address: listener.local_addr()?,
             state: Arc::default(),
+            held: Arc::new(watch::Sender::new(None)),
         };
         let accepting = proxy.clone();
         tokio::spawn(async move {
@@ -104,6 +110,26 @@ impl Proxy {
         self.state().closed = closed;
     }
 
+    /// From now on, what clients whose name ends like this say does not arrive; they hear as before.
+    pub fn hold(&self, suffix: &'static str) {
+        self.held.send_replace(Some(suffix));
+    }
+
+    /// Lets everything go that is held up, in its order.
+    pub fn let_go(&self) {
+        self.held.send_replace(None);
+    }
+
+    /// Whether something that contains `text` is held up.
+    pub fn holds(&self, text: &str) -> bool {
+        let contains = |bytes: &[u8]| bytes.windows(text.len()).any(|part| part == text.as_bytes());
+        let state = self.state();
+        state
+            .connections
+            .iter()
+            .any(|connection| contains(&lock(&connection.waiting)))
+    }
+
     async fn serve(self, client: TcpStream, server: TcpStream) {
         let connection = Arc::new(Connection::default());
         self.state().connections.push(Arc::clone(&connection));
@@ -111,7 +137,7 @@ impl Proxy {
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
         tokio::select! {
-            _ = up(from_client, to_server, &connection) => {}
+            _ = self.up(from_client, to_server, &connection) => {}
             _ = self.down(from_server, to_client, &connection) => {}
             () = connection.cut.notified() => {}
         }
@@ -151,6 +177,49 @@ impl Proxy {
         }
     }
 
+    /// From the client to the server: the first line tells the name, the rest passes as it is, when
+    /// it is not held up.
+    async fn up(
+        &self,
+        from: OwnedReadHalf,
+        mut to: OwnedWriteHalf,
+        connection: &Connection,
+    ) -> anyhow::Result<()> {
+        let mut from = BufReader::new(from);
+        let connect = line(&mut from).await?;
+        let options = connect
+            .strip_prefix(b"CONNECT ")
+            .context("a client connects first")?;
+        let options: serde_json::Value = serde_json::from_slice(options)?;
+        let name = options["name"].as_str().unwrap_or_default().to_owned();
+        lock(&connection.name).clone_from(&name);
+        to.write_all(&connect).await?;
+        let (mut held, mut open) = (self.held.subscribe(), true);
+        loop {
+            let waits = held
+                .borrow_and_update()
+                .is_some_and(|suffix| name.ends_with(suffix));
+            if !waits {
+                let bytes = std::mem::take(&mut *lock(&connection.waiting));
+                to.write_all(&bytes).await?;
+                if !open {
+                    return Ok(());
+                }
+            }
+            tokio::select! {
+                changed = held.changed() => changed?,
+                // What was said before the end still arrives.
+                chunk = from.fill_buf(), if open => {
+                    let chunk = chunk?;
+                    let length = chunk.len();
+                    lock(&connection.waiting).extend_from_slice(chunk);
+                    from.consume(length);
+                    open = length > 0;
+                }
+            }
+        }
+    }
+
     fn is_lost(&self, passing: &Passing<'_>) -> bool {
         let mut state = self.state();
         let lost = state.swallow.as_mut().is_some_and(|swallow| swallow(passing));
@@ -161,20 +230,6 @@ impl Proxy {
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
-}
-
-/// From the client to the server: the first line tells the name, the rest passes as it is.
-async fn up(from: OwnedReadHalf, mut to: OwnedWriteHalf, connection: &Connection) -> anyhow::Result<()> {
-    let mut from = BufReader::new(from);
-    let connect = line(&mut from).await?;
-    let options = connect
-        .strip_prefix(b"CONNECT ")
-        .context("a client connects first")?;
-    let options: serde_json::Value = serde_json::from_slice(options)?;
-    *lock(&connection.name) = options["name"].as_str().unwrap_or_default().to_owned();
-    to.write_all(&connect).await?;
-    tokio::io::copy_buf(&mut from, &mut to).await?;
-    Ok(())
 }
 
 async fn line(from: &mut (impl AsyncBufRead + Unpin)) -> anyhow::Result<Vec<u8>> {

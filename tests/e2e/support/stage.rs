@@ -14,6 +14,7 @@ pub struct Stage {
     edge: Option<Tune<natterjack_edge::Args>>,
     persister: Option<Tune<natterjack_persister::Args>>,
     first_edge_via_proxy: bool,
+    second_edge_via_proxy: bool,
     outage: bool,
 }
 
@@ -22,6 +23,8 @@ pub struct Play {
     pub house: House,
     /// Between the first edge and NATS, if asked for.
     pub proxy: Option<Proxy>,
+    /// Between the second edge and NATS, if asked for.
+    pub second_proxy: Option<Proxy>,
 }
 
 impl Stage {
@@ -51,6 +54,13 @@ impl Stage {
         self
     }
 
+    /// The same for the other edge, through a proxy of its own.
+    pub fn second_edge_via_proxy(mut self) -> Self {
+        self.outage = true;
+        self.second_edge_via_proxy = true;
+        self
+    }
+
     /// Runs a scenario, and fails also if it left something behind.
     pub async fn run(
         self,
@@ -73,18 +83,16 @@ impl Stage {
         if let Some(tune) = self.edge {
             tune(&mut first);
         }
-        let second = first.clone();
-        let proxy = if self.first_edge_via_proxy {
-            Some(Proxy::start(ground.nats_url()).await?)
-        } else {
-            None
-        };
-        if let Some(proxy) = &proxy {
-            first.nats_url = proxy.url();
-        }
+        let mut second = first.clone();
+        let proxy = via_proxy(self.first_edge_via_proxy, &mut first).await?;
+        let second_proxy = via_proxy(self.second_edge_via_proxy, &mut second).await?;
         let house = House::start(ground, persister, presence, vec![first, second]).await?;
         let edges = house.urls();
-        let mut play = Play { house, proxy };
+        let mut play = Play {
+            house,
+            proxy,
+            second_proxy,
+        };
         scenario(&mut play).await?;
         if !self.outage {
             answers::no_failure(&edges)?;
@@ -92,6 +100,16 @@ impl Stage {
         play.house.finish().await?;
         panics::none()
     }
+}
+
+/// Leads an edge to NATS through a proxy, if asked for.
+async fn via_proxy(wanted: bool, edge: &mut natterjack_edge::Args) -> anyhow::Result<Option<Proxy>> {
+    if !wanted {
+        return Ok(None);
+    }
+    let proxy = Proxy::start(&edge.nats_url).await?;
+    edge.nats_url = proxy.url();
+    Ok(Some(proxy))
 }
 
 /// The usual stage.

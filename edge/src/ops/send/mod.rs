@@ -6,10 +6,12 @@
 //! overlap.
 
 mod draft;
+mod first;
 mod lane;
 mod peers;
 mod publish;
 mod verdict;
+mod void;
 mod window;
 
 pub use draft::Draft;
@@ -23,15 +25,12 @@ use std::sync::Arc;
 use natterjack_nats::{
     Conversation, MessageId, UserId,
     ids::GroupId,
-    services::{
-        self,
-        accounts::Profiles,
-        conversations::One,
-        history::{Found, Inspect, LookUp},
-    },
+    services::{self, accounts::Profiles, conversations::One, history::Inspect},
     wire::{Code, Content, Stored, WireError},
 };
+use tokio::time::Instant;
 
+use self::first::Named;
 use super::Caller;
 use crate::app::{App, SERVICE_TIMEOUT};
 
@@ -41,7 +40,12 @@ pub enum Prepared {
     /// The same was sent before: this is its place.
     Known(u64),
     /// To be published.
-    New(Box<Stored>),
+    New {
+        /// The message.
+        stored: Box<Stored>,
+        /// Since when it is tried.
+        since: Instant,
+    },
 }
 
 impl App {
@@ -114,7 +118,8 @@ impl App {
     pub async fn prepare(&self, caller: &Caller, draft: Draft) -> Result<Prepared, WireError> {
         draft.check()?;
         self.limits.send(caller.user)?;
-        let now_ms = self.clock.now_ms();
+        // Before anything is asked: what is true then may have changed when it is published.
+        let (now_ms, since) = (self.clock.now_ms(), Instant::now());
         let Draft {
             id,
             conversation,
@@ -131,9 +136,9 @@ impl App {
         }
         // A change is looked up whatever its age: its target may have changed by this very id.
         if (changes.is_some() || !self.window.is_fresh(id, now_ms))
-            && let Some(found) = self.look_up(&stored).await?
+            && let Some(first) = self.look_up(&Named::from(&*stored)).await?
         {
-            return verdict::same(found.fingerprint == stored.fingerprint(), found.seq).map(Prepared::Known);
+            return first.told().map(Prepared::Known);
         }
         if let Some((target, deletes)) = changes {
             let inspect = Inspect {
@@ -141,9 +146,10 @@ impl App {
                 conversation,
                 target,
             };
-            match services::call(&self.nats.service, &inspect, SERVICE_TIMEOUT).await {
-                Ok(found) => verdict::may_change(&found, caller.user, deletes)?,
-                Err(refusal) => return self.unless_stored(refusal, &stored).await,
+            let found = services::call(&self.nats.service, &inspect, SERVICE_TIMEOUT).await;
+            let allowed = found.and_then(|found| verdict::may_change(&found, caller.user, deletes));
+            if let Err(refusal) = allowed {
+                return self.refuse(refusal, &stored).await;
             }
         } else if let Conversation::Dm(dm) = conversation
             && let Some(peer) = dm.peer_of(caller.user)
@@ -152,7 +158,7 @@ impl App {
         {
             return self.unless_stored(refusal, &stored).await;
         }
-        Ok(Prepared::New(stored))
+        Ok(Prepared::New { stored, since })
     }
 
     /// What is refused for a reason that may be younger than an earlier try of it: a message that
@@ -162,11 +168,9 @@ impl App {
         if !verdict::may_be_new(&refusal, &stored.conversation) {
             return Err(refusal);
         }
-        match self.look_up(stored).await? {
-            Some(found) => {
-                verdict::same(found.fingerprint == stored.fingerprint(), found.seq).map(Prepared::Known)
-            }
-            None => Err(refusal),
+        match self.look_up(&Named::from(stored)).await? {
+            Some(first) => first.told().map(Prepared::Known),
+            None => self.refuse(refusal, stored).await,
         }
     }
 
@@ -225,14 +229,5 @@ impl App {
             Err(error) if error.retryable => Ok(()),
             Err(error) => Err(error),
         }
-    }
-
-    async fn look_up(&self, stored: &Stored) -> Result<Option<Found>, WireError> {
-        let look_up = LookUp {
-            conversation: stored.conversation,
-            sender: stored.sender,
-            id: stored.id,
-        };
-        services::call(&self.nats.service, &look_up, SERVICE_TIMEOUT).await
     }
 }

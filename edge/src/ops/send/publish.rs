@@ -5,33 +5,25 @@ use std::{sync::Arc, time::Duration};
 use async_nats::jetstream::{
     context::{PublishAckFuture, PublishError},
     message::PublishMessage,
-    publish::PublishAck,
 };
 use bytes::Bytes;
 use natterjack_nats::{
-    Conversation, MessageId, UserId, direct,
-    services::{self, history::LookUp},
-    subjects,
-    topology::chat_stream,
-    wire::{Code, Fingerprint, Stored, WireError},
+    Conversation, subjects,
+    wire::{Code, WireError},
 };
+use serde::Serialize;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     Lane, Prepared,
+    first::Named,
     lane::Place,
     verdict::{self, Failure},
 };
-use crate::{
-    app::{App, SERVICE_TIMEOUT},
-    connections::Link,
-};
+use crate::{app::App, connections::Link};
 
 /// Between tries, if the last one was answered at once.
 const PAUSE: Duration = Duration::from_millis(200);
-
-/// How often a message that was there before is looked for in the stream.
-const READS: u32 = 3;
 
 /// A message on its way to the disk, or one that is there.
 #[derive(Debug)]
@@ -47,11 +39,10 @@ struct Sent {
     subject: String,
     payload: Bytes,
     msg_id: String,
-    conversation: Conversation,
-    sender: UserId,
-    id: MessageId,
-    fingerprint: Fingerprint,
+    named: Named,
     started: Instant,
+    /// It is not handed to NATS any more after that.
+    deadline: Instant,
     place: Place,
     first_try: Option<Result<PublishAckFuture, PublishError>>,
 }
@@ -71,26 +62,24 @@ impl App {
     /// # Errors
     /// `internal` if the message does not encode.
     pub async fn publish(&self, prepared: Prepared, lane: &Arc<Lane>) -> Result<Pending, WireError> {
-        let stored = match prepared {
+        let (stored, since) = match prepared {
             Prepared::Known(seq) => return Ok(Pending(State::Known(seq))),
-            Prepared::New(stored) => stored,
+            Prepared::New { stored, since } => (stored, since),
         };
         let mut sent = Box::new(Sent {
-            payload: encode(&stored)?,
+            payload: encode(&*stored)?,
             subject: subjects::chat::subject(self.shards, &stored.conversation),
             msg_id: stored.nats_msg_id(),
-            conversation: stored.conversation,
-            sender: stored.sender,
-            id: stored.id,
-            fingerprint: stored.fingerprint(),
+            named: Named::from(&*stored),
             started: Instant::now(),
+            deadline: since + self.window.tries(),
             place: lane.enter(),
             first_try: None,
         });
         if let Some(link) = self.nats.publish.current()
             && sent.place.may_publish(link.generation)
         {
-            sent.first_try = Some(try_publish(&link, &sent).await);
+            sent.first_try = try_publish(&link, &sent).await;
         }
         Ok(Pending(State::Sent(sent)))
     }
@@ -107,7 +96,7 @@ impl App {
             State::Known(seq) => return Ok(seq),
             State::Sent(sent) => sent,
         };
-        let deadline = sent.started + self.window.tries();
+        let deadline = sent.deadline;
         let mut unknown = false;
         loop {
             let one_try = match sent.first_try.take() {
@@ -119,7 +108,10 @@ impl App {
                     let Ok(link) = turn else {
                         return Err(verdict::exhausted(unknown));
                     };
-                    try_publish(&link, &sent).await
+                    let Some(next) = try_publish(&link, &sent).await else {
+                        return Err(verdict::exhausted(unknown));
+                    };
+                    next
                 }
             };
             let answer = match one_try {
@@ -132,7 +124,12 @@ impl App {
                         .ack_seconds
                         .observe(sent.started.elapsed().as_secs_f64());
                     sent.place.done();
-                    return self.settle(&ack, &sent).await;
+                    // Once it is sure that this is this message's place.
+                    return if ack.duplicate {
+                        self.first(&sent.named, ack.sequence).await?.told()
+                    } else {
+                        Ok(ack.sequence)
+                    };
                 }
                 Ok(Err(error)) => verdict::failure(&error),
                 Err(_deadline) => Failure::Unknown,
@@ -153,58 +150,33 @@ impl App {
 
     /// Whether this edge knows that the sender has left the group.
     fn is_removed(&self, sent: &Sent) -> bool {
-        match sent.conversation {
-            Conversation::Group(group) => self.hub.is_member(sent.sender, group) == Some(false),
+        match sent.named.conversation {
+            Conversation::Group(group) => self.hub.is_member(sent.named.sender, group) == Some(false),
             Conversation::Dm(_) | Conversation::User(_) => false,
         }
     }
-
-    /// The sequence that an ack names, once it is sure that it is this message's.
-    async fn settle(&self, ack: &PublishAck, sent: &Sent) -> Result<u64, WireError> {
-        if !ack.duplicate {
-            return Ok(ack.sequence);
-        }
-        // The stream compares ids only: what it has under this one may say something else.
-        let stream = chat_stream(self.shards.of(&sent.conversation));
-        for _ in 0..READS {
-            let first = direct::get(&self.nats.service, &stream, ack.sequence, SERVICE_TIMEOUT).await;
-            if let Ok(Some(first)) = first
-                && let Ok(first) = serde_json::from_slice::<Stored>(&first.payload)
-            {
-                let same = first.conversation == sent.conversation && first.fingerprint() == sent.fingerprint;
-                return verdict::same(same, ack.sequence);
-            }
-            // A replica that lags behind the one that acked has it in a moment.
-            sleep(PAUSE).await;
-        }
-        // Trimmed already.
-        let look_up = LookUp {
-            conversation: sent.conversation,
-            sender: sent.sender,
-            id: sent.id,
-        };
-        // Any other error would say that nothing was stored.
-        let found = services::call(&self.nats.service, &look_up, SERVICE_TIMEOUT).await;
-        match found.map_err(|_| verdict::exhausted(true))? {
-            Some(found) => verdict::same(found.fingerprint == sent.fingerprint, found.seq),
-            // It may be this very message, where only we cannot see it: not a conflict before that
-            // is known.
-            None => Err(verdict::exhausted(true)),
-        }
-    }
 }
 
-/// Hands it to the link; in its lane it counts as on its way from then on.
-async fn try_publish(link: &Link, sent: &Sent) -> Result<PublishAckFuture, PublishError> {
+/// Hands it to the link; in its lane it counts as on its way from then on. `None` once its time is over:
+/// who sent it may have been told by then that it is refused, and the stream remembers that only for so
+/// long.
+async fn try_publish(link: &Link, sent: &Sent) -> Option<Result<PublishAckFuture, PublishError>> {
+    // Looked at first, since all of this process may have been held up.
+    if Instant::now() >= sent.deadline {
+        return None;
+    }
     let message = PublishMessage::build()
         .message_id(&sent.msg_id)
         .payload(sent.payload.clone());
-    let ack = link.context.send_publish(sent.subject.clone(), message).await?;
-    sent.place.published(link.generation);
-    Ok(ack)
+    let handed = link.context.send_publish(sent.subject.clone(), message);
+    let handed = timeout_at(sent.deadline, handed).await.ok()?;
+    if handed.is_ok() {
+        sent.place.published(link.generation);
+    }
+    Some(handed)
 }
 
-fn encode(stored: &Stored) -> Result<Bytes, WireError> {
+pub(super) fn encode(stored: &impl Serialize) -> Result<Bytes, WireError> {
     serde_json::to_vec(stored).map(Bytes::from).map_err(|error| {
         tracing::error!(%error, "a message does not encode");
         WireError::new(Code::Internal, "the message could not be stored; it was not")

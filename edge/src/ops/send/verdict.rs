@@ -12,14 +12,12 @@ use natterjack_nats::{
     wire::{Code, WireError},
 };
 
-/// A message id that was used before: the first one's place if it says the same.
-pub(super) fn same(same: bool, seq: u64) -> Result<u64, WireError> {
-    same.then_some(seq).ok_or_else(|| {
-        WireError::new(
-            Code::Conflict,
-            "this message id was used before with another content; make a new id",
-        )
-    })
+/// A message id that was used before.
+pub(super) fn conflict() -> WireError {
+    WireError::new(
+        Code::Conflict,
+        "this message id was used before with another content; make a new id",
+    )
 }
 
 /// Whether a message may be edited or, with `deletes`, deleted.
