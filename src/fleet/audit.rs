@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 const PERSISTED_WITHIN: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 
-/// Waits until every durable consumer has acked all that its stream holds.
+/// Waits until the persister has acked all that its streams hold.
 ///
 /// # Errors
 /// One has not after a minute, or NATS does not answer.
@@ -26,6 +26,10 @@ pub async fn persisted(nats_url: &str, settings: &Settings) -> anyhow::Result<()
     let deadline = Instant::now() + PERSISTED_WITHIN;
     for (stream, config) in topology::consumers(settings) {
         let name = config.durable_name.unwrap_or_default();
+        if name != topology::PERSISTER {
+            // Nothing of what others read ends up in Postgres.
+            continue;
+        }
         loop {
             let consumer: PullConsumer = context
                 .get_consumer_from_stream(&name, &stream)
