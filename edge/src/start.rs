@@ -26,6 +26,7 @@ use crate::{
     presence::{
         self, Discovery, Drain, Lease, Sessions,
         lease::{Facts, Parts},
+        operator,
         sessions::Ways,
     },
     receipts::{Publisher, Receipts},
@@ -132,6 +133,7 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
         health,
         tasks: tasks.clone(),
     });
+    operator::serve(&app).await?;
     revocations(&app);
     presence::watch::start(&app);
     publish(&app, publisher);

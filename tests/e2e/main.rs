@@ -7,6 +7,7 @@
 mod chat;
 mod contract;
 mod devices;
+mod draining;
 mod gap;
 mod groups;
 mod http;

@@ -87,16 +87,17 @@ impl Drain {
         self.0.asked.subscribe()
     }
 
-    /// Resolves once those who are connected are to go.
-    pub async fn begun(&self) {
-        self.reached(Standing::Draining).await;
+    /// Resolves once all were told what was asked for.
+    pub async fn settled(&self) {
+        let mut told = self.0.told.subscribe();
+        let _ = told.wait_for(|told| *told == self.asked()).await;
     }
 
-    /// Resolves once sockets and polls were told this, or more.
-    pub async fn reached(&self, standing: Standing) {
+    /// Resolves once those who are connected are to go.
+    pub async fn begun(&self) {
         let mut told = self.0.told.subscribe();
         // The sender lives in `self`, so that waiting cannot fail.
-        let _ = told.wait_for(|told| *told >= standing).await;
+        let _ = told.wait_for(|told| *told != Standing::Serving).await;
     }
 }
 

@@ -4,6 +4,7 @@ pub mod args;
 pub mod discovery;
 pub mod drain;
 pub mod lease;
+pub(crate) mod operator;
 pub mod privacy;
 pub mod sessions;
 pub mod watch;

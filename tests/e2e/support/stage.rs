@@ -61,6 +61,12 @@ impl Stage {
         self
     }
 
+    /// For scenarios in which an edge refuses newcomers with 503.
+    pub const fn refuses(mut self) -> Self {
+        self.outage = true;
+        self
+    }
+
     /// Runs a scenario, and fails also if it left something behind.
     pub async fn run(
         self,
