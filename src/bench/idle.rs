@@ -29,6 +29,7 @@ use super::{
     Output, Steps,
     cluster::{Cluster, ClusterArgs},
     cost::{Cost, Meter},
+    fill::fill,
     report::About,
 };
 
@@ -36,6 +37,8 @@ pub use result::Result;
 
 const EDGE: &str = "edge";
 const GATEWAY: &str = "gateway";
+/// Of the messages in further conversations.
+const TEXT_BYTES: usize = 200;
 /// Files that a process needs besides its connections.
 const FILES: usize = 500;
 
@@ -54,13 +57,16 @@ pub struct Args {
     /// Members of a group
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub(super) members: usize,
+    /// Further conversations that the streams hold, with a message each, which Postgres has as well
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(super) stored: usize,
     /// Edges, each a process, over which the clients are spread
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..))]
     pub(super) edges: u8,
     /// Connections that are being opened at a time, the storm excepted
     #[arg(long, default_value_t = 64, value_name = "N")]
     pub(super) at_once: usize,
-    /// How long everything rests before memory is looked at
+    /// How long everything rests once all are connected, before memory and CPU are looked at
     #[arg(long, default_value_t = 5_000, value_name = "MS")]
     pub(super) settle_ms: u64,
     /// How long the CPU of idle connections is measured; they are pinged every 25 s
@@ -92,6 +98,10 @@ pub async fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Result>
         members: args.members,
     };
     let people = population::populate(&cluster, shape).await?;
+    if args.stored > 0 {
+        progress.say(&format!("filling {} conversations …", args.stored));
+        fill(&cluster, args.stored, TEXT_BYTES).await?;
+    }
     let mut steps = Steps::new(progress, 2 * args.repetitions as usize);
     let (mut bare, mut ours, mut idle, mut storms) = (vec![], vec![], vec![], vec![]);
     for _ in 0..args.repetitions {
@@ -231,8 +241,9 @@ impl<'a> Scene<'a> {
     async fn hold(&self, cluster: &Cluster) -> anyhow::Result<Held> {
         let (meter, started_ms) = (Meter::start(cluster), Clock::system().now_ms());
         let gathering = self.crew.connect(cluster, self.args.at_once).await?;
-        let arriving = self.arriving(&gathering, started_ms, &meter.stop(cluster));
+        // Heads are compared a moment after a session has opened: that is a part of what it costs.
         sleep(Duration::from_millis(self.args.settle_ms)).await;
+        let arriving = self.arriving(&gathering, started_ms, &meter.stop(cluster));
         let kernel = memory::socket_buffers().unwrap_or_default() - self.kernel_before;
         Ok(Held {
             bytes_each: self.bytes_each(cluster, &self.before),
@@ -258,6 +269,7 @@ impl<'a> Scene<'a> {
         let empty = memory::anonymous(&cluster.processes());
         let edges_ready_s = begun.elapsed().as_secs_f64();
         let gathering = self.crew.gather(cluster).await?;
+        sleep(Duration::from_millis(self.args.settle_ms)).await;
         let arriving = self.arriving(&gathering, started_ms, &meter.stop(cluster));
         let mut back_s: Vec<f64> = gathering
             .arrivals
@@ -265,7 +277,6 @@ impl<'a> Scene<'a> {
             .map(|arrival| seconds(arrival.at_ms.saturating_sub(started_ms)))
             .collect();
         back_s.sort_unstable_by(f64::total_cmp);
-        sleep(Duration::from_millis(self.args.settle_ms)).await;
         let after = self.bytes_each(cluster, &empty);
         Ok(Storm {
             edges_ready_s,

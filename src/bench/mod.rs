@@ -15,6 +15,7 @@ mod cluster;
 mod cost;
 mod fanout;
 mod figure;
+mod fill;
 mod gateway;
 mod growth;
 mod history;

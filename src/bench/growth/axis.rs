@@ -16,8 +16,10 @@ use crate::role;
 
 /// A fixed rate that any machine keeps up with, for what is compared at equal load.
 const RATE: &str = "500";
-/// How long connections rest before their memory is looked at.
-const SETTLE_MS: &str = "2000";
+/// How long connections rest before their memory is looked at: longer than until heads are compared.
+const SETTLE_MS: &str = "3000";
+/// Clients who connect while something else grows.
+const CLIENTS: &str = "1000";
 /// What idling costs is not looked at here.
 const IDLE_MS: &str = "100";
 /// 1:1 chats and groups of this axis need enough users for the largest.
@@ -35,6 +37,8 @@ pub enum Axis {
     Members,
     /// Conversations that the streams hold
     Conversations,
+    /// Conversations that the streams hold, while clients connect
+    Stored,
     /// Edges
     Edges,
 }
@@ -58,6 +62,7 @@ impl Axis {
             Self::Users => "users",
             Self::Members => "members",
             Self::Conversations => "conversations",
+            Self::Stored => "stored",
             Self::Edges => "edges",
         }
     }
@@ -68,7 +73,7 @@ impl Axis {
             Self::Clients => "connected clients",
             Self::Users => "connected users",
             Self::Members => "members of each group",
-            Self::Conversations => "conversations in the streams",
+            Self::Conversations | Self::Stored => "conversations in the streams",
             Self::Edges => "edges",
         }
     }
@@ -79,7 +84,7 @@ impl Axis {
             Self::Clients => (&[300, 3_000], &[500, 1_500, 5_000]),
             Self::Users => (&[100, 1_000], &[100, 300, 1_000, 3_000]),
             Self::Members => (&[2, 20, 200], &[2, 10, 30, 100, 300, 1_000]),
-            Self::Conversations => (&[1_000, 10_000], &[1_000, 10_000, 100_000]),
+            Self::Conversations | Self::Stored => (&[1_000, 10_000], &[1_000, 10_000, 100_000]),
             Self::Edges => (&[1, 3], &[1, 2, 3, 4]),
         };
         if quick { few } else { all }.to_vec()
@@ -183,6 +188,32 @@ impl Axis {
                 .into_iter()
                 .chain([memory("nats-server", "memory of nats-server", 1.0)])
                 .collect(),
+            Self::Stored => vec![
+                connection(
+                    "CPU of nats-server to connect one",
+                    "µs",
+                    "arriving/cpu_us_each/nats-server",
+                    "arriving/cpu_us_each/nats-server",
+                ),
+                connection(
+                    "CPU of the persister to connect one",
+                    "µs",
+                    "arriving/cpu_us_each/persister",
+                    "arriving/cpu_us_each/persister",
+                ),
+                connection(
+                    "CPU of Postgres to connect one",
+                    "µs",
+                    "arriving/cpu_us_each/postgres",
+                    "arriving/cpu_us_each/postgres",
+                ),
+                connection(
+                    "p99 until one is ready",
+                    "ms",
+                    "arriving/p99_ms",
+                    "arriving/p99_ms",
+                ),
+            ],
             Self::Members => deliveries(0.0),
             // A message goes to every edge with a member: in proportion is what it must be.
             Self::Edges => deliveries(1.0),
@@ -197,6 +228,7 @@ impl Axis {
             Self::Clients => idles(args, &[("--clients", &number)], progress).await,
             Self::Users => sends(args, &[("--connected", &number)], progress).await,
             Self::Conversations => sends(args, &[("--conversations", &number)], progress).await,
+            Self::Stored => idles(args, &[("--clients", CLIENTS), ("--stored", &number)], progress).await,
             Self::Members => fanouts(args, &[("--members", &number), ("--users", &users)], progress).await,
             Self::Edges => {
                 fanouts(

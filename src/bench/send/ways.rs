@@ -4,13 +4,14 @@ use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
 use natterjack_client::Account;
 use natterjack_nats::{Conversation, UserId};
-use natterjack_runtime::{clock::Clock, servers::Progress};
+use natterjack_runtime::servers::Progress;
 
 use super::{
     super::{
         Steps,
         cluster::Cluster,
         figure::number,
+        fill::fill,
         pace::pace,
         population::{sign_up, text},
         raw::Raw,
@@ -24,8 +25,6 @@ use super::{
 
 /// Connections that are opened at a time.
 const CONNECTS: usize = 64;
-/// Messages that are under way while conversations are filled.
-const FILLING: usize = 256;
 
 /// Who sends what to whom, on which cluster.
 pub struct Bench<'a> {
@@ -63,7 +62,7 @@ impl<'a> Bench<'a> {
         let raw = Raw::connect(&cluster.nats_url, cluster.shards, text(args.text_bytes), targets).await?;
         if args.conversations > 0 {
             progress.say(&format!("filling {} conversations …", args.conversations));
-            fill(&cluster, args).await?;
+            fill(&cluster, args.conversations, args.text_bytes).await?;
         }
         if args.connected > 0 {
             progress.say(&format!("connecting {} users …", args.connected));
@@ -172,24 +171,4 @@ impl<'a> Bench<'a> {
         }
         Ok(workers)
     }
-}
-
-/// Publishes a message to each of so many conversations between users that nobody knows, and waits
-/// until all of it is in Postgres.
-async fn fill(cluster: &Cluster, args: &Args) -> anyhow::Result<()> {
-    let now_ms = Clock::system().now_ms();
-    let stranger = || {
-        let (a, b) = (UserId::generate(now_ms), UserId::generate(now_ms));
-        (a, Conversation::dm(a, b))
-    };
-    let targets = (0..args.conversations).map(|_| stranger()).collect();
-    let text = text(args.text_bytes);
-    let raw = Raw::connect(&cluster.nats_url, cluster.shards, text.clone(), targets).await?;
-    let publishing = stream::iter(0..args.conversations).map(|number| raw.publish(number, &text));
-    publishing
-        .buffer_unordered(FILLING)
-        .try_collect::<()>()
-        .await
-        .context("conversations could not be filled")?;
-    cluster.settle().await
 }
