@@ -12,6 +12,9 @@ use futures::StreamExt;
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
+/// Every subject of a stream.
+const EVERYTHING: &str = ">";
+
 /// A stored message.
 #[derive(Debug, Clone)]
 pub struct Direct {
@@ -54,6 +57,8 @@ pub struct Batch {
     /// subject: it saw every message up to this sequence. Only [`last_by_subject`] says so, and only
     /// if something matched.
     pub up_to: Option<u64>,
+    /// How many more, as the server counts them.
+    pub left: u64,
 }
 
 /// Bounds of a batched read.
@@ -68,7 +73,7 @@ pub struct Bounds {
 }
 
 /// Why a read failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum DirectError {
     /// No server answered in time.
     #[error("JetStream did not answer a direct get in time")]
@@ -143,6 +148,15 @@ pub async fn next_by_subject(
     read(client, stream, &request, bounds).await
 }
 
+/// All messages from sequence `from` on. Near the end of a stream this costs what it reads: with any
+/// filter but this, nats-server looks at the subjects of the whole block to count what is left.
+///
+/// # Errors
+/// [`DirectError`].
+pub async fn next(client: &Client, stream: &str, from: u64, bounds: Bounds) -> Result<Batch, DirectError> {
+    next_by_subject(client, stream, EVERYTHING, from, bounds).await
+}
+
 /// The last message on each subject that one of `filters` matches. The server answers for at most
 /// 1,024 subjects.
 ///
@@ -196,7 +210,7 @@ pub async fn first_since(
         .ok_or_else(|| DirectError::Refused("a time beyond the year 9999".into()))?;
     let request = GetRequest {
         start_time: Some(&since),
-        next_by_subj: Some(">"),
+        next_by_subj: Some(EVERYTHING),
         batch: Some(1),
         ..GetRequest::default()
     };
@@ -242,7 +256,9 @@ async fn read(
                         let headers = reply.headers.as_ref()?;
                         headers.get(name).map(async_nats::HeaderValue::as_str)
                     };
-                    batch.more = header("Nats-Num-Pending").is_some_and(|pending| pending != "0");
+                    let left = header("Nats-Num-Pending").and_then(|left| left.parse().ok());
+                    batch.left = left.unwrap_or_default();
+                    batch.more = batch.left > 0;
                     batch.up_to = header("Nats-UpTo-Sequence").and_then(|seq| seq.parse().ok());
                     return Ok(batch);
                 }

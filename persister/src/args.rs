@@ -18,11 +18,11 @@ pub struct Args {
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub database_url: String,
 
-    /// Most connections to Postgres
+    /// Most connections to Postgres; a third of them open sessions and read pages
     #[arg(
         long,
         env = "NATTERJACK_DATABASE_CONNECTIONS_MAX",
-        default_value_t = 16,
+        default_value_t = 24,
         value_parser = clap::value_parser!(u16).range(4..=1_000),
         value_name = "COUNT"
     )]
@@ -118,7 +118,7 @@ impl Args {
         Self {
             nats_url: nats_url.into(),
             database_url: database_url.into(),
-            database_connections_max: 16,
+            database_connections_max: 24,
             ingest_batch_max: 500,
             ingest_bytes_max: 1_048_576,
             ingest_age_ms: 200,

@@ -13,6 +13,7 @@ mod history;
 mod ingest;
 pub mod outbox;
 mod receipts;
+pub mod recent;
 pub mod sample;
 pub mod trim;
 pub mod watermarks;
@@ -28,6 +29,7 @@ use tokio::sync::watch;
 
 pub use args::Args;
 use db::Db;
+use recent::Recent;
 use watermarks::Watermarks;
 
 /// What every part of the persister works with; cheap to clone.
@@ -43,6 +45,8 @@ pub struct Shared {
     pub shards: Shards,
     /// Up to where Postgres is complete.
     pub watermarks: Watermarks,
+    /// What lies beyond.
+    pub recent: Recent,
     /// The time.
     pub clock: Clock,
     /// Where metrics are registered.
@@ -81,12 +85,14 @@ pub async fn run_with(args: &Args, tasks: &Tasks, clock: Clock, metrics: Metrics
     let db = Db::open(&args.database_url, args.database_connections_max, &metrics).await?;
     let watermarks = Watermarks::new(shards, &metrics);
     watermarks.refresh(&jetstream, shards).await?;
+    let recent = Recent::new(&client, shards, &watermarks);
     let shared = Shared {
         db,
         client,
         jetstream,
         shards,
         watermarks,
+        recent,
         clock,
         metrics,
     };

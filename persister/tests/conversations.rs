@@ -10,9 +10,9 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::{Context as _, ensure};
 use common::{World, until};
 use natterjack_nats::{
-    Conversation, UserId,
+    Conversation, GroupId, UserId,
     services::{
-        conversations::{List, Members, One, OpenSession, Related, RemoveMember},
+        conversations::{Heads, List, Members, One, OpenSession, Related, RemoveMember},
         history::Sync,
     },
     wire::{Code, Content, ConversationSummary},
@@ -242,6 +242,34 @@ async fn what_postgres_does_not_have_yet_is_not_missed() -> anyhow::Result<()> {
         })
         .await?;
     ensure!(list.contains(&one), "{one:?}");
+    // An edge that compares hears of all of it, and of what Postgres has if it goes back so far.
+    let zero = vec![0; world.shards.count().into()];
+    let heads = |after: &[u64], groups: &[GroupId]| Heads {
+        user: me,
+        groups: groups.to_vec(),
+        after: after.to_vec(),
+    };
+    let stand = world.call(&heads(&session.watermarks, &[group])).await?;
+    let beyond: BTreeMap<_, _> = stand.heads.into_iter().collect();
+    for (conversation, head) in [(with_b, edited), (with_c, new), (in_group, said)] {
+        ensure!(beyond.get(&conversation) == Some(&head), "{beyond:?}");
+        ensure!(stand.told[world.shards.of(&conversation).index()] >= head);
+    }
+    let all = world.call(&heads(&zero, &[group])).await?.heads;
+    let all: BTreeMap<_, _> = all.into_iter().collect();
+    ensure!(all.get(&with_d) == Some(&settled) && all.contains_key(&Conversation::User(me)));
+    ensure!(
+        beyond
+            .iter()
+            .all(|(conversation, head)| all.get(conversation) == Some(head)),
+        "{all:?}"
+    );
+    let others = world.call(&heads(&zero, &[])).await?.heads;
+    ensure!(
+        others.len() == all.len() - 1,
+        "groups are those that were named: {others:?}"
+    );
+    ensure!(world.call(&heads(&stand.told, &[group])).await?.heads.is_empty());
     // Cut short, the rest follows, and nothing is left out.
     let first = world
         .call(&List {
@@ -278,6 +306,77 @@ async fn what_postgres_does_not_have_yet_is_not_missed() -> anyhow::Result<()> {
         .conversations;
     let after = shown(&list);
     ensure!(after == expected, "the same from Postgres: {after:?}");
+    persister.stop(common::PATIENCE).await
+}
+
+/// More lies beyond the watermark than is kept in memory.
+#[tokio::test]
+async fn what_a_long_outage_of_postgres_left_is_not_missed() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let persister = world.persister().await?;
+    let [me] = users(&world).await?;
+    let all = (1..).map(|number| Conversation::dm(me, common::user(number)));
+    let shard = world.shards.get(0).context("the first")?;
+    let chats: Vec<_> = all
+        .filter(|chat| world.shards.of(chat) == shard)
+        .take(600)
+        .collect();
+    let (mut blocker, connection) = world.connect().await?;
+    let lock = blocker.transaction().await?;
+    lock.batch_execute("lock table messages in exclusive mode")
+        .await?;
+    let here = &world;
+    let texts = chats.chunks(6).map(|some| async move {
+        for _ in 0..14 {
+            for chat in some {
+                here.text(*chat, me, "x").await?;
+            }
+        }
+        anyhow::Ok(())
+    });
+    futures::future::try_join_all(texts).await?;
+    let new = world.text(chats[7], me, "new").await?;
+    let request = OpenSession {
+        user: me,
+        resume: Some(BTreeMap::new()),
+    };
+    let session = world.call(&request).await?;
+    let (newest, summary) = (&session.behind[0], &session.conversations[0]);
+    ensure!(
+        newest.head == new && newest.conversation == chats[7],
+        "{newest:?}"
+    );
+    ensure!(summary.head == new && session.behind.len() == 600 && session.behind_complete);
+    let text = summary
+        .last_message
+        .as_ref()
+        .and_then(|last| last.text.as_deref());
+    ensure!(text == Some("new"), "{summary:?}");
+    let heads = Heads {
+        user: me,
+        groups: vec![],
+        after: session.watermarks,
+    };
+    let stand = world.call(&heads).await?;
+    ensure!(stand.heads.contains(&(chats[7], new)));
+    lock.rollback().await?;
+    drop(blocker);
+    connection.await??;
+    world.settled().await?;
+    let limit = 10;
+    let sync = Sync {
+        user: me,
+        cursor: Some(vec![0; world.shards.count().into()]),
+        limit,
+    };
+    // The copy of the watermark lags a little, and what lies beyond it may be all of the stream.
+    until("it is told", async || {
+        let session = world.call(&request).await?;
+        ensure!(session.behind.iter().any(|behind| behind.head == new));
+        let answer = world.call(&sync).await;
+        Ok(answer.is_ok_and(|answer| answer.messages.len() == limit))
+    })
+    .await?;
     persister.stop(common::PATIENCE).await
 }
 

@@ -13,7 +13,7 @@ use natterjack_nats::{
     topology,
     wire::{Code, Content, Message},
 };
-use natterjack_persister::{Shared, db::Db, trim, watermarks::Watermarks};
+use natterjack_persister::{Shared, db::Db, recent::Recent, trim, watermarks::Watermarks};
 use natterjack_runtime::{clock::Clock, metrics::Metrics};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
@@ -234,12 +234,14 @@ async fn a_sync_shows_the_current_state_and_refuses_a_foreign_cursor() -> anyhow
 
 async fn shared(world: &World, clock: Clock) -> anyhow::Result<Shared> {
     let metrics = Metrics::new("test");
+    let watermarks = Watermarks::new(world.shards, &metrics);
     Ok(Shared {
         db: Db::open(&world.args.database_url, 4, &metrics).await?,
         client: world.client.clone(),
         jetstream: world.jetstream.clone(),
         shards: world.shards,
-        watermarks: Watermarks::new(world.shards, &metrics),
+        recent: Recent::new(&world.client, world.shards, &watermarks),
+        watermarks,
         clock,
         metrics,
     })

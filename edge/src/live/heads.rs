@@ -1,5 +1,8 @@
-//! Comparing heads: what a stream has last in each conversation of a user, told to the user's
-//! sessions, which repair what they miss. A lost *last* message is announced by nothing else.
+//! Comparing heads: what was stored last in each conversation of a user, told to the user's sessions,
+//! which repair what they miss. A lost *last* message is announced by nothing else.
+//!
+//! The service knows what was stored lately without a look at the streams. While it is away, the
+//! streams are asked, which costs nats-server a walk over all their subjects for each user.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,11 +10,17 @@ use futures::{StreamExt, stream};
 use natterjack_nats::{
     Conversation, Shard, UserId,
     direct::{self, Bounds, DirectError},
+    services::{
+        self,
+        conversations::{Heads, Stand},
+    },
     subjects,
     topology::chat_stream,
+    wire::{Code, WireError},
 };
 
 use super::{feed::UserFeed, hub::Hub, outlet::Delivery};
+use crate::app::SERVICE_TIMEOUT;
 
 /// Bounds of one read of heads.
 const BOUNDS: Bounds = Bounds {
@@ -25,18 +34,40 @@ const READS: usize = 16;
 const SHARDS_AT_A_TIME: usize = 4;
 
 impl Hub {
-    /// Tells the sessions of a user what the streams have last in each of their conversations.
+    /// Tells the sessions of a user what was stored last in each of their conversations.
     ///
     /// # Errors
-    /// A stream did not answer.
-    pub async fn compare_heads(&self, user: UserId) -> Result<(), DirectError> {
+    /// Neither the service nor the streams answered.
+    pub async fn compare_heads(&self, user: UserId) -> Result<(), WireError> {
         match self.feed(user) {
             Some(feed) => self.compare(&feed).await,
             None => Ok(()),
         }
     }
 
-    pub(super) async fn compare(&self, feed: &Arc<UserFeed>) -> Result<(), DirectError> {
+    pub(super) async fn compare(&self, feed: &Arc<UserFeed>) -> Result<(), WireError> {
+        let request = {
+            let places = feed.places();
+            Heads {
+                user: feed.user,
+                groups: places.groups(),
+                after: self.inner.shards.all().map(|shard| places.told(shard)).collect(),
+            }
+        };
+        match services::call(&self.inner.nats.service, &request, SERVICE_TIMEOUT).await {
+            Ok(Stand { heads, told }) => {
+                tell(feed, heads, told);
+                Ok(())
+            }
+            // The streams answer whether or not the service does.
+            Err(error) if matches!(error.code, Code::Unavailable | Code::Timeout) => {
+                self.compare_with_streams(feed).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn compare_with_streams(&self, feed: &Arc<UserFeed>) -> Result<(), WireError> {
         let shards = stream::iter(self.inner.shards.all())
             .map(|shard| async move { (shard, self.heads(feed, shard).await) })
             .buffer_unordered(SHARDS_AT_A_TIME)
@@ -45,20 +76,16 @@ impl Hub {
         let mut result = Ok(());
         for (shard, heads) in shards {
             match heads {
-                Ok(heads) if heads.is_empty() => {}
                 Ok(heads) => {
-                    let highest = heads.iter().map(|(_, seq)| *seq).max().unwrap_or_default();
-                    feed.deliver(&Delivery::Heads(heads.into()));
-                    let mut places = feed.places();
-                    if let Some(told) = places.told.get_mut(shard.index()) {
-                        *told = highest.max(*told);
-                    }
+                    let mut told = vec![0; shard.index() + 1];
+                    told[shard.index()] = heads.iter().map(|(_, seq)| *seq).max().unwrap_or_default();
+                    tell(feed, heads, told);
                 }
                 // More subjects than the server answers for: it would refuse again.
                 Err(DirectError::Refused(reason)) => {
                     tracing::debug!(user = %feed.user, reason, "heads cannot be compared");
                 }
-                Err(error) => result = Err(error),
+                Err(error) => result = Err(WireError::new(Code::Unavailable, error.to_string())),
             }
         }
         result
@@ -85,5 +112,15 @@ impl Hub {
             }
         }
         Ok(heads)
+    }
+}
+
+/// Tells all sessions of a user, and notes up to where.
+fn tell(feed: &UserFeed, heads: Vec<(Conversation, u64)>, told: Vec<u64>) {
+    if !heads.is_empty() {
+        feed.deliver(&Delivery::Heads(heads.into()));
+    }
+    for (known, told) in feed.places().told.iter_mut().zip(told) {
+        *known = told.max(*known);
     }
 }

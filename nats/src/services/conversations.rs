@@ -57,6 +57,26 @@ pub struct Behind {
     pub head: u64,
 }
 
+/// Where a user's conversations stand: an edge compares it with what it heard.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Heads {
+    /// Whose.
+    pub user: UserId,
+    /// The groups that the edge knows the user to be in.
+    pub groups: Vec<GroupId>,
+    /// Per shard: only what lies beyond this sequence is asked for.
+    pub after: Vec<u64>,
+}
+
+/// The answer to [`Heads`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Stand {
+    /// Each conversation that has a message beyond `after`, with the sequence of its last one.
+    pub heads: Vec<(Conversation, u64)>,
+    /// Per shard: up to here the heads are all that there are, at least up to `after`.
+    pub told: Vec<u64>,
+}
+
 /// A page of the conversation list.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct List {
@@ -163,6 +183,7 @@ pub struct Related {
 
 verbs! { names::CONVERSATIONS =>
     OpenSession as "open_session" -> Session;
+    Heads as "heads" -> Stand;
     List as "list" -> ListPage;
     One as "one" -> ConversationSummary;
     Members as "members" -> Vec<Member>;

@@ -12,15 +12,22 @@ use natterjack_nats::{
 use super::{
     Conversations,
     errors::{no_such_peer, not_yours},
+    lasts,
+    open::groups,
     page_token::Place,
     rights::Refusal,
     rows::{self, Found},
-    tail::{self, Head, Heads},
+    tail::{self, Heads, Unwritten},
 };
-use crate::{db::Tx, failure::Failure};
+use crate::{
+    db::Tx,
+    failure::Failure,
+    recent::{Hold, HoldOne, Missing},
+};
 
-/// Conversations of a first page whose unpersisted messages are read one by one. Of the others
-/// only the last one counts until Postgres has them, which is a moment later.
+/// Conversations of a first page whose messages are read from the stream, one conversation after the
+/// other, where more lies beyond the watermark than is kept in memory. Of the others only the last one
+/// counts until Postgres has them.
 const CAUGHT_UP_MAX: usize = 8;
 
 impl Conversations {
@@ -39,30 +46,25 @@ impl Conversations {
             };
             return self.db.read("conversations.list", read).await;
         }
-        let watermarks = self.watermarks.all();
-        let read = |tx: Tx| async move {
-            let (groups, found) = futures::try_join!(
-                rows::groups(&tx, user),
-                rows::page(&tx, user, Place::START, limit + 1)
-            )?;
-            Ok::<_, Failure>((groups, found))
-        };
-        let (groups, found) = self.db.read("conversations.list", read).await?;
-        let heads = self.heads_or_none(&watermarks, user, &groups).await;
-        self.first_page(user, found, &heads, &groups, limit).await
+        let hold = self.recent.hold();
+        let read = |tx: Tx| async move { rows::all(&tx, user).await };
+        let all = self.db.read_planned("conversations.list", read).await?;
+        let groups = groups(&all);
+        let heads = self.heads_or_none(&hold, user, &groups).await;
+        self.first_page(user, all, &heads, &groups, limit).await
     }
 
     /// The heads beyond the watermarks for a list, which does without if a shard does not answer.
-    async fn heads_or_none(&self, watermarks: &[u64], user: UserId, groups: &[GroupId]) -> Heads {
-        let heads = tail::heads(&self.client, self.shards, watermarks, user, groups).await;
+    async fn heads_or_none(&self, hold: &Hold, user: UserId, groups: &[GroupId]) -> Heads {
+        let heads = tail::heads(&self.client, self.shards, hold, user, groups).await;
         heads.unwrap_or_else(|error| {
             tracing::debug!(%error, "a list leaves out the newest messages");
             Heads::default()
         })
     }
 
-    /// The first page from what Postgres found (one more than `limit` if there is more) and the
-    /// heads that it does not have yet: those come first.
+    /// The first page from all that Postgres found and the heads that it does not have yet: those come
+    /// first.
     pub(super) async fn first_page(
         &self,
         user: UserId,
@@ -71,13 +73,17 @@ impl Conversations {
         groups: &[GroupId],
         limit: usize,
     ) -> Result<ListPage, Failure> {
+        found.retain(|found| !matches!(found.conversation, Conversation::User(_)));
         let more = found.len() > limit;
         found.truncate(limit);
         let end = found.last().filter(|_| more).map(Found::place);
         let others = not_among(&found, user, heads, groups);
         let (page, others) = (&found, &others);
         let read = |tx: Tx| async move {
-            let mut others_found = rows::named(&tx, user, others).await?;
+            let mut others_found = match others.as_slice() {
+                [] => Vec::new(),
+                others => rows::named(&tx, user, others).await?,
+            };
             let absent = |conversation: &&Conversation| {
                 !others_found
                     .iter()
@@ -94,7 +100,7 @@ impl Conversations {
             let all = first.into_iter().chain(settled).collect();
             Ok::<_, Failure>((places, rows::summaries(&tx, user, all).await?))
         };
-        let (places, mut summaries) = self.db.read("conversations.summaries", read).await?;
+        let (places, mut summaries) = self.db.read_planned("conversations.summaries", read).await?;
         self.catch_up(user, &mut summaries, &heads.heads).await;
         let settled = summaries.split_off(summaries.len() - places.len());
         let settled = places.into_iter().zip(settled).collect();
@@ -105,30 +111,40 @@ impl Conversations {
         &self,
         user: UserId,
         summaries: &mut [ConversationSummary],
-        heads: &BTreeMap<Conversation, Head>,
+        heads: &BTreeMap<Conversation, Unwritten>,
     ) {
-        let mut caught_up = 0;
+        let mut read = 0;
         for summary in summaries {
-            let Some(head) = heads
-                .get(&summary.conversation)
-                .filter(|head| head.seq > summary.head)
-            else {
+            let Some(beyond) = heads.get(&summary.conversation) else {
                 continue;
             };
-            if caught_up < CAUGHT_UP_MAX {
-                caught_up += 1;
-                self.catch_up_one(user, summary).await;
+            if !beyond.whole && beyond.seq() > summary.head && read < CAUGHT_UP_MAX {
+                read += 1;
+                let watermark = self.watermarks.of(self.shards.of(&summary.conversation));
+                self.catch_up_from_stream(user, summary, watermark).await;
             }
-            tail::apply(summary, user, head);
+            for message in &beyond.messages {
+                tail::apply(summary, user, message);
+            }
         }
     }
 
-    /// Brings a summary up to date from its stream, as far as that answers.
-    async fn catch_up_one(&self, user: UserId, summary: &mut ConversationSummary) {
-        let conversation = summary.conversation;
-        let watermark = self.watermarks.of(self.shards.of(&conversation));
-        let from = watermark.max(summary.head) + 1;
-        match tail::messages(&self.client, self.shards, &conversation, from).await {
+    /// Brings a summary up to date with what lies beyond a watermark, as far as its shard answers.
+    async fn catch_up_one(&self, user: UserId, summary: &mut ConversationSummary, hold: &HoldOne) {
+        match hold.of(&summary.conversation).await {
+            Ok(messages) => messages
+                .iter()
+                .for_each(|message| tail::apply(summary, user, message)),
+            Err(Missing::TooMuch) => self.catch_up_from_stream(user, summary, hold.watermark()).await,
+            Err(Missing::Away(error)) => {
+                tracing::debug!(%error, "a summary leaves out the newest messages");
+            }
+        }
+    }
+
+    async fn catch_up_from_stream(&self, user: UserId, summary: &mut ConversationSummary, watermark: u64) {
+        let (conversation, from) = (summary.conversation, watermark.max(summary.head) + 1);
+        match lasts::messages(&self.client, self.shards, &conversation, from).await {
             Ok(messages) => messages
                 .iter()
                 .for_each(|message| tail::apply(summary, user, message)),
@@ -139,6 +155,7 @@ impl Conversations {
     /// One conversation as in the list; a 1:1 chat without messages too.
     pub async fn one(&self, request: One) -> Result<ConversationSummary, Failure> {
         let (user, conversation) = (request.user, request.conversation);
+        let hold = self.recent.hold_one(self.shards.of(&conversation));
         let read = |tx: Tx| async move {
             let found = match conversation {
                 Conversation::Dm(dm) => {
@@ -155,11 +172,11 @@ impl Conversations {
             let summary = rows::summaries(&tx, user, vec![found]).await?.pop();
             summary.ok_or_else(|| Failure::internal("a conversation has no summary"))
         };
-        let mut summary = self.db.read("conversations.one", read).await?;
+        let mut summary = self.db.read_planned("conversations.one", read).await?;
         if matches!(conversation, Conversation::Dm(_)) && summary.peer.is_none() {
             return Err(no_such_peer());
         }
-        self.catch_up_one(user, &mut summary).await;
+        self.catch_up_one(user, &mut summary, &hold).await;
         Ok(summary)
     }
 }
@@ -167,7 +184,7 @@ impl Conversations {
 /// Whether the streams have more of it than Postgres had.
 fn has_news(found: &Found, heads: &Heads) -> bool {
     let head = heads.heads.get(&found.conversation);
-    head.is_some_and(|head| head.seq > found.head)
+    head.is_some_and(|head| head.seq() > found.head)
 }
 
 /// Conversations of the user that were written to lately and are not on the page.
@@ -193,15 +210,13 @@ fn not_among(found: &[Found], user: UserId, heads: &Heads, groups: &[GroupId]) -
 fn arrange(
     mut news: Vec<ConversationSummary>,
     settled: Vec<(Place, ConversationSummary)>,
-    heads: &BTreeMap<Conversation, Head>,
+    heads: &BTreeMap<Conversation, Unwritten>,
     limit: usize,
     more: bool,
 ) -> ListPage {
     let at = |summary: &ConversationSummary| {
-        let stored = heads
-            .get(&summary.conversation)
-            .and_then(|head| head.stored.as_ref());
-        stored.map_or(0, |stored| stored.sent_at)
+        let beyond = heads.get(&summary.conversation);
+        beyond.map_or(0, Unwritten::sent_at)
     };
     news.sort_by_key(|summary| std::cmp::Reverse(at(summary)));
     let cut = news.len() > limit;

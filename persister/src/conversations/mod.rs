@@ -3,6 +3,8 @@
 mod errors;
 mod group_rows;
 mod groups;
+mod heads;
+mod lasts;
 mod list;
 mod members;
 mod open;
@@ -12,7 +14,7 @@ mod rights;
 mod rows;
 pub mod tail;
 
-pub(crate) use rows::conversation as of_row;
+pub(crate) use rows::{PREVIEW_CHARS, conversation as of_row};
 
 use async_nats::Client;
 use natterjack_nats::{
@@ -22,7 +24,7 @@ use natterjack_nats::{
 use natterjack_runtime::clock::Clock;
 use natterjack_service::Host;
 
-use crate::{Args, Shared, db::Db, outbox::Outbox, watermarks::Watermarks};
+use crate::{Args, Shared, db::Db, outbox::Outbox, recent::Recent, watermarks::Watermarks};
 
 /// All that the verbs need; cheap to clone.
 #[derive(Clone)]
@@ -31,6 +33,7 @@ pub struct Conversations {
     client: Client,
     shards: Shards,
     watermarks: Watermarks,
+    recent: Recent,
     outbox: Outbox,
     clock: Clock,
     group_members_max: u32,
@@ -46,6 +49,7 @@ pub async fn start(shared: &Shared, args: &Args, host: &Host, outbox: &Outbox) -
         client: shared.client.clone(),
         shards: shared.shards,
         watermarks: shared.watermarks.clone(),
+        recent: shared.recent.clone(),
         outbox: outbox.clone(),
         clock: shared.clock.clone(),
         group_members_max: args.group_members_max,
@@ -57,6 +61,8 @@ pub async fn start(shared: &Shared, args: &Args, host: &Host, outbox: &Outbox) -
         )
         .await?;
     let verb = |state: Conversations, request: verbs::OpenSession| async move { state.open(request).await };
+    service.verb(&state, verb).await?;
+    let verb = |state: Conversations, request: verbs::Heads| async move { state.heads(request).await };
     service.verb(&state, verb).await?;
     let verb = |state: Conversations, request: verbs::List| async move { state.list(request).await };
     service.verb(&state, verb).await?;

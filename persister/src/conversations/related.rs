@@ -8,7 +8,7 @@ use natterjack_nats::{
 };
 use uuid::Uuid;
 
-use super::{Conversations, tail};
+use super::{Conversations, lasts};
 use crate::{
     db::{DbError, Tx},
     failure::Failure,
@@ -57,7 +57,7 @@ impl Conversations {
         }
         let asked = by_shard.into_iter().map(|(shard, chats)| async move {
             let after = watermarks.get(shard.index()).copied().unwrap_or_default();
-            tail::with_messages(&self.client, self.shards, shard, &chats, after).await
+            lasts::with_messages(&self.client, self.shards, shard, &chats, after).await
         });
         let found = try_join_all(asked).await?.into_iter().flatten();
         let peer = |conversation| match conversation {

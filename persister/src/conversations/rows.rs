@@ -1,5 +1,7 @@
 //! What Postgres knows of conversations: the statements of the list.
 
+use std::cmp::Reverse;
+
 use natterjack_nats::{
     Conversation, GroupId, MessageId, UserId,
     limits::UNREAD_MAX,
@@ -85,7 +87,7 @@ fn found(row: &Row) -> Result<Found, Failure> {
     })
 }
 
-/// A page of a user's list, most recent first, from after `place` on.
+/// A later page of a user's list, most recent first, from after `place` on.
 pub async fn page(tx: &Tx, user: UserId, place: Place, limit: usize) -> Result<Vec<Found>, Failure> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = tx
@@ -100,74 +102,77 @@ pub async fn page(tx: &Tx, user: UserId, place: Place, limit: usize) -> Result<V
     rows.iter().map(found).collect()
 }
 
-/// These conversations as far as Postgres has them; groups only if the user is in.
+/// These conversations as far as Postgres has them; groups only if the user is in. Planned once.
 pub async fn named(tx: &Tx, user: UserId, conversations: &[Conversation]) -> Result<Vec<Found>, Failure> {
     let keys: Vec<Uuid> = conversations.iter().map(Conversation::key).collect();
     let rows = tx
         .query(
             "select c.kind, c.key, c.low, c.high, c.title, c.member_count, c.head, c.head_at, c.shown, m.role
-             from conversations c left join members m on m.conversation = c.key and m.user_id = $1
-             where c.key = any($2) and (c.kind = 0 or (c.kind = 1 and m.user_id is not null))",
+             from unnest($2::uuid[]) as named(key)
+             cross join lateral (
+                 select kind, key, low, high, title, member_count, head, head_at, shown
+                 from conversations where key = named.key offset 0
+             ) as c
+             left join lateral (
+                 select user_id, role from members where conversation = c.key and user_id = $1 offset 0
+             ) as m on true
+             where c.kind = 0 or (c.kind = 1 and m.user_id is not null)",
             &[&user.as_uuid(), &keys],
         )
         .await?;
     rows.iter().map(found).collect()
 }
 
-/// All groups of a user.
-pub async fn groups(tx: &Tx, user: UserId) -> Result<Vec<GroupId>, Failure> {
+/// All conversations of a user, most recent first, and with them the user's own log.
+///
+/// One statement for all that the opening of a session wants of them, and planned once: it may join in
+/// one order only.
+pub async fn all(tx: &Tx, user: UserId) -> Result<Vec<Found>, Failure> {
     let rows = tx
         .query(
-            "select c.key from members m join conversations c on c.key = m.conversation
-             where m.user_id = $1 and c.kind = 1 order by c.key",
+            "select c.kind, c.key, c.low, c.high, c.title, c.member_count, c.head, c.head_at, c.shown, m.role
+             from (select conversation, role from members where user_id = $1
+                   union all select $1, null::smallint offset 0) as m
+             cross join lateral (
+                 select kind, key, low, high, title, member_count, head, head_at, shown
+                 from conversations where key = m.conversation offset 0
+             ) as c",
             &[&user.as_uuid()],
         )
         .await?;
-    rows.iter()
-        .map(|row| Ok(GroupId::from_uuid(row.try_get(0)?)))
-        .collect()
+    let mut all: Vec<Found> = rows.iter().map(found).collect::<Result<_, _>>()?;
+    all.sort_by_cached_key(|found| Reverse(found.place()));
+    Ok(all)
 }
 
-/// A conversation in which Postgres has more than the client.
-pub struct Newer {
-    pub conversation: Conversation,
-    pub head: u64,
-    pub head_at: i64,
-}
-
-/// The conversations of a user, and the user's own log, whose head is beyond the cursor that
-/// stands beside their key, or beyond 0 where none does; most recent first.
-pub async fn newer(
+/// The conversations of a user, and the user's own log, whose head is beyond a sequence, with it.
+/// Planned once.
+pub async fn beyond(
     tx: &Tx,
     user: UserId,
-    keys: &[Uuid],
-    cursors: &[i64],
+    after: u64,
     limit: usize,
-) -> Result<Vec<Newer>, Failure> {
+) -> Result<Vec<(Conversation, u64)>, Failure> {
+    let after = i64::try_from(after).unwrap_or(i64::MAX);
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = tx
         .query(
-            "select c.kind, c.key, c.low, c.high, c.head, c.head_at
-             from (select conversation as key from members where user_id = $1 union all select $1) as mine
-             join conversations c on c.key = mine.key
-             left join unnest($2::uuid[], $3::bigint[]) as had(key, cursor) on had.key = c.key
-             where c.head > coalesce(had.cursor, 0)
-             order by c.head_at desc, c.key desc limit $4",
-            &[&user.as_uuid(), &keys, &cursors, &limit],
+            "select c.kind, c.key, c.low, c.high, c.head
+             from (select conversation as key from members where user_id = $1
+                   union all select $1 offset 0) as mine
+             cross join lateral (
+                 select kind, key, low, high, head from conversations where key = mine.key offset 0
+             ) as c
+             where c.head > $2 limit $3",
+            &[&user.as_uuid(), &after, &limit],
         )
         .await?;
     rows.iter()
-        .map(|row| {
-            Ok(Newer {
-                conversation: conversation(row)?,
-                head: unsigned(row.try_get(4)?),
-                head_at: row.try_get(5)?,
-            })
-        })
+        .map(|row| Ok((conversation(row)?, unsigned(row.try_get(4)?))))
         .collect()
 }
 
-/// What a list shows of these conversations, in the same order.
+/// What a list shows of these conversations, in the same order. Planned once.
 pub async fn summaries(
     tx: &Tx,
     user: UserId,
@@ -175,6 +180,11 @@ pub async fn summaries(
 ) -> Result<Vec<ConversationSummary>, DbError> {
     let keys: Vec<Uuid> = found.iter().map(|found| found.conversation.key()).collect();
     let shown: Vec<i64> = found.iter().map(|found| found.shown).collect();
+    // What Postgres has got since counts as part of the stream's tail, like all that is beyond.
+    let heads: Vec<i64> = found
+        .iter()
+        .map(|found| i64::try_from(found.head).unwrap_or(i64::MAX))
+        .collect();
     let peers: Vec<Option<Uuid>> = found
         .iter()
         .map(|found| match found.conversation {
@@ -184,24 +194,33 @@ pub async fn summaries(
         .collect();
     let rows = tx
         .query(
-            "select coalesce(mine.delivered, 0), coalesce(mine.read, 0), (
+            "select coalesce(mine.delivered, 0), coalesce(mine.read, 0),
+             case when p.head > coalesce(mine.read, 0) then (
                  select count(*) from (
                      select from (
                          select kind, deleted, sender from messages
-                         where conversation = p.key and seq > coalesce(mine.read, 0)
+                         where conversation = p.key and seq > coalesce(mine.read, 0) and seq <= p.head
                          order by seq limit $6
                      ) as after
                      where kind = 0 and deleted is null and sender <> $1 limit $5
                  ) as unread
-             ),
+             ) else 0 end,
              s.seq, s.client_id, s.sender, s.sent_at, s.kind,
              case when s.deleted is null then left(s.text, $7) end,
              u.id, u.handle, u.name, coalesce(theirs.delivered, 0), coalesce(theirs.read, 0)
-             from unnest($2::uuid[], $3::uuid[], $4::bigint[]) with ordinality as p(key, peer, shown, n)
-             left join cursors mine on mine.conversation = p.key and mine.user_id = $1
-             left join messages s on s.conversation = p.key and s.seq = p.shown
-             left join users u on u.id = p.peer
-             left join cursors theirs on theirs.conversation = p.key and theirs.user_id = p.peer
+             from unnest($2::uuid[], $3::uuid[], $4::bigint[], $8::bigint[])
+                 with ordinality as p(key, peer, shown, head, n)
+             left join lateral (
+                 select delivered, read from cursors where conversation = p.key and user_id = $1 offset 0
+             ) as mine on true
+             left join lateral (
+                 select seq, client_id, sender, sent_at, kind, deleted, text from messages
+                 where conversation = p.key and seq = p.shown offset 0
+             ) as s on true
+             left join lateral (select id, handle, name from users where id = p.peer offset 0) as u on true
+             left join lateral (
+                 select delivered, read from cursors where conversation = p.key and user_id = p.peer offset 0
+             ) as theirs on true
              order by p.n",
             &[
                 &user.as_uuid(),
@@ -211,6 +230,7 @@ pub async fn summaries(
                 &i64::from(UNREAD_MAX),
                 &UNREAD_SCAN_MAX,
                 &i32::try_from(PREVIEW_CHARS).unwrap_or(i32::MAX),
+                &heads,
             ],
         )
         .await?;

@@ -1,77 +1,68 @@
 //! What the streams hold beyond the watermarks: messages that Postgres does not have yet.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use async_nats::Client;
 use futures::future::try_join_all;
 use natterjack_nats::{
     Conversation, GroupId, Shard, Shards, UserId,
-    direct::{self, Batch, Bounds, Direct, DirectError},
+    direct::DirectError,
     limits::UNREAD_MAX,
-    subjects,
-    topology::chat_stream,
-    wire::{ConversationSummary, Kind, Preview, Stored},
+    wire::{ConversationSummary, Kind, Preview},
 };
 
-use super::rows::PREVIEW_CHARS;
-use crate::ingest::decode;
+use super::{lasts, rows::PREVIEW_CHARS};
+use crate::recent::{Head, Hold, Missing};
 
-const TIMEOUT: Duration = Duration::from_secs(3);
-/// Heads per request, and requests per shard: the server answers for at most 1,024 subjects.
-const HEADS: usize = 256;
-const HEAD_REQUESTS: usize = 5;
-/// Requests for all messages of a wildcard: far more than a persister that keeps up leaves behind.
-const READ_REQUESTS: usize = 20;
-/// Subjects that are named in one request.
-const SUBJECTS_MAX: usize = 1_000;
-const BYTES: usize = 1 << 20;
-/// Messages of one conversation that are read to bring its summary up to date.
-const MESSAGES: usize = 200;
-
-/// The last message of each conversation of a user that has one beyond the watermarks.
+/// What each conversation of a user has beyond the watermarks.
 #[derive(Debug, Default)]
 pub struct Heads {
     /// By conversation.
-    pub heads: BTreeMap<Conversation, Head>,
+    pub heads: BTreeMap<Conversation, Unwritten>,
     /// Whether these are all.
     pub complete: bool,
 }
 
-impl Heads {
-    /// None, and these are all.
-    const fn of_nothing() -> Self {
-        Self {
-            heads: BTreeMap::new(),
-            complete: true,
-        }
+/// Messages of one conversation beyond the watermark: at least the last one.
+#[derive(Debug)]
+pub struct Unwritten {
+    /// Ascending, not empty.
+    pub messages: Vec<Head>,
+    /// Whether these are all, and not the last one alone.
+    pub whole: bool,
+}
+
+impl Unwritten {
+    /// The last one's sequence.
+    pub fn seq(&self) -> u64 {
+        self.messages.last().map_or(0, |head| head.seq)
+    }
+
+    /// When the last one was sent, Unix milliseconds; 0 if it cannot be decoded.
+    pub fn sent_at(&self) -> u64 {
+        let last = self.messages.last().and_then(|head| head.stored.as_ref());
+        last.map_or(0, |stored| stored.sent_at)
     }
 }
 
-/// A conversation's last message.
-#[derive(Debug, Clone)]
-pub struct Head {
-    /// Its place.
-    pub seq: u64,
-    /// The message, unless it cannot be decoded.
-    pub stored: Option<Stored>,
-}
-
-/// Reads the heads beyond the watermarks, which were captured before Postgres was asked.
+/// Reads what lies beyond the watermarks, which were captured before Postgres was asked.
 ///
 /// # Errors
 /// A shard does not answer.
 pub async fn heads(
     client: &Client,
     shards: Shards,
-    watermarks: &[u64],
+    hold: &Hold,
     user: UserId,
     groups: &[GroupId],
 ) -> Result<Heads, DirectError> {
-    let asked = shards.all().map(|shard| {
-        let after = watermarks.get(shard.index()).copied().unwrap_or_default();
-        of_shard(client, shards, shard, after, user, groups)
-    });
-    let mut all = Heads::of_nothing();
+    let asked = shards
+        .all()
+        .map(|shard| of_shard(client, shards, hold, shard, user, groups));
+    let mut all = Heads {
+        heads: BTreeMap::new(),
+        complete: true,
+    };
     for shard in try_join_all(asked).await? {
         all.heads.extend(shard.heads);
         all.complete &= shard.complete;
@@ -82,160 +73,36 @@ pub async fn heads(
 async fn of_shard(
     client: &Client,
     shards: Shards,
+    hold: &Hold,
     shard: Shard,
-    after: u64,
     user: UserId,
     groups: &[GroupId],
 ) -> Result<Heads, DirectError> {
-    let filters = subjects::chat::of_user(shards, shard, user, groups.iter().copied());
-    let reader = Reader {
-        client,
-        shards,
-        stream: chat_stream(shard),
-        from: after + 1,
-    };
-    let mut heads = Heads::of_nothing();
-    match reader.lasts(&filters, &mut heads).await {
-        Err(DirectError::Refused(_)) => {}
-        result => return result.map(|()| heads),
-    }
-    // The user has more subjects in the stream than the server answers for, new and old alike: those
-    // that are named come a part at a time, and of the others all messages beyond the watermark.
-    let (wildcards, named): (Vec<String>, Vec<String>) =
-        filters.into_iter().partition(|filter| filter.contains('*'));
-    for some in named.chunks(SUBJECTS_MAX) {
-        reader.lasts(some, &mut heads).await?;
-    }
-    for wildcard in &wildcards {
-        reader.all(wildcard, &mut heads).await?;
-    }
-    Ok(heads)
-}
-
-/// Reads one shard beyond its watermark.
-struct Reader<'a> {
-    client: &'a Client,
-    shards: Shards,
-    stream: String,
-    from: u64,
-}
-
-impl Reader<'_> {
-    const BOUNDS: Bounds = Bounds {
-        messages: HEADS,
-        bytes: BYTES,
-        timeout: TIMEOUT,
-    };
-
-    /// The last message of each subject.
-    async fn lasts(&self, filters: &[String], heads: &mut Heads) -> Result<(), DirectError> {
-        let mut from = self.from;
-        for _ in 0..HEAD_REQUESTS {
-            let batch =
-                direct::last_by_subject_from(self.client, &self.stream, filters, from, Self::BOUNDS).await?;
-            // Subjects that were written to while the batches went by come again, with their new
-            // head.
-            match self.take(&batch, heads) {
-                Some(next) => from = next,
-                None => return Ok(()),
-            }
+    match hold.of_user(shard, user, groups).await {
+        Ok(beyond) => {
+            let whole = true;
+            let heads = beyond.into_iter();
+            Ok(Heads {
+                heads: heads
+                    .map(|(conversation, messages)| (conversation, Unwritten { messages, whole }))
+                    .collect(),
+                complete: true,
+            })
         }
-        heads.complete = false;
-        Ok(())
-    }
-
-    /// All messages of a wildcard, of which the last of each subject stays.
-    async fn all(&self, wildcard: &str, heads: &mut Heads) -> Result<(), DirectError> {
-        let mut from = self.from;
-        for _ in 0..READ_REQUESTS {
-            let batch =
-                direct::next_by_subject(self.client, &self.stream, wildcard, from, Self::BOUNDS).await?;
-            match self.take(&batch, heads) {
-                Some(next) => from = next,
-                None => return Ok(()),
-            }
+        Err(Missing::Away(error)) => Err(error),
+        Err(Missing::TooMuch) => {
+            let after = hold.watermarks().get(shard.index()).copied().unwrap_or_default();
+            let lasts = lasts::of_shard(client, shards, shard, after, user, groups).await?;
+            let last = |(conversation, head)| {
+                let (messages, whole) = (vec![head], false);
+                (conversation, Unwritten { messages, whole })
+            };
+            Ok(Heads {
+                heads: lasts.heads.into_iter().map(last).collect(),
+                complete: lasts.complete,
+            })
         }
-        heads.complete = false;
-        Ok(())
     }
-
-    /// Where to go on, if there is more.
-    fn take(&self, batch: &Batch, heads: &mut Heads) -> Option<u64> {
-        for message in &batch.messages {
-            if let Some(conversation) = subjects::chat::parse(self.shards, &message.subject) {
-                heads.heads.insert(conversation, head(self.shards, message));
-            }
-        }
-        let last = batch.messages.last()?;
-        batch.more.then_some(last.seq + 1)
-    }
-}
-
-/// As the ingest sees it: what will be a dead letter is no preview.
-fn head(shards: Shards, message: &Direct) -> Head {
-    let entry = decode::decode(shards, &message.subject, message.seq, &message.payload);
-    let mut stored = entry.ok().map(|entry| entry.stored);
-    // Of a user's many conversations only the previews are wanted.
-    if let Some(text) = stored.as_mut().and_then(|stored| stored.text.as_mut()) {
-        *text = shortened(text);
-    }
-    Head {
-        seq: message.seq,
-        stored,
-    }
-}
-
-/// The messages of one conversation from `from` on, bounded.
-///
-/// # Errors
-/// The shard does not answer.
-pub async fn messages(
-    client: &Client,
-    shards: Shards,
-    conversation: &Conversation,
-    from: u64,
-) -> Result<Vec<Head>, DirectError> {
-    let subject = subjects::chat::subject(shards, conversation);
-    let bounds = Bounds {
-        messages: MESSAGES,
-        bytes: BYTES,
-        timeout: TIMEOUT,
-    };
-    let stream = chat_stream(shards.of(conversation));
-    let batch = direct::next_by_subject(client, &stream, &subject, from, bounds).await?;
-    Ok(batch
-        .messages
-        .iter()
-        .map(|message| head(shards, message))
-        .collect())
-}
-
-/// Those of a shard's conversations that have a message beyond `after`.
-///
-/// # Errors
-/// The shard does not answer.
-pub async fn with_messages(
-    client: &Client,
-    shards: Shards,
-    shard: Shard,
-    conversations: &[Conversation],
-    after: u64,
-) -> Result<Vec<Conversation>, DirectError> {
-    let subjects = conversations
-        .iter()
-        .map(|conversation| subjects::chat::subject(shards, conversation));
-    let subjects: Vec<_> = subjects.collect();
-    let reader = Reader {
-        client,
-        shards,
-        stream: chat_stream(shard),
-        from: after + 1,
-    };
-    let mut heads = Heads::of_nothing();
-    for some in subjects.chunks(SUBJECTS_MAX) {
-        reader.lasts(some, &mut heads).await?;
-    }
-    Ok(heads.heads.into_keys().collect())
 }
 
 /// Brings a summary up to date with the next message of its conversation, as seen by `user`.
@@ -288,34 +155,14 @@ fn shortened(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use natterjack_nats::{MessageId, wire::Content};
+    use std::sync::Arc;
+
+    use natterjack_nats::{
+        MessageId,
+        wire::{Content, Stored},
+    };
 
     use super::*;
-
-    #[test]
-    fn what_the_ingest_refuses_is_no_preview() {
-        let shards = Shards::new(4).expect("in range");
-        let me = UserId::from_parts(1, 1);
-        let conversation = Conversation::dm(me, me);
-        let of = |text: &str| {
-            let content = Content::Text {
-                text: text.into(),
-                reply_to: None,
-            };
-            let stored = Stored::new(conversation, MessageId::generate(1), me, 1, content);
-            let direct = Direct {
-                subject: subjects::chat::subject(shards, &conversation),
-                seq: 7,
-                payload: serde_json::to_vec(&stored).expect("plain").into(),
-                headers: async_nats::HeaderMap::new(),
-            };
-            let head = head(shards, &direct);
-            assert_eq!(head.seq, 7);
-            head.stored.and_then(|stored| stored.text)
-        };
-        assert_eq!(of("a\0b"), None);
-        assert_eq!(of(&"é".repeat(300)), Some("é".repeat(PREVIEW_CHARS)));
-    }
 
     #[test]
     fn a_summary_follows_its_conversation() {
@@ -335,7 +182,7 @@ mod tests {
         };
         let mut next = |seq, sender, content| {
             let stored = Stored::new(conversation, MessageId::generate(seq), sender, seq, content);
-            let stored = Some(stored);
+            let stored = Some(Arc::new(stored));
             apply(&mut summary, me, &Head { seq, stored });
             let text = summary.last_message.as_ref().and_then(|last| last.text.clone());
             (summary.head, summary.unread, text.unwrap_or_default())

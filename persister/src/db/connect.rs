@@ -18,7 +18,21 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// planning each time costs about 0.1 ms. Nor may a bitmap scan gather all of a conversation of
 /// millions, which the planner takes for an average one, to sort it and keep the first few: all
 /// our indexes are in the order that is asked for.
-const SESSION: &str = "-c statement_timeout=20s -c lock_timeout=15s -c idle_in_transaction_session_timeout=60s -c plan_cache_mode=force_custom_plan -c enable_bitmapscan=off";
+const SESSION: &str = "-c statement_timeout=20s -c lock_timeout=15s -c idle_in_transaction_session_timeout=60s -c enable_bitmapscan=off";
+const PLAN_EACH: &str = "-c plan_cache_mode=force_custom_plan";
+/// To plan the statements with which a session opens takes longer than to run them. They are written so
+/// that there is one way to run them, look-ups by key in a fixed order, and here nothing else may be
+/// taken for cheaper while the tables are small.
+const PLAN_ONCE: &str = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_mergejoin=off -c enable_hashjoin=off -c enable_memoize=off -c jit=off";
+
+/// When a statement is planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plans {
+    /// Each time, for its parameters.
+    Each,
+    /// Once a connection.
+    Once,
+}
 
 /// Why the database could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -57,14 +71,18 @@ pub enum ConnectError {
     Migrate(#[from] MigrateError),
 }
 
-/// The options of every connection.
-pub fn config(url: &str) -> Result<Config, ConnectError> {
+/// The options of a connection.
+pub fn config(url: &str, plans: Plans) -> Result<Config, ConnectError> {
     let mut config: Config = url
         .parse()
         .map_err(|error: tokio_postgres::Error| ConnectError::Url(error.to_string()))?;
+    let plans = match plans {
+        Plans::Each => PLAN_EACH,
+        Plans::Once => PLAN_ONCE,
+    };
     let session = match config.get_options() {
-        Some(options) => format!("{SESSION} {options}"),
-        None => SESSION.to_owned(),
+        Some(options) => format!("{SESSION} {plans} {options}"),
+        None => format!("{SESSION} {plans}"),
     };
     config
         .options(session)

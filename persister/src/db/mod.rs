@@ -13,6 +13,7 @@ use natterjack_runtime::metrics::Metrics;
 use rand::RngExt as _;
 
 pub use connect::ConnectError;
+use connect::Plans;
 pub use error::{DbError, TxError};
 pub use migrate::MigrateError;
 pub use tx::{Params, Tx};
@@ -21,13 +22,28 @@ pub use tx::{Params, Tx};
 const TRIES: u32 = 4;
 /// After this long there is no further try: somebody waits for the answer.
 const TRY_FOR: Duration = Duration::from_secs(2);
+/// One connection of so many plans its statements once.
+const PLANNED_PART: u16 = 3;
 /// A server that is there and does not answer counts as away after this long.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How a piece of work runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// In a transaction.
+    Transaction,
+    /// Each statement by itself.
+    Read,
+    /// The same, with plans that are made once a connection.
+    Planned,
+}
 
 /// The database; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Db {
     pool: Pool,
+    /// Whose connections plan a statement once.
+    planned: Pool,
     transactions: metrics::Transactions,
 }
 
@@ -38,10 +54,13 @@ impl Db {
     /// # Errors
     /// [`ConnectError`], which tells what to do.
     pub async fn open(url: &str, connections_max: u16, metrics: &Metrics) -> Result<Self, ConnectError> {
-        let config = connect::config(url)?;
+        let config = connect::config(url, Plans::Each)?;
         connect::prepare(&config).await?;
+        let planned = (connections_max / PLANNED_PART).max(1);
+        let pool = connections_max.saturating_sub(planned).max(1);
         Ok(Self {
-            pool: connect::pool(config, connections_max)?,
+            pool: connect::pool(config, pool)?,
+            planned: connect::pool(connect::config(url, Plans::Once)?, planned)?,
             transactions: metrics::Transactions::new(metrics),
         })
     }
@@ -61,7 +80,7 @@ impl Db {
         W: Fn(Tx) -> F,
         F: Future<Output = Result<T, E>>,
     {
-        self.retrying(name, true, work).await
+        self.retrying(name, How::Transaction, work).await
     }
 
     /// Runs `work`, whose statements only read, each in a transaction of its own: two round trips
@@ -75,10 +94,25 @@ impl Db {
         W: Fn(Tx) -> F,
         F: Future<Output = Result<T, E>>,
     {
-        self.retrying(name, false, work).await
+        self.retrying(name, How::Read, work).await
     }
 
-    async fn retrying<T, E, W, F>(&self, name: &'static str, transaction: bool, work: W) -> Result<T, E>
+    /// As [`Self::read`], for statements that are planned once a connection, whatever their parameters
+    /// and however large the tables are by then: each part of them must be a look-up by key that the
+    /// one before it leads to (`cross join lateral (… offset 0)`), so that there is one way to run them.
+    ///
+    /// # Errors
+    /// That of `work`, or Postgres is away.
+    pub async fn read_planned<T, E, W, F>(&self, name: &'static str, work: W) -> Result<T, E>
+    where
+        E: TxError,
+        W: Fn(Tx) -> F,
+        F: Future<Output = Result<T, E>>,
+    {
+        self.retrying(name, How::Planned, work).await
+    }
+
+    async fn retrying<T, E, W, F>(&self, name: &'static str, how: How, work: W) -> Result<T, E>
     where
         E: TxError,
         W: Fn(Tx) -> F,
@@ -87,7 +121,7 @@ impl Db {
         let started = Instant::now();
         let mut tried = 1;
         let result = loop {
-            let error = match self.once(transaction, &work).await {
+            let error = match self.once(how, &work).await {
                 Ok(value) => break Ok(value),
                 Err(error) => error,
             };
@@ -107,14 +141,18 @@ impl Db {
         result
     }
 
-    async fn once<T, E, W, F>(&self, transaction: bool, work: &W) -> Result<T, E>
+    async fn once<T, E, W, F>(&self, how: How, work: &W) -> Result<T, E>
     where
         E: TxError,
         W: Fn(Tx) -> F,
         F: Future<Output = Result<T, E>>,
     {
-        let tx = Tx::new(self.pool.get().await.map_err(DbError::from)?);
-        if !transaction {
+        let pool = match how {
+            How::Transaction | How::Read => &self.pool,
+            How::Planned => &self.planned,
+        };
+        let tx = Tx::new(pool.get().await.map_err(DbError::from)?);
+        if how != How::Transaction {
             tx.busy(true);
             let answered = tokio::time::timeout(READ_TIMEOUT, work(tx.lend())).await;
             let result = answered.map_err(|_| DbError::Away("no answer in time".into()))?;

@@ -15,7 +15,11 @@ use super::{
     tail::{self, Most, Tail},
     timeline::{self, Rows, Window},
 };
-use crate::{Shared, failure::Failure};
+use crate::{
+    Shared,
+    failure::Failure,
+    recent::{HoldOne, Missing},
+};
 
 const LIMIT_DEFAULT: usize = 50;
 /// Of a page after a sequence: what the page can hold, and as much again to look for edits in.
@@ -37,8 +41,9 @@ pub async fn read_page(shared: Shared, request: ReadPage) -> Result<Page, Failur
     let conversation = query.conversation;
     let settled = access::by_name(&conversation, user)?;
     // Before anything else is read.
-    let watermark = shared.watermarks.of(shared.shards.of(&conversation));
-    let from_postgres = shared.db.read("history_page", |tx| async move {
+    let hold = shared.recent.hold_one(shared.shards.of(&conversation));
+    let watermark = hold.watermark();
+    let from_postgres = shared.db.read_planned("history_page", |tx| async move {
         access::check(&tx, &conversation, user).await?;
         rows::read(&tx, &conversation, window, limit).await
     });
@@ -51,7 +56,7 @@ pub async fn read_page(shared: Shared, request: ReadPage) -> Result<Page, Failur
     };
     // After the rows: a row that is seen beyond the watermark was in the stream before, and so is
     // what came before it and is not written yet.
-    let mut tail = beyond(&shared, &conversation, window, watermark).await?;
+    let mut tail = beyond(&shared, &conversation, window, &hold).await?;
     if let Window::After(seq) = window
         && tail.more
         && tail.next <= seq.saturating_add(1)
@@ -92,8 +97,20 @@ async fn beyond(
     shared: &Shared,
     conversation: &Conversation,
     window: Window,
-    watermark: u64,
+    hold: &HoldOne,
 ) -> Result<Tail, Failure> {
+    let watermark = hold.watermark();
+    // Mostly nothing is: then the pages of all who ask at this moment share one read of the stream.
+    match hold.of(conversation).await {
+        Ok(beyond) if beyond.is_empty() => {
+            return Ok(Tail {
+                next: watermark + 1,
+                ..Tail::default()
+            });
+        }
+        Ok(_) | Err(Missing::TooMuch) => {}
+        Err(Missing::Away(error)) => return Err(error.into()),
+    }
     let forward = matches!(window, Window::After(_));
     let most = if forward { FORWARD } else { WHOLE };
     let tail = tail::read(shared, conversation, watermark + 1, most).await?;

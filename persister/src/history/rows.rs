@@ -58,7 +58,8 @@ const AFTER: &str = page!(
 /// What lies below is the row after the last one wanted.
 const BEFORE: &str = page!("<", "desc", "null::bigint");
 
-/// The rows of a window, one more than `limit` in each direction.
+/// The rows of a window, one more than `limit` in each direction. Planned once: there is one index in
+/// the order that is asked for.
 pub async fn read(
     tx: &Tx,
     conversation: &Conversation,

@@ -108,14 +108,14 @@ pub async fn sync(shared: Shared, request: Sync) -> Result<Synced, Failure> {
 async fn look(shared: &Shared, user: UserId, cursor: &[u64], limit: usize) -> Result<Seen, Failure> {
     for _ in 0..LOOKS {
         // Before anything else is read.
-        let watermarks = shared.watermarks.all();
+        let hold = shared.recent.hold();
         let moved = shared
             .db
             .read("sync_moved", |tx| async move {
                 sync_rows::moved(&tx, shared.shards, user, cursor, limit + 1).await
             })
             .await?;
-        let heads = heads::heads(&shared.client, shared.shards, &watermarks, user, &moved.groups).await?;
+        let heads = heads::heads(&shared.client, shared.shards, &hold, user, &moved.groups).await?;
         if !heads.complete {
             break;
         }
@@ -130,9 +130,9 @@ async fn look(shared: &Shared, user: UserId, cursor: &[u64], limit: usize) -> Re
             .iter()
             .all(|group| moved.groups.binary_search(group).is_ok())
         {
-            let heads = heads.heads.iter().map(|(of, head)| (*of, head.seq)).collect();
+            let heads = heads.heads.iter().map(|(of, last)| (*of, last.seq())).collect();
             return Ok(Seen {
-                watermarks,
+                watermarks: hold.watermarks().to_vec(),
                 moved,
                 heads,
             });
