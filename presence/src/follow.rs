@@ -1,26 +1,19 @@
-//! Follows the bucket `edges`, and notices outages: who cannot ask its leader for a while knows that
-//! edges could not write their leases either.
+//! Follows the bucket `edges`, and the servers' time with it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use natterjack_nats::topology::{Bucket, MARKERS_KEPT};
 use natterjack_runtime::health::Health;
-use tokio::sync::watch;
 
 use crate::{evaluate::Looker, leases::Holding, store::StoreError};
 
 /// How often it asks.
 const EVERY: Duration = Duration::from_millis(500);
-/// A pause longer than this between two answers is an outage. Two rewrites of a lease may be late, and the
-/// next would find it expired.
-const OUTAGE: Duration = Duration::from_secs(3);
 const CHECK: &str = "leases";
 
 /// Keeps [`crate::leases::Leases`] and [`crate::server_time::ServerTime`] up to date.
 pub struct Follower {
     looker: Looker,
-    /// Counts how often the connection broke.
-    broken: watch::Receiver<u64>,
     health: Health,
     /// Where the next page begins.
     from: u64,
@@ -31,14 +24,9 @@ impl Follower {
     ///
     /// # Errors
     /// NATS did not answer.
-    pub async fn start(
-        looker: &Looker,
-        broken: watch::Receiver<u64>,
-        health: &Health,
-    ) -> Result<Self, StoreError> {
+    pub async fn start(looker: &Looker, health: &Health) -> Result<Self, StoreError> {
         let mut follower = Self {
             looker: looker.clone(),
-            broken,
             health: health.clone(),
             from: 1,
         };
@@ -48,18 +36,11 @@ impl Follower {
 
     /// Goes on for ever.
     pub async fn run(mut self) {
-        let (mut heard, mut failing) = (Instant::now(), false);
+        let mut failing = false;
         loop {
             tokio::time::sleep(EVERY).await;
             match self.read().await {
                 Ok(()) => {
-                    let broke = self.broken.has_changed().unwrap_or(false);
-                    self.broken.mark_unchanged();
-                    if broke || heard.elapsed() > OUTAGE {
-                        tracing::info!("NATS was away; nobody is made offline until leases are written anew");
-                        self.looker.leases.unsettle();
-                    }
-                    heard = Instant::now();
                     if std::mem::take(&mut failing) {
                         self.health.set(CHECK, Ok(()));
                     }
@@ -83,6 +64,7 @@ impl Follower {
         } = &self.looker;
         let (now_ms, last_seq) = store.info(Bucket::Edges).await?;
         time.heard(now_ms);
+        leases.heard();
         if last_seq + 1 < self.from {
             // Somebody made the bucket anew.
             leases.retain(|_| false);

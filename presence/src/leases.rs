@@ -18,13 +18,11 @@ use natterjack_nats::{
 
 use crate::{
     decide::{Entry, Fate},
+    outages::Outages,
     server_time::ServerTime,
     store::{Store, StoreError},
 };
 
-/// After an outage nobody is offline for want of a lease until those who live had the time to write
-/// theirs anew.
-pub const SETTLE: Duration = Duration::from_millis(LEASE_TTL_MS);
 /// So long an edge may take to write its sessions again after it took its lease anew, counted from the
 /// last of them that was heard.
 const REREGISTER: Duration = Duration::from_secs(15);
@@ -69,30 +67,30 @@ pub struct Leases {
     store: Store,
     time: ServerTime,
     seen: Arc<Mutex<HashMap<EdgeId, Seen>>>,
-    settled_at: Arc<Mutex<Instant>>,
+    outages: Outages,
 }
 
 impl Leases {
-    /// None is known yet, and nothing has settled.
+    /// None is known yet.
     #[must_use]
-    pub fn new(store: Store, time: ServerTime) -> Self {
+    pub fn new(store: Store, time: ServerTime, outages: Outages) -> Self {
         Self {
             store,
             time,
             seen: Arc::default(),
-            settled_at: Arc::new(Mutex::new(Instant::now() + SETTLE)),
+            outages,
         }
     }
 
-    /// There was an outage that ended now.
-    pub fn unsettle(&self) {
-        *lock(&self.settled_at) = Instant::now() + SETTLE;
-    }
-
-    /// For how long nobody is offline for want of a lease.
+    /// For how long nobody is offline for want of a lease, at least.
     #[must_use]
     pub fn settles_in(&self) -> Duration {
-        lock(&self.settled_at).saturating_duration_since(Instant::now())
+        self.outages.settles_in()
+    }
+
+    /// The leader of the leases has answered.
+    pub fn heard(&self) {
+        self.outages.heard();
     }
 
     /// Takes note of what was read of an edge.

@@ -11,6 +11,7 @@ mod events;
 mod follow;
 mod leases;
 mod metrics;
+mod outages;
 mod server_time;
 mod service;
 mod store;
@@ -30,6 +31,7 @@ use evaluate::{LOOKS_MAX, Looker};
 use events::Source;
 use leases::Leases;
 use metrics::PresenceMetrics;
+use outages::{Connection, Outages};
 use server_time::ServerTime;
 use store::Store;
 
@@ -59,24 +61,25 @@ pub async fn run_with(args: &Args, tasks: &Tasks, metrics: Metrics) -> anyhow::R
             .with_context(|| format!("cannot listen on {address}; choose another --admin-listen"))?;
         tracing::info!(admin.address = %bound, "serving health and metrics");
     }
-    let (client, broken) = connect(args, "natterjack-presence", &health).await?;
+    let outages = Outages::new();
+    let (client, _) = connect(args, "natterjack-presence", outages.connection(), &health).await?;
     cluster::shards(&jetstream::new(client.clone())).await?;
     let store = Store::open(client.clone())
         .await
         .context("run `natterjack provision` first")?;
     let time = ServerTime::new();
     let looker = Looker {
-        leases: Leases::new(store.clone(), time.clone()),
+        leases: Leases::new(store.clone(), time.clone(), outages.clone()),
         store,
         time,
         grace: Duration::from_millis(args.grace_ms),
         metrics: PresenceMetrics::new(&metrics),
         shutdown: tasks.shutdown().clone(),
     };
-    let follower = follow::Follower::start(&looker, broken, &health).await?;
+    let follower = follow::Follower::start(&looker, &health).await?;
     until_drain(tasks, "leases", follower.run());
     // A client does all its I/O on one task: looks must not hold up answers.
-    let (events, broken) = connect(args, "natterjack-presence-events", &health).await?;
+    let (events, broken) = connect(args, "natterjack-presence-events", outages.connection(), &health).await?;
     let working = Looker {
         store: Store::open(events.clone()).await?,
         ..looker.clone()
@@ -103,12 +106,21 @@ pub async fn run_with(args: &Args, tasks: &Tasks, metrics: Metrics) -> anyhow::R
 }
 
 /// A connection, and how often it has broken so far.
-async fn connect(args: &Args, name: &str, health: &Health) -> anyhow::Result<(Client, watch::Receiver<u64>)> {
+async fn connect(
+    args: &Args,
+    name: &str,
+    connection: Connection,
+    health: &Health,
+) -> anyhow::Result<(Client, watch::Receiver<u64>)> {
     let (check, health) = (name.to_owned(), health.clone());
     let (breaks, broken) = watch::channel(0);
     let client = cluster::connect(&args.nats_url, name, move |event| match event {
-        Event::Connected => health.set(check.as_str(), Ok(())),
+        Event::Connected => {
+            connection.made();
+            health.set(check.as_str(), Ok(()));
+        }
         Event::Disconnected => {
+            connection.broke();
             health.set(check.as_str(), Err("not connected to NATS".into()));
             breaks.send_modify(|count| *count += 1);
         }

@@ -36,6 +36,8 @@ pub fn consumers(settings: &Settings) -> Vec<(String, pull::Config)> {
     let presence = pull::Config {
         durable_name: Some(PRESENCE.into()),
         description: Some("Works out who is there; what it puts off for the grace waits unacked".into()),
+        // A look takes milliseconds; what a process that was killed held is looked at by another after this.
+        ack_wait: Duration::from_secs(10),
         // All that wait for the grace, when many go at once, must not keep others waiting.
         max_ack_pending: 65_536,
         ..persister.clone()
