@@ -8,7 +8,7 @@ use natterjack_nats::{topology::MARKERS_KEPT, wire::PresenceState};
 use crate::{
     evaluate::{LOOKS_MAX, Looker, Reason},
     store::{StoreError, unix_ms},
-    sweep,
+    sweep::{self, Cause},
 };
 
 /// Audits if the consumer, as it was found, has missed something, before anything is read from it: a
@@ -34,8 +34,8 @@ pub async fn audit_if_missed(looker: &Looker, consumer: &Info) -> Result<(), Sto
     Ok(())
 }
 
-/// Looks at everybody who is not offline, and sweeps every edge that has sessions and no lease; answers
-/// at how many users it looked.
+/// Looks at everybody who is not offline, and sweeps every edge that has sessions and of which nothing is
+/// known; answers at how many users it looked.
 ///
 /// # Errors
 /// NATS did not answer.
@@ -63,13 +63,14 @@ pub async fn audit(looker: &Looker) -> Result<usize, StoreError> {
         edges.extend(open.map(|stored| stored.edge));
         from = next;
     }
-    edges.retain(|edge| !looker.leases.holds(*edge));
+    // Of the end of a lease that left a marker, the consumer of the edges tells.
+    edges.retain(|edge| !looker.leases.knows(*edge));
     if !edges.is_empty() {
         tokio::time::sleep(looker.leases.settles_in()).await;
     }
     for edge in edges {
         // What it leaves open are sessions younger than an orphan, of which events are on their way.
-        sweep::sweep(looker, edge, None, looker.time.now_ms()).await?;
+        sweep::sweep(looker, edge, Cause::Audit).await?;
     }
     Ok(users)
 }

@@ -146,6 +146,14 @@ impl Leases {
         matches!(known, Some(Holding::Held(_)))
     }
 
+    /// Whether anything stands in the bucket for the edge, as far as is known here.
+    #[must_use]
+    pub fn knows(&self, edge: EdgeId) -> bool {
+        let seen = lock(&self.seen);
+        seen.get(&edge)
+            .is_some_and(|seen| seen.known.holding != Holding::Never)
+    }
+
     /// How many edges live.
     #[must_use]
     pub fn alive(&self) -> usize {

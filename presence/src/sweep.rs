@@ -28,6 +28,23 @@ const REMOVALS_MAX: usize = 16;
 const FLOOR_WITHIN: Duration = Duration::from_secs(30);
 const FLOOR_POLL: Duration = Duration::from_millis(500);
 
+/// Why an edge is swept.
+#[derive(Debug, Clone, Copy)]
+pub enum Cause {
+    /// Its lease ended at this time, by the server's clock, Unix milliseconds.
+    Gone {
+        /// When.
+        at_ms: u64,
+    },
+    /// It holds a lease of this epoch, and what it had before is gone.
+    Renewed {
+        /// Which.
+        epoch: u64,
+    },
+    /// Events may have been missed; none is handled meanwhile.
+    Audit,
+}
+
 /// How far a sweep has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Swept {
@@ -47,18 +64,17 @@ struct Rest {
     gone: Gone,
 }
 
-/// Sweeps an edge; `held` is the epoch of the lease that it is known to hold. What it lost was lost at
-/// `gone_ms`, by the server's clock, Unix milliseconds.
+/// Sweeps an edge.
 ///
 /// # Errors
 /// NATS did not answer; nothing is lost.
-pub async fn sweep(
-    looker: &Looker,
-    edge: EdgeId,
-    held: Option<u64>,
-    gone_ms: u64,
-) -> Result<Swept, StoreError> {
+pub async fn sweep(looker: &Looker, edge: EdgeId, cause: Cause) -> Result<Swept, StoreError> {
     let started = Instant::now();
+    let (held, gone_ms) = match cause {
+        Cause::Gone { at_ms } => (None, at_ms),
+        Cause::Renewed { epoch } => (Some(epoch), looker.time.now_ms()),
+        Cause::Audit => (None, looker.time.now_ms()),
+    };
     let Some(rest) = list(looker, edge, held).await? else {
         return Ok(Swept::Part(AGAIN));
     };
@@ -79,7 +95,12 @@ pub async fn sweep(
         return Ok(Swept::Part(AGAIN));
     }
     note_last_seen(looker, &rest).await?;
-    if !remove(looker, edge, &rest).await? {
+    // Each by itself where other sessions of the edge live, where events would be waited for that nobody
+    // handles, and where there are few.
+    let lives = matches!(rest.gone.holding, Holding::Held(_));
+    if lives || !matches!(cause, Cause::Gone { .. }) || sessions <= REMOVALS_MAX {
+        remove_each(looker, edge, &rest).await?;
+    } else if !remove_all(looker, edge, &rest).await? {
         return Ok(Swept::Part(AGAIN));
     }
     looker.metrics.swept.inc_by(sessions as u64);
@@ -191,21 +212,22 @@ async fn note_last_seen(looker: &Looker, rest: &Rest) -> Result<(), StoreError> 
     Ok(())
 }
 
-/// Whether all that was lost is removed.
-async fn remove(looker: &Looker, edge: EdgeId, rest: &Rest) -> Result<bool, StoreError> {
-    if matches!(rest.gone.holding, Holding::Held(_)) {
-        let removals = stream::iter(rest.lost.values().flatten().copied()).map(|(stored, _)| async move {
-            let key = keys::session(edge, stored.user, stored.device);
-            looker.store.remove_sessions(&key, stored.seq + 1).await
-        });
-        let mut removals = removals.buffer_unordered(REMOVALS_MAX);
-        while let Some(removed) = removals.next().await {
-            removed?;
-        }
-        return Ok(true);
+async fn remove_each(looker: &Looker, edge: EdgeId, rest: &Rest) -> Result<(), StoreError> {
+    let lost = stream::iter(rest.lost.values().flatten().copied());
+    let removals = lost.map(|(stored, _)| async move {
+        let key = keys::session(edge, stored.user, stored.device);
+        looker.store.remove_sessions(&key, stored.seq + 1).await
+    });
+    let mut removals = removals.buffer_unordered(REMOVALS_MAX);
+    while let Some(removed) = removals.next().await {
+        removed?;
     }
-    // All in one go, which takes also the marks of those that ended: not before their events are settled,
-    // for they would be lost with them.
+    Ok(())
+}
+
+/// Removes all that the edge had in one go, which takes also the marks of those that ended: not before
+/// their events are settled, for they would be lost with them. Answers whether it was done.
+async fn remove_all(looker: &Looker, edge: EdgeId, rest: &Rest) -> Result<bool, StoreError> {
     let started = Instant::now();
     while looker.store.sessions_floor().await? < rest.last_seq {
         if started.elapsed() > FLOOR_WITHIN {

@@ -18,7 +18,7 @@ use crate::{
     evaluate::Looker,
     leases::{Holding, Known},
     store::{self, StoreError},
-    sweep::{self, Swept},
+    sweep::{self, Cause, Swept},
 };
 
 /// Sweeps of one process at once.
@@ -108,11 +108,7 @@ async fn read(looker: &Looker, event: &Event) -> Option<(EdgeId, Holding)> {
 
 /// Sweeps what an edge had before this epoch.
 async fn renewed(looker: Looker, edge: EdgeId, epoch: u64) -> (EdgeId, Option<Done>) {
-    let swept = until_drain(
-        &looker,
-        sweep::sweep(&looker, edge, Some(epoch), looker.time.now_ms()),
-    )
-    .await;
+    let swept = until_drain(&looker, sweep::sweep(&looker, edge, Cause::Renewed { epoch })).await;
     let done = match swept {
         Some(Ok(Swept::All)) => Some(Done::Swept(epoch)),
         Some(Ok(Swept::Part(after))) => Some(Done::NotBefore(Instant::now() + after)),
@@ -127,7 +123,16 @@ async fn renewed(looker: Looker, edge: EdgeId, epoch: u64) -> (EdgeId, Option<Do
 
 /// Sweeps all that an edge had that is gone, and settles the event that said so.
 async fn gone(looker: Looker, edge: EdgeId, event: Event) -> (EdgeId, Option<Done>) {
-    let work = until_drain(&looker, sweep::sweep(&looker, edge, None, event.stored_ms));
+    let work = until_drain(
+        &looker,
+        sweep::sweep(
+            &looker,
+            edge,
+            Cause::Gone {
+                at_ms: event.stored_ms,
+            },
+        ),
+    );
     let mut progress = tokio::time::interval(PROGRESS);
     progress.tick().await;
     tokio::pin!(work);
