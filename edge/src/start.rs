@@ -12,6 +12,7 @@ use natterjack_runtime::{clock::Clock, health::Health, lifecycle::Tasks, metrics
 use tokio::{
     net::{TcpListener, TcpSocket},
     sync::Semaphore,
+    time::sleep,
 };
 
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
     metrics::EdgeMetrics,
     ops::send::{Peers, Window},
     presence::{
-        self, Discovery, Drain, Lease, Sessions,
+        self, Discovery, Drain, Lease, Sessions, Standing,
         lease::{Facts, Parts},
         operator,
         sessions::Ways,
@@ -34,6 +35,8 @@ use crate::{
 
 /// Connections that the system may hold for us until we take them.
 const BACKLOG: u32 = 1_024;
+/// How often it is looked whether the last connection has ended.
+const NOBODY: Duration = Duration::from_millis(20);
 
 /// An edge that runs. Its tasks end with the [`Tasks`] that it was started under.
 #[derive(Debug)]
@@ -137,8 +140,11 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
     revocations(&app);
     presence::watch::start(&app);
     publish(&app, publisher);
-    // Only now does anybody get in: whoever came before was sent elsewhere at once.
-    serve(&app, socket.listen(BACKLOG).with_context(cannot_listen)?);
+    // Only now does anybody get in, and the lease says so: whoever came before was refused at once.
+    let listener = socket.listen(BACKLOG).with_context(cannot_listen)?;
+    app.drain.ask(Standing::Serving);
+    app.drain.settled().await;
+    serve(&app, listener);
     tracing::info!(edge.id = %edge, edge.address = %addr, "the edge is ready");
     Ok(Edge { addr, app })
 }
@@ -196,7 +202,11 @@ fn publish(app: &Arc<App>, publisher: Publisher) {
         let shutdown = app.tasks.shutdown();
         let nobody = async {
             shutdown.draining().await;
-            let _ = app.slots.acquire_many(app.args.socket.connections_max).await;
+            // Looked at, and not acquired: a queue for all of the slots would hold those that are
+            // free, and the lease tells of them how far the drain has come.
+            while app.connections() > 0 {
+                sleep(NOBODY).await;
+            }
         };
         let end = async {
             publisher.run(every, nobody).await;

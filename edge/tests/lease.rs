@@ -85,6 +85,13 @@ impl Buckets {
         stored.await.expect("stored");
     }
 
+    /// How many sessions and markers are stored, and how many writes there were.
+    async fn count(&self) -> (u64, u64) {
+        let stream = self.context.get_stream(Bucket::Sessions.stream_name()).await;
+        let state = stream.expect("a stream").cached_info().state.clone();
+        (state.messages, state.last_sequence)
+    }
+
     /// The sessions of the edge that are stored.
     async fn sessions(&self) -> BTreeMap<(UserId, DeviceId), DeviceSession> {
         let mut found = BTreeMap::new();
@@ -337,17 +344,42 @@ async fn who_changes_often_is_written_now_and_then() {
     }
     let epoch = buckets.lease().await.expect("held").epoch;
     buckets.say(epoch, &[(user(1), true)]).await;
-    let stored = buckets
-        .sessions
-        .status()
-        .await
-        .expect("a bucket")
-        .info
-        .state
-        .last_sequence;
+    let (_, stored) = buckets.count().await;
+    assert!(stored > 0);
     // One at once, then two a second; the first comparison may write one more.
     let most = 2 + since.elapsed().as_millis() as u64 / 500;
     assert!(stored <= most, "{stored} writes, and not {most}");
     drop(present);
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn who_comes_in_a_storm_waits_for_no_write_and_each_device_is_written_once() {
+    const DEVICES: u64 = 3_000;
+    let stage = Stage::new(&["--edge-id", ID]).await;
+    let buckets = Buckets::of(&stage).await;
+    let app = &stage.edge.app;
+    // None of these waits for anything, and each device has two sockets.
+    let present: Vec<_> = (1..=2 * DEVICES)
+        .map(|n| {
+            let (user, device) = user(n % DEVICES);
+            app.sessions.enter(user, device, true)
+        })
+        .collect();
+    assert_eq!(app.sessions.len() as u64, DEVICES);
+    until("all are stored", async || {
+        (buckets.count().await.0 == DEVICES).then_some(())
+    })
+    .await;
+    let (_, written) = buckets.count().await;
+    // The comparison at the start may cross with a few that were written just then.
+    assert!(written <= DEVICES + 256, "{written} writes of {DEVICES} devices");
+    drop(present);
+    timeout(PATIENCE, app.sessions.emptied())
+        .await
+        .expect("all are removed");
+    assert_eq!(app.sessions.len(), 0);
+    let left = buckets.sessions().await;
+    assert!(left.is_empty(), "{} are left", left.len());
     stage.end().await;
 }

@@ -12,10 +12,9 @@ use tokio::sync::watch;
 const RETRY_MS: u64 = 1_000;
 
 /// Where an edge stands; the later ones mean all that the earlier ones mean.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
     /// It takes connections.
-    #[default]
     Serving,
     /// It takes none and closes those that it has; it may serve again.
     Draining,
@@ -24,13 +23,24 @@ pub enum Standing {
 }
 
 /// Asks an edge to drain, and tells those whom it concerns; cheap to clone.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Drain(Arc<Inner>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
     asked: watch::Sender<Standing>,
     told: watch::Sender<Standing>,
+}
+
+impl Default for Drain {
+    /// An edge that starts takes nobody yet, and is not named to anybody.
+    fn default() -> Self {
+        let starts = || watch::Sender::new(Standing::Draining);
+        Self(Arc::new(Inner {
+            asked: starts(),
+            told: starts(),
+        }))
+    }
 }
 
 impl Drain {
@@ -108,6 +118,10 @@ mod tests {
     #[tokio::test]
     async fn an_edge_that_stops_does_not_serve_again() {
         let drain = Drain::default();
+        assert!(drain.open().is_err(), "it starts");
+        drain.ask(Standing::Serving);
+        drain.tell(Standing::Serving);
+        assert!(drain.open().is_ok());
         drain.ask(Standing::Draining);
         assert_eq!(
             (drain.asked(), drain.told()),

@@ -11,7 +11,7 @@ mod store;
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use async_nats::Client;
 use keeper::Keeper;
 use natterjack_nats::{EdgeId, limits::LEASE_TTL_MS, wire};
@@ -132,7 +132,11 @@ impl Lease {
         let store = LeaseStore::open(client, facts.edge).await?;
         let mut waits_for: Option<(u64, Instant)> = None;
         loop {
-            let (revision, before) = match store.read().await? {
+            let (revision, before) = match store
+                .read()
+                .await
+                .context("the lease of this edge cannot be read")?
+            {
                 Held::Free { revision } => (revision, None),
                 Held::By { revision, lease } => match waits_for {
                     Some((seen, _)) if seen != revision => bail!(refusal(facts.edge, lease.as_deref())),
@@ -149,7 +153,8 @@ impl Lease {
                 },
             };
             let epoch = facts.epoch_after(before.map_or(0, |lease| lease.epoch));
-            match store.write(&facts.lease(epoch, false), revision).await {
+            // It is named to clients only once it serves.
+            match store.write(&facts.lease(epoch, true), revision).await {
                 Ok(revision) => {
                     return Ok(Self {
                         store,

@@ -100,6 +100,8 @@ impl Sessions {
                 () = ended.cancelled() => {}
                 () = shutdown.killed() => {}
             }
+            // Whoever lost the lease says so himself, and this is not the failure.
+            shutdown.draining().await;
             Ok(())
         });
     }
