@@ -22,3 +22,4 @@ mod signals;
 mod slow;
 mod strangers;
 mod support;
+mod watching;

@@ -11,6 +11,7 @@ use super::{
     feed::{GroupFeed, UserFeed},
     frame::{self, Heard},
     hub::Hub,
+    outlet::Delivery,
     reader::{self, Message, Sink},
 };
 use crate::metrics::What;
@@ -139,6 +140,13 @@ impl Router {
         }
         self.of_users.inc();
         let count = user.deliver(&heard.delivery);
+        // The stream has none before it: the first of the chat, or the first for a long time.
+        if let (Conversation::Dm(dm), Delivery::Message(message)) = (heard.conversation, &heard.delivery)
+            && message.position.prev == 0
+            && let Some(peer) = dm.peer_of(user.user)
+        {
+            self.hub.watches().met(user.user, peer);
+        }
         if pattern == Pattern::Log
             && let Some(happened) = heard.happened(message)
         {

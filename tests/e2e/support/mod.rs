@@ -8,6 +8,7 @@ pub mod raw;
 pub mod signer;
 pub mod stage;
 pub mod user;
+pub mod watcher;
 
 use std::time::Duration;
 

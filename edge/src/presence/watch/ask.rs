@@ -57,12 +57,7 @@ impl App {
     /// # Errors
     /// `unavailable` or `timeout` if presence cannot be asked; what was watched before is then watched
     /// still.
-    pub(crate) async fn watch(
-        &self,
-        attached: &Attached,
-        id: &str,
-        users: Vec<UserId>,
-    ) -> Result<(), WireError> {
+    pub async fn watch(&self, attached: &Attached, id: &str, users: Vec<UserId>) -> Result<(), WireError> {
         let begin = Instant::now();
         let outcome = self.watch_now(attached, id, users).await;
         sleep_until(begin + INTERVAL).await;

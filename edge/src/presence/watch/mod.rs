@@ -146,6 +146,13 @@ impl Watches {
         self.finish(state);
     }
 
+    /// A 1:1 chat may just have begun.
+    pub(crate) fn met(&self, viewer: UserId, peer: UserId) {
+        let mut state = self.state();
+        state.met(viewer, peer);
+        self.finish(state);
+    }
+
     /// A session's queue has room again after it had refused something.
     pub(crate) fn catch_up(&self, key: Key) {
         let mut state = self.state();

@@ -1,6 +1,6 @@
 //! Who of a list shares a conversation with its viewer: asked for those whose record says `contacts`,
-//! when the list is new, when such a record is, when either of the two joined or left a group, and
-//! every few minutes. As long as it is not known, it counts as no.
+//! when the list is new, when such a record is, when either of the two joined or left a group, when
+//! they may have exchanged their first message, and every few minutes. As long as it is not known, it counts as no.
 
 use std::collections::HashSet;
 
@@ -52,6 +52,25 @@ impl State {
             }
             session.relations.version = session.relations.version.wrapping_add(1);
             self.reschedule(slot);
+        }
+    }
+
+    /// The first message of a 1:1 chat may just have been stored.
+    pub(super) fn met(&mut self, viewer: UserId, peer: UserId) {
+        let Some(entry) = self.users.get(&viewer) else {
+            return;
+        };
+        for slot in entry.watchers.clone() {
+            let slot = slot as usize;
+            let Some(session) = self.sessions.get_mut(slot) else {
+                continue;
+            };
+            let index = session.index(peer).filter(|_| session.viewer.user == viewer);
+            if let Some(index) = index {
+                session.mark(index, ASKED, false);
+                session.relations.version = session.relations.version.wrapping_add(1);
+                self.reschedule(slot);
+            }
         }
     }
 

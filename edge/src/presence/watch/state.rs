@@ -228,7 +228,9 @@ impl State {
         if self.users.capacity() > 4 * self.users.len() + ROOM_KEPT {
             self.users.shrink_to(2 * self.users.len());
         }
-        self.sessions.shrink_to_fit();
+        if self.sessions.is_empty() {
+            self.sessions = Slab::new();
+        }
     }
 
     /// Takes in a record, if it is newer than what is known, and tells whoever sees a difference.

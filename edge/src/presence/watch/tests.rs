@@ -2,6 +2,7 @@
 //! everybody ends with the newest state.
 
 mod any_order;
+mod measure;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -319,6 +320,21 @@ fn who_is_related_is_asked_again_when_it_may_have_changed_and_when_it_is_old() {
     assert_eq!(question.users, [user(2), user(3)]);
     state.relate(&question, Some(vec![user(3)]), 70_000);
     assert_eq!(shown(&mut me, &mut state), [false, true]);
+
+    // A chat begins, for this viewer alone.
+    let mut other = Client::new(user(3), 64);
+    other.watch(&mut state, &[user(2)], contacts);
+    let question = state.take_due(80_000).expect("a new list");
+    state.relate(&question, Some(vec![]), 0);
+    state.met(user(1), user(2));
+    let question = state.take_due(80_000).expect("asked at once");
+    assert_eq!(
+        (question.viewer, question.users.as_slice()),
+        (user(1), &[user(2)][..])
+    );
+    state.relate(&question, Some(vec![]), 80_000);
+    assert!(state.take_due(80_000).is_none());
+    state.leave(other.key.expect("watches"));
 
     // It grows old: asked again, and as long as nobody answers it counts for five minutes in all.
     let question = state.take_due(REFRESH_MS).expect("asked again");
