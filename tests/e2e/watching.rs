@@ -235,7 +235,7 @@ async fn odd_and_too_many_requests_do_no_harm() -> anyhow::Result<()> {
 async fn what_was_missed_while_nats_was_away_is_asked_for() -> anyhow::Result<()> {
     Stage::new()
         .first_edge_via_proxy()
-        .run(async |Play { house, proxy }| {
+        .run(async |Play { house, proxy, .. }| {
             let proxy = proxy.as_ref().context("a proxy")?;
             let (alice, bob) = (
                 User::sign_up(house, "alice").await?,

@@ -1,25 +1,32 @@
 //! Who is there, asked once, and who may see it of oneself.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use natterjack_nats::{
     UserId,
     limits::WATCH_USERS_MAX,
     services::{
+        call,
         conversations::Related,
         presence::{Known, Query, SetPrivacy},
     },
-    wire::{Me, Privacy, UserPresence, WireError},
+    wire::{Code, Me, Privacy, UserPresence, WireError},
 };
 
 use super::Caller;
 use crate::{
-    app::App,
+    app::{App, SERVICE_TIMEOUT},
     presence::{
         privacy::{Viewer, shown},
         watch::count_users,
     },
 };
+
+/// How long one's own profile waits for presence, without which it is nearly whole.
+const ME_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl App {
     /// What the caller may see of these users, each once and in this order.
@@ -44,7 +51,7 @@ impl App {
         let mut known = HashMap::new();
         // One more than fits, if the caller is not among them.
         for some in asked.chunks(WATCH_USERS_MAX) {
-            let answer = self.ask(&Query { users: some.to_vec() }).await?;
+            let answer = self.known(some.to_vec(), SERVICE_TIMEOUT).await?;
             known.extend(
                 answer
                     .into_iter()
@@ -69,6 +76,21 @@ impl App {
         Ok(users.iter().map(tell).collect())
     }
 
+    /// What is stored of these users, at most [`WATCH_USERS_MAX`] of them.
+    ///
+    /// # Errors
+    /// `unavailable` if presence is away or does not answer in time: nothing is in doubt by that.
+    pub(crate) async fn known(&self, users: Vec<UserId>, limit: Duration) -> Result<Vec<Known>, WireError> {
+        let answer = call(&self.nats.service, &Query { users }, limit).await;
+        answer.map_err(|error| match error.code {
+            Code::Timeout => {
+                let message = "presence does not answer in time; try again soon";
+                WireError::new(Code::Unavailable, message).retry_after_ms(1_000)
+            }
+            _ => error,
+        })
+    }
+
     /// Who of these shares a conversation with the viewer; nobody, as long as that cannot be asked.
     async fn related(&self, viewer: Viewer, others: Vec<UserId>) -> HashSet<UserId> {
         if others.is_empty() || viewer.privacy == Some(Privacy::Nobody) {
@@ -90,9 +112,8 @@ impl App {
     /// # Errors
     /// `not_found`, or the accounts are away.
     pub async fn me(&self, caller: &Caller) -> Result<Me, WireError> {
-        let users = vec![caller.user];
-        let query = Query { users };
-        let (profile, known) = tokio::join!(self.user(caller.user), self.ask(&query));
+        let known = self.known(vec![caller.user], ME_TIMEOUT);
+        let (profile, known) = tokio::join!(self.user(caller.user), known);
         let own = known.ok().and_then(|known| known.first().copied());
         Ok(Me {
             profile: profile?,

@@ -5,13 +5,16 @@ use std::{sync::atomic::Ordering, time::Duration};
 use natterjack_nats::{
     UserId,
     limits::WATCH_USERS_MAX,
-    services::{call, conversations::Related, presence::Query},
+    services::{call, conversations::Related},
     wire::{Code, WireError},
 };
 use tokio::time::{Instant, sleep_until};
 
 use super::{Key, Watches, related::Question};
-use crate::{app::App, live::Attached};
+use crate::{
+    app::{App, SERVICE_TIMEOUT},
+    live::Attached,
+};
 
 /// How long the subscription of a bucket may take to be heard before that counts as an outage.
 const READY: Duration = Duration::from_secs(5);
@@ -55,7 +58,7 @@ impl App {
     /// all the time is not answered all the time.
     ///
     /// # Errors
-    /// `unavailable` or `timeout` if presence cannot be asked; what was watched before is then watched
+    /// `unavailable` if presence cannot be asked; what was watched before is then watched
     /// still.
     pub async fn watch(&self, attached: &Attached, id: &str, users: Vec<UserId>) -> Result<(), WireError> {
         let begin = Instant::now();
@@ -109,7 +112,7 @@ impl App {
         if users.is_empty() {
             return Ok(());
         }
-        let known = self.ask(&Query { users }).await?;
+        let known = self.known(users, SERVICE_TIMEOUT).await?;
         let watches = self.hub.watches();
         let mut state = watches.state();
         state.learn_all(known, epoch);

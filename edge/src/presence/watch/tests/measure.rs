@@ -6,6 +6,12 @@ const USERS: u64 = 100_000;
 const SESSIONS: u64 = 20_000;
 const WATCHED: u64 = 50;
 
+/// Spread over all buckets, as ids are that were made at random.
+fn somebody(n: u64) -> UserId {
+    let spread = u128::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+    UserId::from_parts(n, spread >> 48)
+}
+
 /// Resident memory of this process, in bytes; Linux only.
 fn resident() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
@@ -30,8 +36,8 @@ fn bytes_of_a_hundred_thousand_users_and_a_million_watches() {
     for (session, (outlet, inlet)) in (0..).zip(queues) {
         // Everybody is watched by somebody, in no order.
         let first = session * WATCHED;
-        let users = (first..first + WATCHED).map(|n| user(1 + n * 7_919 % USERS));
-        let viewer = user(USERS + 1 + session);
+        let users = (first..first + WATCHED).map(|n| somebody(1 + n * 7_919 % USERS));
+        let viewer = somebody(USERS + 1 + session);
         let prepared = state.prepare(viewer, outlet, users.collect()).expect("room");
         let known = prepared.unknown.into_iter().map(nothing).collect();
         state.learn_all(known, prepared.epoch);
