@@ -205,7 +205,8 @@ impl Hub {
             let (new, gone) = places.load(&session.groups, since);
             (new, gone, places.groups(), first)
         };
-        if !first && !(new.is_empty() && gone.is_empty()) {
+        let changed = !new.is_empty() || !gone.is_empty();
+        if changed && !first {
             self.watches().moved(user.user);
         }
         for group in gone {

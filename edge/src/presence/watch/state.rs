@@ -369,7 +369,8 @@ impl State {
     /// Whom to ask for once more now, and when the next are due.
     pub(super) fn take_rechecks(&mut self, now_ms: u64) -> (Unsure, Option<u64>) {
         let mut users = vec![];
-        while let Some((_, due)) = self.rechecks.pop_front_if(|(at_ms, _)| *at_ms <= now_ms) {
+        let count = self.rechecks.partition_point(|(at_ms, _)| *at_ms <= now_ms);
+        for (_, due) in self.rechecks.drain(..count) {
             users.extend(due.into_iter().filter(|user| self.users.contains_key(user)));
         }
         users.sort_unstable();
