@@ -114,6 +114,9 @@ async fn connect_to(address: SocketAddr, local_addr: Option<IpAddr>) -> std::io:
 
 fn handshake_error(server: &Server, error: &tungstenite::Error) -> String {
     match error {
+        tungstenite::Error::Http(response) if response.status().as_u16() == 503 => {
+            format!("{} takes no connections at the moment", server.socket_url)
+        }
         tungstenite::Error::Http(response) => format!(
             "{} answered with HTTP status {}: is it a Natterjack edge?",
             server.socket_url,

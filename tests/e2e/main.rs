@@ -14,6 +14,7 @@ mod http;
 mod idempotency;
 mod identity;
 mod limits;
+mod moving;
 mod plain_run;
 mod polling;
 mod refusals;
