@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 use crate::support::{
     raw::Raw,
     stage::{self, Play, Stage},
+    until,
     user::User,
 };
 
@@ -89,17 +90,20 @@ async fn a_revoked_device_is_out_within_a_second_on_every_edge() -> anyhow::Resu
     .await
 }
 
+async fn listed(asks: &User, edge: usize) -> anyhow::Result<Vec<Device>> {
+    let answer = asks
+        .request(edge, reqwest::Method::GET, "/v1/devices", None)
+        .await?;
+    Ok(serde_json::from_value(answer.ok()?)?)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_list_tells_which_device_asks_and_is_there_without_presence() -> anyhow::Result<()> {
+async fn the_list_tells_which_device_asks_which_are_connected_and_when_they_were() -> anyhow::Result<()> {
     stage::run(async |Play { house, .. }| {
         let alice = User::sign_up(house, "alice").await?;
         let phone = User::log_in(house, "alice").await?;
         for (asks, edge) in [(&alice, 0), (&phone, 1)] {
-            let answer = asks
-                .request(edge, reqwest::Method::GET, "/v1/devices", None)
-                .await?
-                .ok()?;
-            let devices: Vec<Device> = serde_json::from_value(answer)?;
+            let devices = listed(asks, edge).await?;
             let ids: Vec<_> = devices.iter().map(|device| device.id).collect();
             ensure!(
                 ids == [phone.device, alice.device],
@@ -113,7 +117,40 @@ async fn the_list_tells_which_device_asks_and_is_there_without_presence() -> any
                 );
             }
         }
+        let of = |devices: Vec<Device>| devices.into_iter().find(|device| device.id == alice.device);
+        let socket = alice.online(1).await?;
+        let online = until("it is connected", async || {
+            let device = of(listed(&phone, 0).await?).context("listed")?;
+            Ok(device.online.then_some(device))
+        })
+        .await?;
+        drop(socket);
+        // When it was here last is kept with the device, beyond its connection.
+        until("it was here", async || {
+            let device = of(listed(&phone, 0).await?).context("listed")?;
+            Ok((!device.online && device.last_seen >= online.last_seen).then_some(()))
+        })
+        .await?;
+        let first = listed(&phone, 0).await?.first().map(|device| device.id);
+        ensure!(first == Some(alice.device), "the one that was here last first");
         Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_presence_the_list_is_answered_and_devices_end_all_the_same() -> anyhow::Result<()> {
+    stage::run(async |Play { house, .. }| {
+        let alice = User::sign_up(house, "alice").await?;
+        let phone = User::log_in(house, "alice").await?;
+        house.stop_presence().await?;
+        let mut socket = phone.online(1).await?;
+        let devices = listed(&alice, 0).await?;
+        ensure!(devices.len() == 2, "{devices:?}");
+        ensure!(devices.iter().all(|device| !device.online), "{devices:?}");
+        alice.delete("/v1/devices").await?.ok()?;
+        ensure!(socket.closed().await? == Some(3503));
+        house.start_presence().await
     })
     .await
 }

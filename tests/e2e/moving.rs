@@ -90,10 +90,9 @@ async fn a_client_that_knows_one_edge_is_on_another_one_when_its_own_goes_away()
             house.stop_edge(going).await?;
             let (next, moving) = next_edge(&mut events).await?;
             ensure!(next != edge, "it is on the other edge");
-            ensure!(
-                moving == Some(house.url(1 - going)),
-                "it was told where: {moving:?}"
-            );
+            // Who is sent on twice in a short time pauses first.
+            let told = round > 0 || moving == Some(house.url(1 - going));
+            ensure!(told, "it was told where: {moving:?}");
             writing.await??;
             ensure!(
                 client.flush(Duration::from_secs(30)).await,
