@@ -1,6 +1,6 @@
 //! Starting an edge: connections, parts, and the listener.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use async_nats::jetstream;
@@ -18,7 +18,7 @@ use tokio::{
 use crate::{
     app::App,
     args::Args,
-    auth::Auth,
+    auth::{Auth, Revocable},
     connections::{self, Connections},
     http::{self, RateLimits},
     live::Hub,
@@ -97,7 +97,11 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
         tasks,
     });
 
-    let auth = Auth::start(&args.auth, &nats.service, &nats.reconnects, clock.clone(), tasks).await?;
+    let revocable = Revocable {
+        reconnects: &nats.reconnects,
+        until: emptied(tasks, &slots, args.socket.connections_max),
+    };
+    let auth = Auth::start(&args.auth, &nats.service, revocable, clock.clone(), tasks).await?;
     let discovery = Discovery::start(context, &nats.reconnects, tasks).await?;
     let sessions_max = usize::try_from(args.socket.user_connections_max)?;
     let own = (Address::parse(&args.nats_url)?, connections::name(edge, "live"));
@@ -162,16 +166,35 @@ fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
+/// Resolves once nobody is connected any more, and nobody will be.
+fn emptied(
+    tasks: &Tasks,
+    slots: &Arc<Semaphore>,
+    connections_max: u32,
+) -> impl Future<Output = ()> + Send + 'static {
+    let (shutdown, slots) = (tasks.shutdown().clone(), Arc::clone(slots));
+    async move {
+        shutdown.draining().await;
+        tokio::select! {
+            // Given back at once: others wait for the same.
+            _ = slots.acquire_many(connections_max) => {}
+            () = shutdown.killed() => {}
+        }
+    }
+}
+
 /// Closes the sockets of devices that are revoked.
 fn revocations(app: &Arc<App>) {
     let (app, mut revoked) = (Arc::clone(app), app.auth.revocations());
-    let shutdown = app.tasks.shutdown().clone();
+    // Until the last socket is gone, however long a drain takes.
+    let emptied = emptied(&app.tasks, &app.slots, app.args.socket.connections_max);
     app.tasks.clone().spawn("revocations", async move {
         use tokio::sync::broadcast::error::RecvError;
+        let mut emptied = pin!(emptied);
         loop {
             let next = tokio::select! {
                 next = revoked.recv() => next,
-                () = shutdown.draining() => return Ok(()),
+                () = &mut emptied => return Ok(()),
             };
             match next {
                 Ok((user, device)) => app

@@ -8,7 +8,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use natterjack_edge::{
-    auth::{Auth, AuthArgs},
+    auth::{Auth, AuthArgs, Revocable},
     connections::Reconnects,
 };
 use natterjack_nats::{
@@ -115,10 +115,14 @@ impl Fixture {
     }
 
     async fn auth(&self) -> Auth {
+        let shutdown = self.tasks.shutdown().clone();
         Auth::start(
             &AuthArgs::default(),
             &self.client,
-            &self.reconnects,
+            Revocable {
+                reconnects: &self.reconnects,
+                until: async move { shutdown.draining().await },
+            },
             Clock::system(),
             &self.tasks,
         )

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use futures::future::try_join_all;
 use natterjack::fleet::House;
-use natterjack_nats::wire::Device;
+use natterjack_nats::wire::{Device, ServerFrame};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -192,6 +192,45 @@ async fn an_edge_that_was_cut_off_closes_the_sockets_once_it_is_back() -> anyhow
             ensure!(here.closed().await? == Some(3503));
             ensure!(back.elapsed() < SOON, "{:?}", back.elapsed());
             Ok(())
+        })
+        .await
+}
+
+/// Closing the sockets of an edge that stops is spread over seconds, or minutes; a revoked
+/// device is out at once all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_that_drains_still_closes_the_sockets_of_a_revoked_device() -> anyhow::Result<()> {
+    const SOCKETS: usize = 12;
+    Stage::new()
+        .edge(|args| args.place.drain_spread_ms = 4_000)
+        .run(async |Play { house, .. }| {
+            let alice = User::sign_up(house, "alice").await?;
+            let stolen = User::log_in(house, "alice").await?;
+            let mut sockets = Vec::new();
+            for _ in 0..SOCKETS {
+                sockets.push(stolen.online(0).await?);
+            }
+            let path = format!("/v1/devices/{}", stolen.device);
+            let revoking = async {
+                sockets[0]
+                    .until("the drain", |frame| {
+                        matches!(frame, ServerFrame::Draining { .. }).then_some(())
+                    })
+                    .await?;
+                let begun = Instant::now();
+                alice
+                    .request(1, reqwest::Method::DELETE, &path, None)
+                    .await?
+                    .ok()?;
+                let codes = try_join_all(sockets.iter_mut().map(Raw::closed)).await?;
+                ensure!(begun.elapsed() < PROMISED, "{:?}", begun.elapsed());
+                // Some may have been drained in between.
+                ensure!(codes.contains(&Some(3503)), "{codes:?}");
+                Ok(())
+            };
+            let (stopped, revoked) = tokio::join!(house.stop_edge(0), revoking);
+            revoked?;
+            stopped
         })
         .await
 }

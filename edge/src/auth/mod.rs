@@ -25,11 +25,12 @@ use natterjack_nats::{
 use natterjack_runtime::{clock::Clock, lifecycle::Tasks};
 use outside::Outside;
 use own::{Own, OwnError};
+pub use revocations::Revocable;
 use revocations::Revocations;
 use token::TokenError;
 use tokio::sync::broadcast;
 
-use crate::{connections::Reconnects, ops::Caller};
+use crate::ops::Caller;
 
 /// Whom a token names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,8 +73,7 @@ impl std::fmt::Debug for Auth {
 }
 
 impl Auth {
-    /// Reads the keys and what was revoked, and keeps both true in tasks of `tasks`; `reconnects` tells
-    /// when `service` is there again.
+    /// Reads the keys and what was revoked, and keeps both true in tasks of `tasks`.
     ///
     /// # Errors
     /// Where the arguments make no sense, a key file cannot be used, or the bucket of revocations
@@ -81,7 +81,7 @@ impl Auth {
     pub async fn start(
         args: &AuthArgs,
         service: &Client,
-        reconnects: &Reconnects,
+        revocable: Revocable<'_, impl Future<Output = ()> + Send + 'static>,
         clock: Clock,
         tasks: &Tasks,
     ) -> anyhow::Result<Self> {
@@ -93,7 +93,7 @@ impl Auth {
         Ok(Self {
             own: Own::start(context.clone(), clock.clone(), tasks).await,
             outside,
-            revocations: Revocations::start(context, reconnects, clock.clone(), tasks).await?,
+            revocations: Revocations::start(context, revocable, clock.clone(), tasks).await?,
             clock,
         })
     }

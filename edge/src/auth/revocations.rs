@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    pin::pin,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -23,6 +24,15 @@ const BROADCAST_MAX: usize = 1_024;
 
 /// How long the start waits for what was revoked before.
 const FIRST_READ_MAX: Duration = Duration::from_secs(10);
+
+/// How revocations are heard.
+#[derive(Debug)]
+pub struct Revocable<'a, F> {
+    /// When the connection is there again.
+    pub reconnects: &'a Reconnects,
+    /// For how long: as long as anybody may be connected.
+    pub until: F,
+}
 
 /// What was revoked lately.
 #[derive(Clone)]
@@ -52,11 +62,12 @@ impl Revocations {
     /// Reads what was revoked before, then keeps watching.
     pub async fn start(
         context: jetstream::Context,
-        reconnects: &Reconnects,
+        revocable: Revocable<'_, impl Future<Output = ()> + Send + 'static>,
         clock: Clock,
         tasks: &Tasks,
     ) -> anyhow::Result<Self> {
         let this = Self::new(clock);
+        let Revocable { reconnects, until } = revocable;
         let (mut follower, pending) = Follower::start(context, Bucket::Revocations, reconnects).await?;
         // Before a token is taken, what was revoked before must be known. An entry may expire
         // while it is waited for, so that the wait is bounded.
@@ -64,13 +75,13 @@ impl Revocations {
             let caught_up = async { while !this.hear(&follower.next().await) {} };
             let _ = tokio::time::timeout(FIRST_READ_MAX, caught_up).await;
         }
-        let shutdown = tasks.shutdown().clone();
         let task = this.clone();
         tasks.spawn("auth.revocations", async move {
+            let mut until = pin!(until);
             loop {
                 tokio::select! {
                     entry = follower.next() => task.hear(&entry),
-                    () = shutdown.draining() => return Ok(()),
+                    () = &mut until => return Ok(()),
                 };
             }
         });
