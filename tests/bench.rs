@@ -281,3 +281,49 @@ fn who_comes_back_gets_all_that_was_missed() {
         assert!(number(one, "/bare_ms/median") > 0.0 && number(one, "/bytes_each/median") > 0.0);
     }
 }
+
+#[test]
+fn who_comes_and_goes_stands_next_to_bare_writes() {
+    let result = bench(&[
+        "presence",
+        "--users",
+        "200",
+        "--clients",
+        "60",
+        "--samples",
+        "10",
+        "--watchers",
+        "4",
+        "--watched",
+        "3,50",
+        "--rate",
+        "100",
+        "--grace-ms",
+        "500",
+        "--settle-ms",
+        "100",
+    ]);
+    about(&result, "presence", 2.0);
+    for way in ["raw", "come", "go", "connect", "vanish"] {
+        assert!(number(&result, &format!("/{way}/per_second/median")) > 0.0);
+        assert!(number(&result, &format!("/{way}/cpu_us_all/median")) >= 0.0);
+    }
+    for way in ["bytes_each", "raw_bytes_each", "client_bytes_each"] {
+        assert!(number(&result, &format!("/{way}/nats-server/median")).is_finite());
+    }
+    for name in ["online", "offline"] {
+        let of = |what: &str| number(&result, &format!("/shown/{name}_{what}_ms"));
+        let told = ["p50", "p99", "max"].map(of);
+        assert!(told[0] > 0.0 && told.is_sorted(), "{told:?}");
+    }
+    // Who goes is shown after the grace, and not before.
+    assert!(number(&result, "/shown/offline_p50_ms") >= 500.0);
+    for (index, watched) in [(0, 3.0), (1, 50.0)] {
+        let one = at(&result, &format!("/watching/{index}"));
+        assert!((number(one, "/watched") - watched).abs() < f64::EPSILON);
+        assert!(number(one, "/changes_per_second") > 0.0);
+    }
+    // Four sockets that watch a quarter of all users each are told of a change once on average.
+    let frames = number(&result, "/watching/1/frames_each");
+    assert!((0.3..3.0).contains(&frames), "{frames} frames a change");
+}

@@ -1,12 +1,10 @@
 //! What a benchmark runs against: a cluster of its own, every role a process, or one that runs
 //! already.
 
+mod args;
 mod own;
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use anyhow::Context;
 use async_nats::jetstream::{self, consumer::PullConsumer};
@@ -21,10 +19,8 @@ use super::{
     machine::file_system,
     usage::{RoleUsage, Snapshot},
 };
-use crate::{
-    fleet::{RoleProcess, Scratch},
-    provision::parse_shards,
-};
+use crate::fleet::{RoleProcess, Scratch};
+pub use args::ClusterArgs;
 use own::Own;
 
 /// How long the persister may take to catch up between two measurements.
@@ -33,78 +29,25 @@ const POLL: Duration = Duration::from_millis(20);
 /// How the load generator is called among the roles.
 pub const LOAD: &str = "load";
 
-/// Which cluster.
-#[derive(Debug, Clone, clap::Args, Serialize)]
-pub struct ClusterArgs {
-    /// Where the servers keep their data; removed afterwards if absent
-    #[arg(long, value_name = "DIRECTORY")]
-    #[serde(skip)]
-    data_dir: Option<PathBuf>,
-    /// Where installed servers are kept
-    #[arg(long, env = "NATTERJACK_TOOLS_DIR", value_name = "DIRECTORY")]
-    #[serde(skip)]
-    tools_dir: Option<PathBuf>,
-    /// A NATS that runs already; what is sent stays in it, so take one that can be thrown away
-    #[arg(long, requires = "edge_url", value_name = "URL")]
-    #[serde(skip)]
-    nats_url: Option<String>,
-    /// The edges of that cluster, without rate limits
-    #[arg(long, requires = "nats_url", value_name = "URL")]
-    #[serde(skip)]
-    edge_url: Vec<String>,
-    /// Streams that share the conversations; where a benchmark sweeps it: several
-    #[arg(long, value_delimiter = ',', value_parser = parse_shards, conflicts_with = "nats_url", value_name = "N,…")]
-    #[serde(skip)]
-    shards: Vec<Shards>,
+/// How many of the roles that there may be several of, in a cluster of one's own.
+#[derive(Debug, Clone, Copy)]
+pub struct Roles {
+    /// Edges.
+    pub edges: usize,
+    /// Presence processes.
+    pub presences: usize,
+    /// Their grace.
+    pub grace_ms: u64,
 }
 
-impl ClusterArgs {
-    /// One for each number of shards that was asked for: each needs a cluster of its own.
+impl Roles {
+    /// So many edges, and presence as a plain run has it.
     #[must_use]
-    pub fn of_each_shards(&self) -> Vec<Self> {
-        if self.shards.len() < 2 {
-            return vec![self.clone()];
-        }
-        let with = |shards: &Shards| Self {
-            shards: vec![*shards],
-            // Two clusters do not fit into one directory.
-            data_dir: self
-                .data_dir
-                .as_ref()
-                .map(|dir| dir.join(format!("shards-{}", shards.count()))),
-            ..self.clone()
-        };
-        self.shards.iter().map(with).collect()
-    }
-
-    /// Refuses a cluster that runs already, for a benchmark that kills or fills what it measures.
-    ///
-    /// # Errors
-    /// One was named; the message says why that does not go.
-    pub fn needs_own(&self, why: &str) -> anyhow::Result<()> {
-        anyhow::ensure!(
-            !self.is_foreign(),
-            "this benchmark needs a cluster of its own, because {why}: leave out --nats-url and --edge-url, \
-             and it starts one in a temporary directory"
-        );
-        Ok(())
-    }
-
-    /// Whether it runs already, so that its roles are not ours to stop.
-    #[must_use]
-    pub const fn is_foreign(&self) -> bool {
-        self.nats_url.is_some()
-    }
-
-    fn settings(&self) -> anyhow::Result<topology::Settings> {
-        let standard = topology::Settings::default();
-        match self.shards.as_slice() {
-            [] => Ok(standard),
-            [one] => Ok(topology::Settings {
-                shards: *one,
-                ..standard
-            }),
-            _ => anyhow::bail!("this benchmark takes one number of --shards; `bench send` sweeps several"),
+    pub const fn usual(edges: usize) -> Self {
+        Self {
+            edges,
+            presences: 1,
+            grace_ms: 3_000,
         }
     }
 }
@@ -154,10 +97,22 @@ impl Cluster {
     /// # Errors
     /// Whatever kept a part from starting.
     pub async fn start(args: &ClusterArgs, edges: usize, progress: &dyn Progress) -> anyhow::Result<Self> {
+        Self::start_with(args, Roles::usual(edges), progress).await
+    }
+
+    /// The same with other numbers.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    pub async fn start_with(
+        args: &ClusterArgs,
+        roles: Roles,
+        progress: &dyn Progress,
+    ) -> anyhow::Result<Self> {
         let (own, nats_url, edge_urls) = if let Some(nats_url) = &args.nats_url {
             (None, nats_url.clone(), args.edge_url.clone())
         } else {
-            let own = Own::start(args, edges, progress).await?;
+            let own = Own::start(args, roles, progress).await?;
             let (nats_url, urls) = (
                 own.servers.nats_url.clone(),
                 own.edges.iter().map(|edge| edge.url().to_owned()),
@@ -322,6 +277,8 @@ impl Cluster {
             .collect();
         if let Some(own) = &self.own {
             all.extend(own.edges.iter().map(|edge| ("edge", edge.program().pid())));
+            let presences = own.presences.iter();
+            all.extend(presences.map(|presence| ("presence", presence.program().pid())));
             all.push(("persister", own.persister.program().pid()));
             let Own { servers, .. } = own;
             all.extend(servers.nats.iter().map(|nats| ("nats-server", nats.pid())));

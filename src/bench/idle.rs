@@ -5,10 +5,10 @@
 //! connections. The baseline is a gateway that copies NATS subjects to WebSockets, with the three
 //! subscriptions for each client that a chat needs at least.
 
-mod crew;
+pub(super) mod crew;
 pub mod crowd;
-mod memory;
-mod population;
+pub(super) mod memory;
+pub(super) mod population;
 mod result;
 
 use std::{net::SocketAddr, time::Duration};

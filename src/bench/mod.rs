@@ -27,6 +27,7 @@ mod options;
 mod pace;
 mod page;
 mod population;
+mod presence;
 mod raw;
 mod report;
 mod resume;
@@ -66,6 +67,8 @@ enum Command {
     History(history::Args),
     /// Clients that come back after they missed something, next to the bare rows
     Resume(resume::Args),
+    /// Who comes and goes, how soon it is told, and what it costs, next to bare KV writes
+    Presence(presence::Args),
     /// The bare WebSocket gateway of the fan-out's baseline
     #[command(hide = true)]
     Gateway(gateway::Args),
@@ -87,6 +90,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Command::Idle(args) => show(&args.output, idle::run(&args, progress)).await,
         Command::History(args) => show(&args.measure.output, history::run(&args, progress)).await,
         Command::Resume(args) => show(&args.measure.output, resume::run(&args, progress)).await,
+        Command::Presence(args) => show(&args.measure.output, presence::run(&args, progress)).await,
         Command::Gateway(args) => gateway::run(&args).await,
         Command::Crowd(args) => idle::crowd::run(&args).await,
     }

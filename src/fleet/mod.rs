@@ -15,6 +15,7 @@ mod nats_nodes;
 mod processes;
 mod role;
 mod scratch;
+mod socket;
 
 pub use ground::{Ground, GroundConfig};
 pub use house::House;
@@ -23,3 +24,4 @@ pub use nats_nodes::NatsNodes;
 pub use processes::{Fleet, FleetConfig};
 pub use role::RoleProcess;
 pub use scratch::Scratch;
+pub use socket::Socket;

@@ -14,7 +14,7 @@ use natterjack::{
     fleet::Fleet,
 };
 use natterjack_client::{Account, Api, Credentials, QueueError};
-use natterjack_nats::{Conversation, wire::HelloDevice};
+use natterjack_nats::{Conversation, UserId, wire::HelloDevice};
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 use tokio::{task::JoinSet, time::sleep};
 
@@ -94,6 +94,11 @@ impl Crowd {
             stop: Arc::default(),
             talking: JoinSet::new(),
         })
+    }
+
+    /// Who they are.
+    pub fn users(&self) -> Vec<UserId> {
+        self.members.iter().map(|member| member.device.user()).collect()
     }
 
     /// From now on everybody talks, until [`Crowd::hush`].

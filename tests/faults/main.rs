@@ -17,6 +17,7 @@
 mod crowd;
 mod memory;
 mod outages;
+mod presence;
 mod torture;
 
 use std::path::Path;

@@ -40,6 +40,9 @@ pub fn wildcard(bucket: u16) -> String {
     format!("live.presence.{bucket}.*")
 }
 
+/// The changes of all users, for who looks at all of it: an operator, or a benchmark.
+pub const ALL: &str = "live.presence.*.*";
+
 /// The user of a subject of this family.
 #[must_use]
 pub fn parse(subject: &str) -> Option<UserId> {

@@ -8,7 +8,7 @@ use natterjack_runtime::{
     servers::{DataDir, Progress, testing_tools_dir},
 };
 
-use super::ClusterArgs;
+use super::{ClusterArgs, Roles};
 use crate::{
     fleet::{RoleProcess, Scratch},
     local::{LocalConfig, LocalServers},
@@ -22,6 +22,7 @@ const CHAT_BYTES_MAX: i64 = 4 << 30;
 pub struct Own {
     // In the order in which they go: who works, then the servers, then what they stand in.
     pub edges: Vec<RoleProcess>,
+    pub presences: Vec<RoleProcess>,
     pub persister: RoleProcess,
     pub servers: LocalServers,
     data: DataDir,
@@ -32,7 +33,7 @@ pub struct Own {
 
 impl Own {
     /// Starts it.
-    pub async fn start(args: &ClusterArgs, edges: usize, progress: &dyn Progress) -> anyhow::Result<Self> {
+    pub async fn start(args: &ClusterArgs, roles: Roles, progress: &dyn Progress) -> anyhow::Result<Self> {
         let mut settings = args.settings()?;
         settings.chat_bytes_max = settings.chat_bytes_max.max(CHAT_BYTES_MAX);
         let (scratch, dir) = match &args.data_dir {
@@ -73,14 +74,22 @@ impl Own {
             &dir.join("persister"),
         )
         .await?;
+        let grace_ms = roles.grace_ms.to_string();
+        let words: Vec<_> = nats.into_iter().chain(["--grace-ms", &grace_ms]).collect();
+        let mut presences = Vec::new();
+        for index in 0..roles.presences {
+            let dir = dir.join(format!("presence-{index}"));
+            presences.push(RoleProcess::start(&binary, "presence", "--admin-listen", &words, &dir).await?);
+        }
         let words: Vec<_> = nats.into_iter().chain(["--no-rate-limits"]).collect();
-        let mut started = Vec::new();
-        for index in 0..edges {
+        let mut edges = Vec::new();
+        for index in 0..roles.edges {
             let dir = dir.join(format!("edge-{index}"));
-            started.push(RoleProcess::start(&binary, "edge", "--listen", &words, &dir).await?);
+            edges.push(RoleProcess::start(&binary, "edge", "--listen", &words, &dir).await?);
         }
         Ok(Self {
-            edges: started,
+            edges,
+            presences,
             persister,
             servers,
             data,
@@ -103,6 +112,7 @@ impl Own {
     pub async fn stop(self) -> anyhow::Result<()> {
         let Self {
             edges,
+            presences,
             persister,
             servers,
             data,
@@ -111,6 +121,9 @@ impl Own {
         } = self;
         for edge in &edges {
             edge.stop().await?;
+        }
+        for presence in &presences {
+            presence.stop().await?;
         }
         persister.stop().await?;
         servers.stop().await;

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{
     super::{
-        fanout, idle,
+        fanout, idle, presence,
         report::{About, Report},
         send,
     },
@@ -41,6 +41,8 @@ pub enum Axis {
     Stored,
     /// Edges
     Edges,
+    /// Users who are online
+    Online,
 }
 
 /// What a benchmark found.
@@ -64,6 +66,7 @@ impl Axis {
             Self::Conversations => "conversations",
             Self::Stored => "stored",
             Self::Edges => "edges",
+            Self::Online => "online",
         }
     }
 
@@ -75,6 +78,7 @@ impl Axis {
             Self::Members => "members of each group",
             Self::Conversations | Self::Stored => "conversations in the streams",
             Self::Edges => "edges",
+            Self::Online => "users who are online",
         }
     }
 
@@ -86,6 +90,7 @@ impl Axis {
             Self::Members => (&[2, 20, 200], &[2, 10, 30, 100, 300, 1_000]),
             Self::Conversations | Self::Stored => (&[1_000, 10_000], &[1_000, 10_000, 100_000]),
             Self::Edges => (&[1, 3], &[1, 2, 3, 4]),
+            Self::Online => (&[300, 3_000], &[1_000, 4_000, 16_000]),
         };
         if quick { few } else { all }.to_vec()
     }
@@ -217,6 +222,7 @@ impl Axis {
             Self::Members => deliveries(0.0),
             // A message goes to every edge with a member: in proportion is what it must be.
             Self::Edges => deliveries(1.0),
+            Self::Online => online(),
         }
     }
 
@@ -238,8 +244,52 @@ impl Axis {
                 )
                 .await
             }
+            Self::Online => presences(args, &[("--users", &number), ("--clients", &number)], progress).await,
         }
     }
+}
+
+/// What one who is online costs.
+fn online() -> Vec<Curve> {
+    let curve = |name: &'static str, unit: &'static str, ours: &str, bare: Option<&str>| {
+        let source = Source {
+            ours: ours.into(),
+            baseline: bare.map(Into::into),
+        };
+        Curve::new(name, unit, 0.0, source, "two bare writes")
+    };
+    vec![
+        curve(
+            "CPU for one who comes, presence and nats-server",
+            "µs",
+            "/come/cpu_us_all",
+            Some("/raw/cpu_us_all"),
+        ),
+        curve(
+            "memory of nats-server for a user online",
+            "bytes",
+            "/bytes_each/nats-server",
+            Some("/raw_bytes_each/nats-server"),
+        ),
+        curve(
+            "memory of the edges for a client online",
+            "bytes",
+            "/client_bytes_each/edge",
+            None,
+        ),
+        curve(
+            "p99 until a watcher is told",
+            "ms",
+            "/shown/online_p99_ms",
+            Some("/raw_alone_ms"),
+        ),
+        curve(
+            "CPU of the edges for a change, 50 sockets that watch 100 each",
+            "µs",
+            "/watching/0/cpu_us_each/edge",
+            None,
+        ),
+    ]
 }
 
 async fn sends(args: &Args, options: &[(&str, &str)], progress: &dyn Progress) -> anyhow::Result<Found> {
@@ -265,6 +315,14 @@ async fn idles(args: &Args, options: &[(&str, &str)], progress: &dyn Progress) -
     let mut idle: idle::Args = role::args(&[&usual, options].concat())?;
     idle.cluster = args.cluster.clone();
     found(idle::run(&idle, progress).await?)
+}
+
+async fn presences(args: &Args, options: &[(&str, &str)], progress: &dyn Progress) -> anyhow::Result<Found> {
+    let usual = [("--watchers", "50"), ("--watched", "100"), ("--samples", "100")];
+    let options = with_common(args, &usual, options);
+    let mut presence: presence::Args = role::args(&options.borrowed())?;
+    presence.cluster = args.cluster.clone();
+    found(presence::run(&presence, progress).await?)
 }
 
 fn found<T: Report>(result: T) -> anyhow::Result<Found> {

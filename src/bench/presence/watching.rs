@@ -1,0 +1,210 @@
+//! What it costs that people are watched: sockets that watch, while others go to the foreground and
+//! to the background at a fixed rate.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::Context;
+use natterjack_nats::{
+    UserId,
+    wire::{ClientFrame, ServerFrame},
+};
+use rand::{SeedableRng as _, rngs::SmallRng, seq::IndexedRandom as _};
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
+
+use super::{
+    super::{
+        cluster::Cluster,
+        cost::{Cost, Meter},
+        idle::{memory, population::Person},
+    },
+    heard::Heard,
+    result::{ByRole, Watching, each},
+    stand_in::{Seat, StandIns},
+};
+use crate::fleet::Socket;
+
+/// How long the answer to `watch` may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// So often a second some seats change.
+const BEATS: u64 = 50;
+
+/// Sockets, each with a task that reads, and a way to tell them whom to watch.
+pub struct Watchers {
+    orders: Vec<mpsc::Sender<Vec<UserId>>>,
+    frames: Arc<AtomicU64>,
+    answers: Arc<AtomicU64>,
+    tasks: JoinSet<anyhow::Result<()>>,
+}
+
+/// How the changes are made.
+pub struct Load<'a> {
+    pub stand_ins: &'a StandIns,
+    /// Those who are online.
+    pub seats: &'a [Seat],
+    pub heard: &'a Heard,
+    /// Changes a second.
+    pub rate: u64,
+    pub in_flight: usize,
+    pub warm_up: Duration,
+    pub length: Duration,
+    pub settle: Duration,
+}
+
+impl Watchers {
+    /// Connects each of `people`, over all edges in turn; they watch nobody yet.
+    ///
+    /// # Errors
+    /// An edge refuses.
+    pub async fn connect(cluster: &Cluster, people: &[Person]) -> anyhow::Result<Self> {
+        let (frames, answers) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let (mut orders, mut tasks) = (Vec::new(), JoinSet::new());
+        for (person, url) in people.iter().zip(cluster.edge_urls.iter().cycle()) {
+            let socket = Socket::open(url, &person.token, true).await?;
+            let (order, ordered) = mpsc::channel(1);
+            orders.push(order);
+            tasks.spawn(read(socket, ordered, Arc::clone(&frames), Arc::clone(&answers)));
+        }
+        Ok(Self {
+            orders,
+            frames,
+            answers,
+            tasks,
+        })
+    }
+
+    /// Lets each watch so many of the seats, whichever, and waits until all were answered.
+    async fn watch(&mut self, seats: &[Seat], watched: usize) -> anyhow::Result<()> {
+        let mut random = SmallRng::seed_from_u64(1);
+        let before = self.answers.load(Ordering::Relaxed);
+        for order in &self.orders {
+            let users = seats.sample(&mut random, watched).map(|seat| seat.user).collect();
+            order.send(users).await.context("a socket is gone")?;
+        }
+        let all = before + self.orders.len() as u64;
+        let answered = async {
+            while self.answers.load(Ordering::Relaxed) < all {
+                if let Some(ended) = self.tasks.try_join_next() {
+                    ended??;
+                }
+                sleep(Duration::from_millis(5)).await;
+            }
+            Ok(())
+        };
+        timeout(PATIENCE, answered)
+            .await
+            .context("not every `watch` was answered")?
+    }
+
+    /// Measures with each of them watching so many.
+    ///
+    /// # Errors
+    /// A socket is lost, or NATS refuses.
+    pub async fn measure(
+        &mut self,
+        cluster: &Cluster,
+        load: &Load<'_>,
+        watched: usize,
+    ) -> anyhow::Result<Watching> {
+        self.watch(load.seats, 0).await?;
+        sleep(load.settle).await;
+        let empty = memory::anonymous(&cluster.processes());
+        let (idle_cost, idle_changes) = load.run(cluster).await?;
+        self.watch(load.seats, watched).await?;
+        sleep(load.settle).await;
+        let full = memory::anonymous(&cluster.processes());
+        let before = self.frames.load(Ordering::Relaxed);
+        let (cost, changes) = load.run(cluster).await?;
+        let frames = self.frames.load(Ordering::Relaxed) - before;
+        let bytes = |bytes: &memory::Bytes| bytes.get("edge").copied().unwrap_or_default();
+        let watches = each(self.orders.len() * watched);
+        let changes = changes.max(1);
+        Ok(Watching {
+            watchers: self.orders.len(),
+            watched,
+            changes_per_second: count(changes) / cost.seconds,
+            frames_each: count(frames) / count(changes),
+            cpu_us_each: cpu_us_each(&cost, changes),
+            idle_cpu_us_each: cpu_us_each(&idle_cost, idle_changes.max(1)),
+            bytes_each: (bytes(&full) - bytes(&empty)) / watches,
+        })
+    }
+}
+
+impl Load<'_> {
+    /// Lets seats change at the rate; what it cost, and how many changes were heard meanwhile.
+    async fn run(&self, cluster: &Cluster) -> anyhow::Result<(Cost, u64)> {
+        let changing = self.change();
+        let measuring = async {
+            sleep(self.warm_up).await;
+            let meter = Meter::start(cluster);
+            self.heard.begin();
+            sleep(self.length).await;
+            (meter.stop(cluster), self.heard.changes())
+        };
+        tokio::select! {
+            failed = changing => Err(failed.err().context("it changes until it is told to end")?),
+            measured = measuring => Ok(measured),
+        }
+    }
+
+    /// Every seat in turn, to the background and back.
+    async fn change(&self) -> anyhow::Result<()> {
+        let mut due = interval(Duration::from_millis(1_000 / BEATS));
+        due.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        let some = usize::try_from(self.rate.div_ceil(BEATS))?;
+        let mut active = false;
+        loop {
+            for seats in self.seats.chunks(some) {
+                due.tick().await;
+                self.stand_ins.come(seats, active, self.in_flight).await?;
+            }
+            active = !active;
+        }
+    }
+}
+
+async fn read(
+    mut socket: Socket,
+    mut orders: mpsc::Receiver<Vec<UserId>>,
+    frames: Arc<AtomicU64>,
+    answers: Arc<AtomicU64>,
+) -> anyhow::Result<()> {
+    loop {
+        tokio::select! {
+            Some(users) = orders.recv() => {
+                let id = "watch".into();
+                socket.say(&ClientFrame::Watch { id, users }).await?;
+            }
+            frame = socket.next() => match frame? {
+                ServerFrame::Presence { id: Some(_), .. } => {
+                    answers.fetch_add(1, Ordering::Relaxed);
+                }
+                ServerFrame::Presence { .. } => {
+                    frames.fetch_add(1, Ordering::Relaxed);
+                }
+                ServerFrame::Error { error, .. } => anyhow::bail!("an edge complains: {error:?}"),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn cpu_us_each(cost: &Cost, changes: u64) -> ByRole {
+    let us = |(role, seconds): (&String, &f64)| (role.clone(), seconds * 1e6 / count(changes));
+    cost.cpu_s.iter().map(us).collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+fn count(count: u64) -> f64 {
+    count as f64
+}
