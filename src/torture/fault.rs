@@ -51,6 +51,8 @@ pub enum Part {
     Edge(usize),
     /// A persister.
     Persister(usize),
+    /// A presence process.
+    Presence(usize),
     /// A nats-server.
     Nats(usize),
     /// Postgres with its backends.
@@ -69,6 +71,8 @@ pub enum Wire {
     PersisterNats(usize),
     /// A persister and Postgres.
     PersisterPostgres(usize),
+    /// A presence process and all nats-servers.
+    PresenceNats(usize),
     /// Two nats-servers.
     Route(usize, usize),
 }
@@ -134,6 +138,7 @@ impl fmt::Display for Part {
         match self {
             Self::Edge(index) => write!(f, "edge-{index}"),
             Self::Persister(index) => write!(f, "persister-{index}"),
+            Self::Presence(index) => write!(f, "presence-{index}"),
             Self::Nats(index) => write!(f, "nats-{index}"),
             Self::Postgres => write!(f, "postgres"),
         }
@@ -147,6 +152,7 @@ impl fmt::Display for Wire {
             Self::EdgeNats(edge) => write!(f, "edge-{edge} ↔ nats"),
             Self::PersisterNats(persister) => write!(f, "persister-{persister} ↔ nats"),
             Self::PersisterPostgres(persister) => write!(f, "persister-{persister} ↔ postgres"),
+            Self::PresenceNats(presence) => write!(f, "presence-{presence} ↔ nats"),
             Self::Route(one, other) => write!(f, "nats-{one} ↔ nats-{other}"),
         }
     }

@@ -55,6 +55,9 @@ pub struct Args {
     /// Persisters
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = few)]
     persisters: usize,
+    /// Presence processes
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = few)]
+    presences: usize,
     /// Clients, some of them second devices of the same user
     #[arg(long, default_value_t = 50, value_name = "N", value_parser = many)]
     clients: usize,
@@ -194,6 +197,7 @@ impl Args {
         Shape {
             edges: self.edges,
             persisters: self.persisters,
+            presences: self.presences,
             nats_nodes: self.nats_nodes,
             clients: self.clients,
             shards: SHARDS,
@@ -252,13 +256,14 @@ impl Args {
         let Self {
             edges,
             persisters,
+            presences,
             clients,
             nats_nodes,
             pace_ms,
             ..
         } = self;
         words += &format!(
-            " --edges {edges} --persisters {persisters} --clients {clients} --nats-nodes {nats_nodes} --pace-ms {pace_ms}"
+            " --edges {edges} --persisters {persisters} --presences {presences} --clients {clients} --nats-nodes {nats_nodes} --pace-ms {pace_ms}"
         );
         if !self.faults_of.is_empty() {
             let names = self

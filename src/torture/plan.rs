@@ -30,6 +30,8 @@ pub struct Shape {
     pub edges: usize,
     /// Persisters.
     pub persisters: usize,
+    /// Presence processes.
+    pub presences: usize,
     /// nats-servers: 1 or 3.
     pub nats_nodes: usize,
     /// Clients, devices of their own.
@@ -287,10 +289,11 @@ impl Dice {
 
     /// Each kind of part as often as the others, however many there are of it.
     fn part(&mut self) -> Part {
-        match self.random.random_range(0..4) {
+        match self.random.random_range(0..5) {
             0 => Part::Edge(self.random.random_range(0..self.shape.edges)),
             1 => Part::Persister(self.random.random_range(0..self.shape.persisters)),
-            2 => Part::Nats(self.random.random_range(0..self.shape.nats_nodes)),
+            2 => Part::Presence(self.random.random_range(0..self.shape.presences)),
+            3 => Part::Nats(self.random.random_range(0..self.shape.nats_nodes)),
             _ => Part::Postgres,
         }
     }
@@ -300,12 +303,14 @@ impl Dice {
             self.random.random_range(0..self.shape.edges),
             self.random.random_range(0..self.shape.persisters),
         );
-        let kinds = if self.shape.nats_nodes > 1 { 5 } else { 4 };
+        let presence = self.random.random_range(0..self.shape.presences);
+        let kinds = if self.shape.nats_nodes > 1 { 6 } else { 5 };
         match self.random.random_range(0..kinds) {
             0 => Wire::Clients(edge),
             1 => Wire::EdgeNats(edge),
             2 => Wire::PersisterNats(persister),
             3 => Wire::PersisterPostgres(persister),
+            4 => Wire::PresenceNats(presence),
             _ => {
                 let one = self.random.random_range(0..self.shape.nats_nodes);
                 Wire::Route(one, (one + 1) % self.shape.nats_nodes)
@@ -323,9 +328,10 @@ impl Dice {
 
     /// A Go program asks the kernel for the time itself, so that a nats-server cannot be fooled.
     fn clock(&mut self) -> Part {
-        match self.random.random_range(0..3) {
+        match self.random.random_range(0..4) {
             0 => Part::Edge(self.random.random_range(0..self.shape.edges)),
             1 => Part::Persister(self.random.random_range(0..self.shape.persisters)),
+            2 => Part::Presence(self.random.random_range(0..self.shape.presences)),
             _ => Part::Postgres,
         }
     }

@@ -7,6 +7,7 @@ use super::*;
 const SHAPE: Shape = Shape {
     edges: 2,
     persisters: 2,
+    presences: 2,
     nats_nodes: 3,
     clients: 50,
     shards: 4,

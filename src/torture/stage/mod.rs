@@ -43,8 +43,8 @@ pub struct Stage {
     pub edges: Vec<RoleProcess>,
     /// The persisters.
     pub persisters: Vec<RoleProcess>,
-    /// Presence, which no fault of its own hits.
-    pub presence: Option<RoleProcess>,
+    /// The presence processes.
+    pub presences: Vec<RoleProcess>,
     /// The nats-servers.
     pub nats: NatsNodes,
     /// The Postgres.
@@ -94,7 +94,7 @@ impl Stage {
         let mut stage = Self {
             edges: Vec::new(),
             persisters: Vec::new(),
-            presence: None,
+            presences: Vec::new(),
             nats,
             postgres,
             disks,
@@ -105,7 +105,9 @@ impl Stage {
         for index in 0..shape.persisters {
             stage.start_persister(dir, index).await?;
         }
-        stage.start_presence(dir).await?;
+        for index in 0..shape.presences {
+            stage.start_presence(dir, index).await?;
+        }
         for index in 0..shape.edges {
             stage.start_edge(dir, index).await?;
         }
@@ -135,12 +137,12 @@ impl Stage {
         Ok(())
     }
 
-    async fn start_presence(&mut self, dir: &Path) -> anyhow::Result<()> {
-        let nats = self.nats.urls();
+    async fn start_presence(&mut self, dir: &Path, index: usize) -> anyhow::Result<()> {
+        let nats = self.nats_through(Wire::PresenceNats(index)).await?;
         let words = ["--nats-url", nats.as_str()];
-        let (binary, dir) = (std::env::current_exe()?, dir.join("presence"));
-        let role = RoleProcess::start(&binary, "presence", "--admin-listen", &words, &dir);
-        self.presence = Some(role.await?);
+        let role = self.start_role(dir, Part::Presence(index), "presence", "--admin-listen", &words);
+        let role = role.await?;
+        self.presences.push(role);
         Ok(())
     }
 
@@ -193,6 +195,11 @@ impl Stage {
             .collect()
     }
 
+    /// Every role.
+    fn roles(&self) -> impl Iterator<Item = &RoleProcess> {
+        self.edges.iter().chain(&self.persisters).chain(&self.presences)
+    }
+
     /// The weather between two parts from now on.
     pub fn set(&self, wire: Wire, weather: Weather) {
         if let Wire::Route(one, other) = wire {
@@ -203,7 +210,7 @@ impl Stage {
         }
     }
 
-    /// Waits until everything stored is in Postgres.
+    /// Waits until everything stored is in Postgres, and presence has looked at every reason to look.
     ///
     /// # Errors
     /// It takes too long; the message names what is missing.
@@ -224,10 +231,10 @@ impl Stage {
         for role in &self.persisters {
             role.stop().await.context("a persister")?;
         }
-        if let Some(role) = &self.presence {
-            role.stop().await.context("presence")?;
+        for role in &self.presences {
+            role.stop().await.context("a presence process")?;
         }
-        for role in self.edges.iter().chain(&self.persisters).chain(&self.presence) {
+        for role in self.roles() {
             role.no_panic()?;
         }
         audit::nothing_left(&self.postgres.url()).await?;
@@ -258,7 +265,12 @@ fn stores(servers: &Path, shape: Shape) -> Vec<(Part, PathBuf)> {
 fn clocked(shape: Shape) -> Vec<Part> {
     let edges = (0..shape.edges).map(Part::Edge);
     let persisters = (0..shape.persisters).map(Part::Persister);
-    edges.chain(persisters).chain([Part::Postgres]).collect()
+    let presences = (0..shape.presences).map(Part::Presence);
+    edges
+        .chain(persisters)
+        .chain(presences)
+        .chain([Part::Postgres])
+        .collect()
 }
 
 /// The directory of Postgres; on a small disk, its log and process id are kept outside.

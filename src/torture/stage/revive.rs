@@ -119,7 +119,7 @@ impl Stage {
                 node.log().display()
             );
         }
-        for role in self.persisters.iter().chain(&self.edges) {
+        for role in self.roles() {
             role.ready().await?;
         }
         Ok(())
@@ -129,6 +129,7 @@ impl Stage {
         match part {
             Part::Edge(index) => self.edges.get(index),
             Part::Persister(index) => self.persisters.get(index),
+            Part::Presence(index) => self.presences.get(index),
             Part::Nats(_) | Part::Postgres => None,
         }
     }
