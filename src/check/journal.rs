@@ -2,6 +2,7 @@
 
 mod delivery;
 mod membership;
+mod people;
 mod seen;
 
 use std::{
@@ -17,6 +18,7 @@ use natterjack_nats::{
 
 pub use delivery::{Delivery, TextHash};
 pub use membership::{Change, Span};
+use people::People;
 pub(super) use seen::Seen;
 pub use seen::Told;
 
@@ -71,6 +73,7 @@ pub struct Journal {
     pub(super) excused: BTreeSet<(UserId, Conversation)>,
     pub(super) changes: Vec<Change>,
     pub(super) seen: Seen,
+    pub(super) people: People,
     /// What pages of history had in each place.
     pub(super) paged: BTreeMap<(Conversation, u64), Row>,
     /// The furthest that a page reached, which device was given it, and when.

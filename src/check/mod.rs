@@ -11,4 +11,4 @@ mod rules;
 
 pub use journal::{Attempt, Change, Delivery, Journal, Receiver, Span, Told};
 pub use recorder::{Recorded, Recorder};
-pub use rules::{SENDS_REFUSED_WITHIN, Summary, Violation, check};
+pub use rules::{SENDS_REFUSED_WITHIN, Summary, Violation, check, presence};

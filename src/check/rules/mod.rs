@@ -4,6 +4,7 @@ mod changes;
 mod cursors;
 mod given;
 mod members;
+mod people;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use natterjack_nats::{Conversation, wire::Message};
 use super::journal::{Journal, Stretch};
 
 pub use members::SENDS_REFUSED_WITHIN;
+pub use people::presence;
 
 /// The history at the end, whole and ascending, of each conversation.
 pub(super) type History = BTreeMap<Conversation, Vec<Message>>;
