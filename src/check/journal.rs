@@ -18,7 +18,8 @@ use natterjack_nats::{
 
 pub use delivery::{Delivery, TextHash};
 pub use membership::{Change, Span};
-use people::People;
+pub(super) use people::People;
+pub use people::Sessions;
 pub(super) use seen::Seen;
 pub use seen::Told;
 

@@ -9,6 +9,6 @@ mod journal;
 mod recorder;
 mod rules;
 
-pub use journal::{Attempt, Change, Delivery, Journal, Receiver, Span, Told};
+pub use journal::{Attempt, Change, Delivery, Journal, Receiver, Sessions, Span, Told};
 pub use recorder::{Recorded, Recorder};
 pub use rules::{SENDS_REFUSED_WITHIN, Summary, Violation, check, presence};

@@ -109,6 +109,7 @@ impl Record {
     /// A device leaves: what follows the last message that it was given it need not be given.
     fn end(&mut self, device: &str) {
         self.devices.remove(device);
+        self.journal.watches_nobody(device);
         let numbered = format!("{device} #");
         for (receiver, stretch) in &mut self.journal.deliveries {
             let mine = receiver.device == device || receiver.device.starts_with(&numbered);

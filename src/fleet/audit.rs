@@ -1,20 +1,31 @@
 //! What a run must not leave behind.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, bail};
-use async_nats::jetstream::{self, consumer::PullConsumer};
+use async_nats::{
+    Client,
+    jetstream::{self, consumer::PullConsumer},
+};
 use natterjack_nats::{
     cluster,
-    topology::{self, Settings},
+    direct::{self, Bounds},
+    subjects::kv,
+    topology::{self, Bucket, Settings},
 };
 use natterjack_persister::db::{Db, DbError, Tx};
 use natterjack_runtime::metrics::Metrics;
+use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
 /// How long the persister and presence may take to catch up with a test, on a busy machine.
 const PERSISTED_WITHIN: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
+const PAGE: Bounds = Bounds {
+    messages: 1_000,
+    bytes: 1 << 20,
+    timeout: Duration::from_secs(10),
+};
 
 /// Waits until the persister has acked all that its streams hold.
 ///
@@ -47,6 +58,36 @@ pub async fn persisted(nats_url: &str, settings: &Settings) -> anyhow::Result<()
         }
     }
     Ok(())
+}
+
+/// Everything that a KV bucket has, by key.
+///
+/// # Errors
+/// NATS does not answer, or a value is none of that kind.
+pub async fn bucket<T: DeserializeOwned>(
+    client: &Client,
+    bucket: Bucket,
+) -> anyhow::Result<BTreeMap<String, T>> {
+    let (mut all, mut from) = (BTreeMap::new(), 1);
+    loop {
+        let subject = kv::subject(bucket, ">");
+        let page = direct::next_by_subject(client, &bucket.stream_name(), &subject, from, PAGE).await?;
+        for message in &page.messages {
+            // What only says that the key has no value any more.
+            let marks = ["KV-Operation", "Nats-Marker-Reason"];
+            if marks.iter().any(|name| message.headers.get(*name).is_some()) {
+                continue;
+            }
+            let key = kv::key(bucket, &message.subject).context("a subject of the bucket")?;
+            let value = serde_json::from_slice(&message.payload);
+            let value = value.with_context(|| format!("{} > {key}", bucket.name()))?;
+            all.insert(key.to_owned(), value);
+        }
+        match page.messages.last() {
+            Some(last) if page.more => from = last.seq + 1,
+            _ => return Ok(all),
+        }
+    }
 }
 
 /// Fails if there are dead letters, or events that were not published.

@@ -13,6 +13,7 @@ pub mod act;
 pub mod crowd;
 pub mod fault;
 pub mod plan;
+mod presence;
 pub mod stage;
 pub mod verdict;
 
@@ -180,6 +181,8 @@ async fn torture(
     let summary = crowd.recorder.check(SETTLED_WITHIN).await?;
     let unexplained = crowd.unexplained();
     anyhow::ensure!(unexplained.is_empty(), "refused for no reason: {unexplained:?}");
+    let shown = presence::at_rest(&stage, &crowd, SETTLED_WITHIN).await?;
+    let summary = Summary { shown, ..summary };
     crowd.leave().await?;
     let stage = Arc::try_unwrap(stage)
         .ok()

@@ -67,6 +67,8 @@ pub struct Checked {
     pub memberships: usize,
     /// Cursors and unread counts.
     pub cursors: usize,
+    /// What watchers were told last of others.
+    pub shown: usize,
 }
 
 /// Percentiles of ack latency, in milliseconds; outages are part of it.
@@ -151,6 +153,7 @@ impl Verdict {
             changed: summary.changed,
             memberships: summary.memberships,
             cursors: summary.cursors,
+            shown: summary.shown,
         });
         self
     }
@@ -214,6 +217,7 @@ impl fmt::Display for Verdict {
                 ("texts edited or deleted, everywhere the same", checked.changed),
                 ("memberships begun or ended", checked.memberships),
                 ("unread counts compared", checked.cursors),
+                ("users whose presence a watcher was told rightly", checked.shown),
             ];
             for (name, count) in rows {
                 writeln!(f, "  {count:>9}  {name}")?;

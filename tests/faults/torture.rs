@@ -40,6 +40,7 @@ fn is_telling(verdict: &Value, faults: u64) -> anyhow::Result<()> {
         ("receivers", 50),
         ("changed", 5),
         ("cursors", 50),
+        ("shown", 100),
     ] {
         anyhow::ensure!(count(name) >= least, "{name}: {verdict:#}");
     }

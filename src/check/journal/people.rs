@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use natterjack_nats::{
-    UserId,
+    DeviceId, UserId,
     wire::{PresenceState, ShownState},
 };
 
 use super::Journal;
+
+/// Devices that are connected, and whether the app is in the foreground.
+pub type Sessions = BTreeMap<(UserId, DeviceId), bool>;
 
 /// Presence, as a run saw it.
 #[derive(Debug, Default)]
@@ -18,8 +21,22 @@ pub(in crate::check) struct People {
     pub told: BTreeMap<(String, UserId), ShownState>,
     /// What is stored at the end.
     pub stored: BTreeMap<UserId, PresenceState>,
-    /// What is true at the end.
-    pub truth: BTreeMap<UserId, PresenceState>,
+    /// Devices that are stored as connected at the end.
+    pub sessions: Sessions,
+    /// Devices that are connected in truth.
+    pub truth: Sessions,
+}
+
+impl People {
+    /// What a user is, in truth.
+    pub fn is(&self, user: UserId) -> PresenceState {
+        let devices = self.truth.iter().filter(|((of, _), _)| *of == user);
+        let states = devices.map(|(_, active)| match active {
+            true => PresenceState::Online,
+            false => PresenceState::Away,
+        });
+        states.max().unwrap_or_default()
+    }
 }
 
 impl Journal {
@@ -39,14 +56,15 @@ impl Journal {
         self.people.told.insert((device.into(), user), state);
     }
 
-    /// At the end: what is stored of everybody, and who is really connected. Who is not named is
-    /// offline.
+    /// At the end: what is stored of users and of connected devices, and who is really connected. Who is
+    /// not named is offline.
     pub fn at_the_end(
         &mut self,
         stored: impl IntoIterator<Item = (UserId, PresenceState)>,
-        truth: impl IntoIterator<Item = (UserId, PresenceState)>,
+        sessions: Sessions,
+        truth: Sessions,
     ) {
         self.people.stored = stored.into_iter().collect();
-        self.people.truth = truth.into_iter().collect();
+        (self.people.sessions, self.people.truth) = (sessions, truth);
     }
 }

@@ -113,6 +113,16 @@ impl Recorded {
         Ok(self.client.read(conversation, seq)?)
     }
 
+    /// Shows from now on whether these users are there.
+    ///
+    /// # Errors
+    /// They are too many, too much waits already, or the client has stopped.
+    pub fn watch(&self, users: &[UserId]) -> anyhow::Result<()> {
+        let mut record = self.recorder.record();
+        record.journal.watches(&self.device, users.iter().copied());
+        Ok(self.client.watch(users.iter().copied())?)
+    }
+
     /// Reads a page of history, on record.
     ///
     /// # Errors

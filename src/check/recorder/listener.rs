@@ -74,6 +74,11 @@ impl Listener {
                     .journal
                     .listens(record.stretch(&self.device, conversation), head);
             }
+            Event::Presence { users } => {
+                for told in users {
+                    record.journal.shown(&self.device, told.user, told.state);
+                }
+            }
             Event::Stopped(reason) => {
                 record.stopped.insert(self.device.clone(), reason);
             }

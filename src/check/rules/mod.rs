@@ -60,6 +60,8 @@ pub struct Summary {
     pub memberships: usize,
     /// Cursors and unread counts that were compared at the end.
     pub cursors: usize,
+    /// What watchers were told last of others that was compared at the end; 0 where nobody watches.
+    pub shown: usize,
 }
 
 /// Compares the record of a run with the history at its end.
@@ -111,6 +113,7 @@ fn summary(journal: &Journal, history: &History, cursors: usize) -> Summary {
             .count(),
         memberships: journal.changes.len(),
         cursors,
+        shown: 0,
     }
 }
 

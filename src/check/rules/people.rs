@@ -19,9 +19,21 @@ pub fn presence(journal: &Journal) -> Result<usize, Violation> {
         what,
         around: Vec::new(),
     };
-    for user in people.truth.keys().chain(people.stored.keys()) {
-        let of = |states: &std::collections::BTreeMap<_, _>| states.get(user).copied().unwrap_or_default();
-        let (truth, stored) = (of(&people.truth), of(&people.stored));
+    for key in people.truth.keys().chain(people.sessions.keys()) {
+        let (truth, stored) = (people.truth.get(key), people.sessions.get(key));
+        if truth != stored {
+            let (user, device) = key;
+            return Err(broken(format!(
+                "device {device} of {user} is connected: {truth:?} (in the foreground), and stored as {stored:?}"
+            )));
+        }
+    }
+    let connected = people.truth.keys().map(|(user, _)| user);
+    for user in connected.chain(people.stored.keys()) {
+        let (truth, stored) = (
+            people.is(*user),
+            people.stored.get(user).copied().unwrap_or_default(),
+        );
         if truth != stored {
             return Err(broken(format!("{user} is {truth:?}, and stored as {stored:?}")));
         }
@@ -29,7 +41,7 @@ pub fn presence(journal: &Journal) -> Result<usize, Violation> {
     let mut compared = 0;
     for (device, users) in &people.watches {
         for user in users {
-            let truth = ShownState::from(people.truth.get(user).copied().unwrap_or_default());
+            let truth = ShownState::from(people.is(*user));
             let told = people.told.get(&(device.clone(), *user));
             if told != Some(&truth) {
                 return Err(broken(format!(
@@ -44,9 +56,10 @@ pub fn presence(journal: &Journal) -> Result<usize, Violation> {
 
 #[cfg(test)]
 mod tests {
-    use natterjack_nats::{UserId, wire::PresenceState};
+    use natterjack_nats::{DeviceId, UserId, wire::PresenceState};
 
     use super::*;
+    use crate::check::Sessions;
 
     /// A watcher who was told of two users, one of whom has left since.
     fn run() -> (Journal, UserId, UserId) {
@@ -59,9 +72,17 @@ mod tests {
         journal.shown("eyes", gone, ShownState::Offline);
         journal.at_the_end(
             [(here, PresenceState::Online), (gone, PresenceState::Offline)],
-            [(here, PresenceState::Online)],
+            sessions(&[(here, true)]),
+            sessions(&[(here, true)]),
         );
         (journal, here, gone)
+    }
+
+    fn sessions(all: &[(UserId, bool)]) -> Sessions {
+        let device = DeviceId::from_parts(1, 1);
+        all.iter()
+            .map(|(user, active)| ((*user, device), *active))
+            .collect()
     }
 
     #[test]
@@ -85,16 +106,47 @@ mod tests {
             &|journal, here, _| journal.shown("eyes", here, ShownState::Hidden),
             "told last: Some(Hidden)",
         );
+        let online = PresenceState::Online;
         broken(
             &|journal, here, gone| {
-                let online = PresenceState::Online;
-                journal.at_the_end([(here, online), (gone, online)], [(here, online)]);
+                let there = sessions(&[(here, true)]);
+                journal.at_the_end([(here, online), (gone, online)], there.clone(), there);
             },
             "stored as Online",
         );
         broken(
-            &|journal, here, _| journal.at_the_end([], [(here, PresenceState::Away)]),
-            "stored as Offline",
+            &|journal, here, _| {
+                let there = sessions(&[(here, false)]);
+                journal.at_the_end([(here, online)], there.clone(), there);
+            },
+            "is Away, and stored as Online",
+        );
+        // A ghost, somebody who was forgotten, and a background that was not noted.
+        for (stored, truth, says) in [
+            (true, None, "connected: None"),
+            (false, Some(true), "stored as Some(false)"),
+        ] {
+            broken(
+                &|journal, here, gone| {
+                    let of = |active: Option<bool>| {
+                        let gone = active.map(|active| (gone, active));
+                        sessions(
+                            &[Some((here, true)), gone]
+                                .into_iter()
+                                .flatten()
+                                .collect::<Vec<_>>(),
+                        )
+                    };
+                    journal.at_the_end([(here, online)], of(Some(stored)), of(truth));
+                },
+                says,
+            );
+        }
+        broken(
+            &|journal, here, _| {
+                journal.at_the_end([(here, online)], sessions(&[]), sessions(&[(here, true)]));
+            },
+            "stored as None",
         );
         let never_told = |journal: &mut Journal, _, _| {
             journal.watches("eyes", [UserId::from_parts(3, 3)]);

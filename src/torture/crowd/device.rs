@@ -2,13 +2,16 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use anyhow::Context;
 use natterjack_client::{Account, Draft, QueueError, SendFailure};
-use natterjack_nats::{Conversation, MessageId, UserId};
+use natterjack_nats::{Conversation, DeviceId, MessageId, UserId};
 use natterjack_runtime::clock::Clock;
 use rand::{RngExt, rngs::StdRng};
 use tokio::sync::RwLock;
@@ -26,12 +29,15 @@ pub struct Device {
     pub name: String,
     /// Where its user talks.
     pub places: Vec<Conversation>,
+    /// Whom it watches.
+    watched: Vec<UserId>,
     account: Account,
     recorder: Recorder,
     /// How far its clock is ahead.
     wrong_ms: i64,
     client: RwLock<Option<Recorded>>,
     mine: Mutex<BTreeMap<MessageId, Draft>>,
+    active: AtomicBool,
 }
 
 impl Device {
@@ -39,7 +45,7 @@ impl Device {
     pub fn new(
         index: usize,
         account: Account,
-        places: Vec<Conversation>,
+        (places, watched): (Vec<Conversation>, Vec<UserId>),
         recorder: &Recorder,
         random: &mut StdRng,
     ) -> Self {
@@ -51,11 +57,13 @@ impl Device {
         Self {
             name: format!("client-{index}"),
             places,
+            watched,
             account,
             recorder: recorder.clone(),
             wrong_ms,
             client: RwLock::new(None),
             mine: Mutex::default(),
+            active: AtomicBool::new(true),
         }
     }
 
@@ -74,17 +82,25 @@ impl Device {
         // Faults hit chosen ways to chosen edges: none may be found that leads past them.
         config.discovery = false;
         config.resume = resume;
+        config.active = self.active.load(Ordering::Relaxed);
         config.backoff_max = Duration::from_secs(1);
         config.ack_timeout = Duration::from_secs(5);
         config.connect_timeout = Duration::from_secs(3);
         // Small, so that a client that is held still stops to read soon.
         config.events_max = 32;
-        self.recorder.connect(self.name.clone(), &self.account, config)
+        let recorded = self.recorder.connect(self.name.clone(), &self.account, config)?;
+        recorded.watch(&self.watched)?;
+        Ok(recorded)
     }
 
     /// Whose it is.
     pub fn user(&self) -> UserId {
         self.account.user().id
+    }
+
+    /// Its id.
+    pub fn id(&self) -> DeviceId {
+        self.account.device()
     }
 
     /// What it has of a conversation.
@@ -154,6 +170,21 @@ impl Device {
     /// Leaves its events where they are, or takes them again.
     pub async fn hold(&self, held: bool) {
         self.with(async |client| client.hold(held)).await;
+    }
+
+    /// Whether the app is there, and whether it is in the foreground: it starts there.
+    pub async fn is_active(&self) -> Option<bool> {
+        self.with(async |_| self.active.load(Ordering::Relaxed)).await
+    }
+
+    /// Goes to the foreground or to the background.
+    ///
+    /// # Errors
+    /// The client has stopped by itself, which none may.
+    pub async fn set_active(&self, active: bool) -> anyhow::Result<()> {
+        self.active.store(active, Ordering::Relaxed);
+        let told = self.with(async |client| client.client().set_active(active)).await;
+        Ok(told.unwrap_or(Ok(()))?)
     }
 
     /// Leaves in good order.

@@ -17,7 +17,7 @@ use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
 use natterjack_client::{Account, Api, Credentials, SendFailure};
 use natterjack_nats::{
-    Conversation,
+    Conversation, UserId,
     wire::{Code, HelloDevice},
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 pub use device::Device;
 pub use probe::{Probe, Probes};
 
-use crate::check::{Change, Recorder, Told};
+use crate::check::{Change, Recorder, Sessions, Told};
 
 /// How long everybody may take to connect, and later to leave, on a busy machine.
 const PRESENT_WITHIN: Duration = Duration::from_secs(90);
@@ -36,6 +36,8 @@ const SIGN_UPS: usize = 8;
 const SECOND_DEVICE: usize = 5;
 /// Sizes of groups, in turn.
 const GROUP_SIZES: [usize; 4] = [3, 8, 16, 5];
+/// Most people whom a user watches.
+const WATCHED_MAX: usize = 30;
 const HANDLE: &str = "user";
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -116,7 +118,7 @@ impl Crowd {
             let device = Device::new(
                 index,
                 account,
-                crowd.places_of(user, users),
+                (crowd.places_of(user, users), crowd.watched_by(user, users)),
                 &crowd.recorder,
                 &mut random,
             );
@@ -143,6 +145,12 @@ impl Crowd {
         places.sort_unstable();
         places.dedup();
         places
+    }
+
+    /// Whom a user watches: some others, the next in the ring.
+    fn watched_by(&self, user: usize, users: usize) -> Vec<UserId> {
+        let others = (1..=WATCHED_MAX.min(users - 1)).map(|step| (user + step) % users);
+        others.map(|other| self.accounts[other].user().id).collect()
     }
 
     /// From now on everybody talks, until [`Crowd::hush`].
@@ -233,6 +241,26 @@ impl Crowd {
             }
         }
         Ok(())
+    }
+
+    /// Some go to the background and some leave, so that not everybody is the same at the end; then who
+    /// is there, in truth.
+    ///
+    /// # Errors
+    /// Somebody has messages without an answer, or has ended.
+    pub async fn part(&self) -> anyhow::Result<Sessions> {
+        let mut truth = Sessions::new();
+        for (index, device) in self.devices.iter().enumerate() {
+            match index % 4 {
+                1 => device.set_active(false).await?,
+                2 => device.leave(PRESENT_WITHIN).await?,
+                _ => {}
+            }
+            if let Some(active) = device.is_active().await {
+                truth.insert((device.user(), device.id()), active);
+            }
+        }
+        Ok(truth)
     }
 
     /// Everybody leaves.

@@ -50,6 +50,7 @@ pub async fn talk(
             68..80 => change(&device, &mut random, &mut said).await?,
             80..86 => typing(&device, conversation, random.random_bool(0.7)).await,
             86..96 => read(&device, conversation, &mut random).await,
+            96..98 => device.set_active(random.random_bool(0.6)).await?,
             _ => page(&device, conversation, &mut random).await,
         }
     }

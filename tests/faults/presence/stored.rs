@@ -8,9 +8,9 @@ use std::{
 
 use anyhow::Context;
 use async_nats::Client;
+use natterjack::fleet::audit;
 use natterjack_nats::{
     DeviceId, EdgeId, UserId, cluster,
-    direct::{self, Bounds},
     subjects::kv,
     topology::Bucket,
     wire::{DeviceSession, Lease, PresenceRecord, PresenceState},
@@ -21,11 +21,6 @@ use tokio::time::{Instant, sleep};
 use super::people::Truth;
 
 const POLL: Duration = Duration::from_millis(50);
-const PAGE: Bounds = Bounds {
-    messages: 1_000,
-    bytes: 1 << 20,
-    timeout: Duration::from_secs(10),
-};
 
 /// The buckets; cheap to clone.
 #[derive(Debug, Clone)]
@@ -167,42 +162,11 @@ impl Stored {
         Ok(None)
     }
 
-    /// Everything that a bucket has.
     async fn all<T: DeserializeOwned>(&self, bucket: Bucket) -> anyhow::Result<BTreeMap<String, T>> {
-        let (mut all, mut from) = (BTreeMap::new(), 1);
-        loop {
-            let subject = kv::subject(bucket, ">");
-            let page =
-                direct::next_by_subject(&self.client, &bucket.stream_name(), &subject, from, PAGE).await?;
-            for message in &page.messages {
-                if is_gone(message) {
-                    continue;
-                }
-                let key = kv::key(bucket, &message.subject).context("a subject of the bucket")?;
-                let value = serde_json::from_slice(&message.payload);
-                let value = value.with_context(|| format!("{} > {key}", bucket.name()))?;
-                all.insert(key.to_owned(), value);
-            }
-            match page.messages.last() {
-                Some(last) if page.more => from = last.seq + 1,
-                _ => return Ok(all),
-            }
-        }
+        audit::bucket(&self.client, bucket).await
     }
 
     async fn one<T: DeserializeOwned>(&self, bucket: Bucket, key: &str) -> anyhow::Result<Option<T>> {
-        let subject = [kv::subject(bucket, key)];
-        let page = direct::last_by_subject(&self.client, &bucket.stream_name(), &subject, PAGE).await?;
-        let stored = page.messages.iter().find(|message| !is_gone(message));
-        stored
-            .map(|message| serde_json::from_slice(&message.payload))
-            .transpose()
-            .with_context(|| format!("{} > {key}", bucket.name()))
+        Ok(self.all(bucket).await?.remove(key))
     }
-}
-
-/// Whether a message only says that the key has no value any more.
-fn is_gone(message: &direct::Direct) -> bool {
-    let marks = ["KV-Operation", "Nats-Marker-Reason"];
-    marks.iter().any(|name| message.headers.get(*name).is_some())
 }
