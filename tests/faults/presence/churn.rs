@@ -70,6 +70,7 @@ async fn presence_is_right_at_the_end_however_often_its_processes_are_killed() -
             held.close().await?;
         }
     }
+    drop(watcher);
     scene.finish().await
 }
 
