@@ -14,7 +14,7 @@ mod sockets;
 mod stand_in;
 mod watching;
 
-use std::time::Duration;
+use std::{sync::atomic::AtomicUsize, time::Duration};
 
 use anyhow::ensure;
 use natterjack_nats::wire::PresenceState;
@@ -188,6 +188,7 @@ pub async fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Result>
         seats: &seats,
         heard: &heard,
         rate: args.rate,
+        turn: AtomicUsize::new(0),
         in_flight: args.in_flight(),
         warm_up: args.measure.warm_up() + Duration::from_millis(args.grace_ms),
         length: args.measure.length(),

@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -54,6 +54,8 @@ pub struct Load<'a> {
     pub heard: &'a Heard,
     /// Changes a second.
     pub rate: u64,
+    /// How often some of them have changed.
+    pub turn: AtomicUsize,
     pub in_flight: usize,
     pub warm_up: Duration,
     pub length: Duration,
@@ -127,14 +129,13 @@ impl Watchers {
         let frames = self.frames.load(Ordering::Relaxed) - before;
         let bytes = |bytes: &memory::Bytes| bytes.get("edge").copied().unwrap_or_default();
         let watches = each(self.orders.len() * watched);
-        let changes = changes.max(1);
         Ok(Watching {
             watchers: self.orders.len(),
             watched,
             changes_per_second: count(changes) / cost.seconds,
             frames_each: count(frames) / count(changes),
             cpu_us_each: cpu_us_each(&cost, changes),
-            idle_cpu_us_each: cpu_us_each(&idle_cost, idle_changes.max(1)),
+            idle_cpu_us_each: cpu_us_each(&idle_cost, idle_changes),
             bytes_each: (bytes(&full) - bytes(&empty)) / watches,
         })
     }
@@ -151,10 +152,12 @@ impl Load<'_> {
             sleep(self.length).await;
             (meter.stop(cluster), self.heard.changes())
         };
-        tokio::select! {
-            failed = changing => Err(failed.err().context("it changes until it is told to end")?),
-            measured = measuring => Ok(measured),
-        }
+        let (cost, changes) = tokio::select! {
+            failed = changing => return Err(failed.err().context("it changes until it is told to end")?),
+            measured = measuring => measured,
+        };
+        anyhow::ensure!(changes > 0, "nothing changed in the time that counts");
+        Ok((cost, changes))
     }
 
     /// Every seat in turn, to the background and back.
@@ -162,13 +165,14 @@ impl Load<'_> {
         let mut due = interval(Duration::from_millis(1_000 / BEATS));
         due.set_missed_tick_behavior(MissedTickBehavior::Burst);
         let some = usize::try_from(self.rate.div_ceil(BEATS))?;
-        let mut active = false;
+        let chunks = self.seats.len().div_ceil(some);
         loop {
-            for seats in self.seats.chunks(some) {
-                due.tick().await;
-                self.stand_ins.come(seats, active, self.in_flight).await?;
-            }
-            active = !active;
+            due.tick().await;
+            // It goes on where the last run ended: who is in the background already does not change.
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+            let seats = self.seats.chunks(some).nth(turn % chunks).unwrap_or_default();
+            let active = (turn / chunks) % 2 == 1;
+            self.stand_ins.come(seats, active, self.in_flight).await?;
         }
     }
 }
