@@ -29,6 +29,9 @@ pub struct LocalConfig {
     pub nats_port: Option<u16>,
     /// The port of our own Postgres; likewise.
     pub postgres_port: Option<u16>,
+    /// How much all streams of our own NATS together may promise; three quarters of the free disk if
+    /// absent.
+    pub nats_store_bytes_max: Option<u64>,
 }
 
 /// Servers that run.
@@ -70,6 +73,7 @@ impl LocalServers {
                 tools,
                 NatsConfig {
                     port,
+                    store_bytes_max: config.nats_store_bytes_max,
                     ..NatsConfig::new(dir.nats())
                 },
             )

@@ -63,6 +63,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         database_url: args.database_url.clone(),
         nats_port: args.nats_port,
         postgres_port: args.postgres_port,
+        nats_store_bytes_max: None,
     };
     progress.say("starting NATS and Postgres …");
     let servers = LocalServers::start(&dir, &config, &progress).await?;

@@ -16,6 +16,8 @@ use crate::{
 
 /// Enough for any run: the benchmarks are not about a full stream.
 const CHAT_BYTES_MAX: i64 = 4 << 30;
+/// What streams may promise is not what they use, and a disk may have less free than that.
+const STORE_BYTES_MAX: u64 = 64 << 30;
 
 /// A cluster that this process started.
 #[derive(Debug)]
@@ -49,6 +51,7 @@ impl Own {
         progress.say("starting NATS and Postgres …");
         let local = LocalConfig {
             tools_dir,
+            nats_store_bytes_max: Some(STORE_BYTES_MAX),
             ..LocalConfig::default()
         };
         let servers = LocalServers::start(&data, &local, progress).await?;
