@@ -1,9 +1,17 @@
 //! What is read from the buckets and written to them.
 
-use std::{collections::BTreeSet, time::Duration};
+mod devices;
+mod edges;
+
+pub use edges::{expired, holding};
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use async_nats::{
-    Client, HeaderMap,
+    Client,
     jetstream::{
         self,
         kv::{self, UpdateErrorKind},
@@ -14,13 +22,10 @@ use async_nats::{
 use natterjack_nats::{
     DeviceId, EdgeId, UserId,
     direct::{self, Bounds, Direct, DirectError},
-    limits::LEASE_TTL_MS,
     subjects::kv as keys,
     topology::{self, Bucket},
     wire::{DeviceSession, PresenceRecord},
 };
-
-use crate::leases::{Holding, Known};
 
 /// How long one read may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
@@ -29,8 +34,6 @@ pub const PAGE_MAX: usize = 2_000;
 const PAGE_BYTES_MAX: usize = 1 << 20;
 /// The server takes no more subjects in one question for the last of each.
 const SUBJECTS_MAX: usize = 1_024;
-/// How often a compare-and-set on a device is tried against those who rotate its token.
-const DEVICE_TRIES: usize = 8;
 
 /// Why something was not read or written.
 #[derive(Debug, thiserror::Error)]
@@ -141,7 +144,7 @@ impl Store {
     /// # Errors
     /// NATS did not answer.
     pub async fn records(&self, users: &[UserId]) -> Result<Vec<(PresenceRecord, u64)>, StoreError> {
-        let mut found = std::collections::HashMap::new();
+        let mut found = HashMap::new();
         // A replica that is behind what its leader had stored when it was asked is asked again.
         let last = self.last_seq(Bucket::Presence).await?;
         for part in users.chunks(SUBJECTS_MAX) {
@@ -239,102 +242,6 @@ impl Store {
         let purge = self.sessions.stream.purge().filter(filter).sequence(before_seq);
         purge.await.map_err(|error| failed(Bucket::Sessions, &error))?;
         Ok(())
-    }
-
-    /// What the leader has of an edge.
-    ///
-    /// # Errors
-    /// NATS did not answer.
-    pub async fn lease(&self, edge: EdgeId) -> Result<Known, StoreError> {
-        let found = self.last(&self.edges, Bucket::Edges, &edge.to_string()).await?;
-        Ok(found.map_or(
-            Known {
-                holding: Holding::Never,
-                revision: 0,
-                stored_ms: 0,
-            },
-            |message| {
-                let stored_ms = unix_ms(message.time.unix_timestamp_nanos());
-                Known {
-                    holding: holding(&message.payload, &message.headers, stored_ms),
-                    revision: message.sequence,
-                    stored_ms,
-                }
-            },
-        ))
-    }
-
-    /// One page of what changed in `edges` from a sequence on, as [`Store::records_page`].
-    ///
-    /// # Errors
-    /// NATS did not answer.
-    pub async fn leases_page(&self, from: u64) -> Result<(Vec<(EdgeId, Known)>, Option<u64>), StoreError> {
-        let all = keys::subject(Bucket::Edges, "*");
-        let (messages, next) = self.page(Bucket::Edges, &all, from).await?;
-        let known = messages.iter().filter_map(|message| {
-            let edge = keys::key(Bucket::Edges, &message.subject)?.parse().ok()?;
-            let stored_ms = message.stored_at_ms();
-            let known = Known {
-                holding: holding(&message.payload, &message.headers, stored_ms),
-                revision: message.seq,
-                stored_ms,
-            };
-            Some((edge, known))
-        });
-        Ok((known.collect(), next))
-    }
-
-    /// The leader's time, Unix milliseconds, and the last sequence of the bucket's stream.
-    ///
-    /// # Errors
-    /// NATS did not answer.
-    pub async fn info(&self, bucket: Bucket) -> Result<(u64, u64), StoreError> {
-        /// Of `$JS.API.STREAM.INFO`; async-nats leaves the time out.
-        #[derive(serde::Deserialize)]
-        struct Info {
-            ts: String,
-            state: State,
-        }
-        #[derive(serde::Deserialize)]
-        struct State {
-            last_seq: u64,
-        }
-        let subject = format!("$JS.API.STREAM.INFO.{}", bucket.stream_name());
-        let request = self.client.request(subject, "".into());
-        let reply = tokio::time::timeout(READ_TIMEOUT, request).await;
-        let reply = reply.map_err(|_| DirectError::Timeout)?;
-        let reply = reply.map_err(|error| failed(bucket, &error))?;
-        let info: Info = serde_json::from_slice(&reply.payload).map_err(|error| failed(bucket, &error))?;
-        let at_ms = direct::rfc3339_ms(&info.ts).ok_or_else(|| failed(bucket, &"no time in its info"))?;
-        Ok((at_ms, info.state.last_seq))
-    }
-
-    /// Notes when a device was connected last, all else in its entry kept as it is; nothing if there is
-    /// no such device, or a later time.
-    ///
-    /// # Errors
-    /// NATS did not answer.
-    pub async fn note_last_seen(&self, user: UserId, device: DeviceId, at_ms: u64) -> Result<(), StoreError> {
-        const LAST_SEEN: &str = "last_seen";
-        let key = keys::device(user, device);
-        for _ in 0..DEVICE_TRIES {
-            let Some(found) = self.last(&self.devices, Bucket::Devices, &key).await? else {
-                return Ok(());
-            };
-            let fields = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&found.payload);
-            // A marker, or nothing of ours.
-            let Ok(mut fields) = fields else { return Ok(()) };
-            let noted = fields.get(LAST_SEEN).and_then(serde_json::Value::as_u64);
-            if noted.is_some_and(|noted| noted >= at_ms) {
-                return Ok(());
-            }
-            fields.insert(LAST_SEEN.into(), at_ms.into());
-            let value = encode(&fields, Bucket::Devices)?;
-            if update(&self.devices, Bucket::Devices, &key, value, found.sequence).await? {
-                return Ok(());
-            }
-        }
-        Err(StoreError::Contended)
     }
 
     async fn last_seq(&self, bucket: Bucket) -> Result<u64, StoreError> {
@@ -464,31 +371,6 @@ pub fn session(payload: &[u8], key: &str) -> Option<DeviceSession> {
         tracing::error!(session.key = key, %error, "an entry in the bucket sessions does not decode; taking it for none");
     }
     decoded.ok()
-}
-
-/// What stands in `edges`: a lease, or how it ended.
-pub fn holding(payload: &[u8], headers: &HeaderMap, stored_ms: u64) -> Holding {
-    match serde_json::from_slice(payload) {
-        Ok(lease) => Holding::Held(lease),
-        Err(error) => {
-            if !payload.is_empty() {
-                tracing::error!(%error, "an entry in the bucket edges does not decode; taking the edge for gone");
-            }
-            let lived_ms = if expired(headers) {
-                stored_ms.saturating_sub(LEASE_TTL_MS)
-            } else {
-                stored_ms
-            };
-            Holding::Gone { lived_ms }
-        }
-    }
-}
-
-/// Whether a marker tells of an expiry, and not of a deletion.
-pub fn expired(headers: &HeaderMap) -> bool {
-    headers
-        .get("Nats-Marker-Reason")
-        .is_some_and(|reason| reason.as_str() == "MaxAge")
 }
 
 /// Unix milliseconds of nanoseconds.
