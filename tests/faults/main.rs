@@ -5,6 +5,9 @@
 //! late and narrow, full disks, wrong clocks, slow clients and clients that come and go. `outages`
 //! holds what a run of faults cannot: that there are acks and deliveries *while* Postgres is away.
 //!
+//! `presence` shows who is online while edges, presence processes and NATS are killed, held still and
+//! restarted. `memory` is what an edge's memory may be.
+//!
 //! What may fail while a fault lasts: connections, and with them presence of mind: acks are late,
 //! messages arrive late, history and log-ins answer `unavailable` or `timeout`.
 //!

@@ -86,11 +86,13 @@ async fn a_rolling_restart_loses_nothing_and_nobody_who_moves_is_seen_to_leave()
     scene.finish().await
 }
 
+/// When a connection began, and when it ended if it has.
+type ConnectionSpan = (Instant, Option<Instant>);
+
 /// When each mover was connected.
 #[derive(Debug, Default)]
 struct Moves {
-    /// When each connection began, and when it ended.
-    spans: Mutex<BTreeMap<UserId, Vec<(Instant, Option<Instant>)>>>,
+    spans: Mutex<BTreeMap<UserId, Vec<ConnectionSpan>>>,
 }
 
 impl Moves {
