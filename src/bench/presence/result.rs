@@ -125,9 +125,10 @@ impl Way {
 }
 
 /// The figures of several repetitions.
-pub fn figures<'a>(all: impl Iterator<Item = &'a ByRole> + Clone) -> FiguresByRole {
-    let roles: BTreeSet<&String> = all.clone().flat_map(BTreeMap::keys).collect();
-    let of = |role: &String| Figure::of(all.clone().filter_map(|one| one.get(role).copied()));
+pub fn figures<'a>(all: impl Iterator<Item = &'a ByRole>) -> FiguresByRole {
+    let all: Vec<_> = all.collect();
+    let roles: BTreeSet<&String> = all.iter().flat_map(|one| one.keys()).collect();
+    let of = |role: &String| Figure::of(all.iter().filter_map(|one| one.get(role).copied()));
     roles.into_iter().map(|role| (role.clone(), of(role))).collect()
 }
 

@@ -120,13 +120,11 @@ impl Watchers {
         self.watch(load.seats, 0).await?;
         sleep(load.settle).await;
         let empty = memory::anonymous(&cluster.processes());
-        let (idle_cost, idle_changes) = load.run(cluster).await?;
+        let (idle_cost, idle_changes, _) = load.run(cluster, &self.frames).await?;
         self.watch(load.seats, watched).await?;
         sleep(load.settle).await;
         let full = memory::anonymous(&cluster.processes());
-        let before = self.frames.load(Ordering::Relaxed);
-        let (cost, changes) = load.run(cluster).await?;
-        let frames = self.frames.load(Ordering::Relaxed) - before;
+        let (cost, changes, frames) = load.run(cluster, &self.frames).await?;
         let bytes = |bytes: &memory::Bytes| bytes.get("edge").copied().unwrap_or_default();
         let watches = each(self.orders.len() * watched);
         Ok(Watching {
@@ -142,22 +140,25 @@ impl Watchers {
 }
 
 impl Load<'_> {
-    /// Lets seats change at the rate; what it cost, and how many changes were heard meanwhile.
-    async fn run(&self, cluster: &Cluster) -> anyhow::Result<(Cost, u64)> {
+    /// Lets seats change at the rate; what it cost, and how many changes were heard and how many frames
+    /// came meanwhile.
+    async fn run(&self, cluster: &Cluster, frames: &AtomicU64) -> anyhow::Result<(Cost, u64, u64)> {
         let changing = self.change();
         let measuring = async {
             sleep(self.warm_up).await;
             let meter = Meter::start(cluster);
             self.heard.begin();
+            let before = frames.load(Ordering::Relaxed);
             sleep(self.length).await;
-            (meter.stop(cluster), self.heard.changes())
+            let came = frames.load(Ordering::Relaxed) - before;
+            (meter.stop(cluster), self.heard.changes(), came)
         };
-        let (cost, changes) = tokio::select! {
+        let (cost, changes, frames) = tokio::select! {
             failed = changing => return Err(failed.err().context("it changes until it is told to end")?),
             measured = measuring => measured,
         };
         anyhow::ensure!(changes > 0, "nothing changed in the time that counts");
-        Ok((cost, changes))
+        Ok((cost, changes, frames))
     }
 
     /// Every seat in turn, to the background and back.
