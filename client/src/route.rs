@@ -32,6 +32,9 @@ pub(crate) struct Route {
     fresh_until: Duration,
     /// The one that was lost, or could not be reached, since the last answer: that may be wrong.
     lost: Option<String>,
+    /// Those that were lost or could not be reached since a connection came to be: tried again once all
+    /// others were, whatever is named meanwhile.
+    failed: Vec<String>,
     /// Into [`Self::candidates`].
     place: usize,
 }
@@ -46,6 +49,7 @@ impl Route {
             asked_at: None,
             fresh_until: Duration::ZERO,
             lost: None,
+            failed: Vec::new(),
             place: 0,
         }
     }
@@ -68,7 +72,7 @@ impl Route {
     /// goes on to be used.
     pub(crate) fn answered(&mut self, now: Duration, edges: Option<Vec<String>>, rng: &mut impl Rng) {
         self.asked_at = Some(now);
-        let lost = self.lost.take();
+        self.lost = None;
         let Some(edges) = edges else {
             // Not for as long as a good answer: whoever was away may be back soon.
             self.fresh_until = now + DOUBTED_AFTER;
@@ -76,12 +80,17 @@ impl Route {
         };
         self.fresh_until = now + FRESH + FRESH.mul_f64(rng.random_range(0.0..0.5));
         self.find(edges);
-        // It may be named although it is dead.
-        if let Some(lost) = lost
-            && let Some(place) = self.found.iter().position(|edge| *edge == lost)
-        {
-            self.found[place..].rotate_left(1);
+        // The dead may be named for a while, and first.
+        let untried = self.candidates().position(|server| !self.has_failed(server));
+        match untried {
+            Some(place) => self.place = place,
+            None => self.failed.clear(),
         }
+    }
+
+    /// A connection came to be.
+    pub(crate) fn connected(&mut self) {
+        self.failed.clear();
     }
 
     /// The edge in use drains, and named these instead. Answers whether there is somewhere else to go;
@@ -95,7 +104,10 @@ impl Route {
         } else {
             self.lost.clone_from(&left);
         }
-        let other = self.candidates().position(|server| Some(server) != left.as_ref());
+        let elsewhere = |server: &&String| Some(*server) != left.as_ref();
+        let untried = |server: &String| elsewhere(&server) && !self.has_failed(server);
+        let other = self.candidates().position(untried);
+        let other = other.or_else(|| self.candidates().position(|server| elsewhere(&server)));
         self.place = other.unwrap_or(self.place);
         other.is_some()
     }
@@ -103,12 +115,29 @@ impl Route {
     /// A connection was lost that had come to be.
     pub(crate) fn lost(&mut self) {
         self.lost = self.current().map(str::to_owned);
+        let failed = self.lost.clone().filter(|server| !self.has_failed(server));
+        self.failed.extend(failed);
     }
 
     /// There was none, or the server said to go: the next one in turn.
     pub(crate) fn next(&mut self) {
         self.lost();
-        self.place = (self.place + 1) % self.candidates().count().max(1);
+        let candidates: Vec<_> = self.candidates().collect();
+        let count = candidates.len().max(1);
+        let mut behind = (1..count).map(|step| (self.place + step) % count);
+        let untried = behind.find(|place| {
+            candidates
+                .get(*place)
+                .is_some_and(|server| !self.has_failed(server))
+        });
+        self.place = untried.unwrap_or_else(|| {
+            self.failed.clear();
+            (self.place + 1) % count
+        });
+    }
+
+    fn has_failed(&self, server: &String) -> bool {
+        self.failed.contains(server)
     }
 
     fn candidates(&self) -> impl Iterator<Item = &String> {

@@ -102,7 +102,13 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
         until: emptied(tasks, &slots, args.socket.connections_max),
     };
     let auth = Auth::start(&args.auth, &nats.service, revocable, clock.clone(), tasks).await?;
-    let discovery = Discovery::start(context, &nats.reconnects, tasks).await?;
+    let discovery = Discovery::start(
+        context,
+        &nats.reconnects,
+        emptied(tasks, &slots, args.socket.connections_max),
+        tasks,
+    )
+    .await?;
     let sessions_max = usize::try_from(args.socket.user_connections_max)?;
     let own = (Address::parse(&args.nats_url)?, connections::name(edge, "live"));
     let hub = Hub::start(

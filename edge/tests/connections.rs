@@ -123,3 +123,18 @@ async fn a_drain_stores_the_last_receipts_and_leaves_nats() {
         .expect("the server has none of them");
     stage.server.stop().await;
 }
+
+#[tokio::test]
+async fn a_probe_that_fails_says_why_in_plain_lines() {
+    let stage = Stage::new(&[]).await;
+    stage.edge.app.health.set("test", Err("for no reason".into()));
+    let mut socket = TcpStream::connect(stage.edge.addr).await.expect("connected");
+    socket
+        .write_all(b"GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .await
+        .expect("written");
+    let answer = rest(socket).await;
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.contains("test: for no reason\n"), "{answer}");
+    stage.end().await;
+}

@@ -1,6 +1,11 @@
 //! Makes good what the events cannot tell: after a time longer than the marks of what ended are kept, in
 //! which no presence process ran, and for consumers that were made anew.
 
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
+
 use async_nats::jetstream::consumer::Info;
 use futures::{StreamExt as _, stream};
 use natterjack_nats::{topology::MARKERS_KEPT, wire::PresenceState};
@@ -11,20 +16,55 @@ use crate::{
     sweep::{self, Cause},
 };
 
+/// When this process opened the consumer last. The server forgets with its own restart when it delivered
+/// last; a process that read a moment ago has missed nothing, and the events that wait come first then.
+#[derive(Debug, Default)]
+pub struct Audited(Mutex<Option<Opened>>);
+
+#[derive(Debug)]
+struct Opened {
+    at: Instant,
+    /// A consumer that was made anew was made later.
+    created_ns: i128,
+}
+
+impl Audited {
+    fn is_recent(&self, consumer: &Info) -> bool {
+        let opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.as_ref().is_some_and(|opened| {
+            opened.created_ns == consumer.created.unix_timestamp_nanos() && opened.at.elapsed() < MARKERS_KEPT
+        })
+    }
+
+    fn note(&self, consumer: &Info) {
+        let mut opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *opened = Some(Opened {
+            at: Instant::now(),
+            created_ns: consumer.created.unix_timestamp_nanos(),
+        });
+    }
+}
+
 /// Audits if the consumer, as it was found, has missed something, before anything is read from it: a
 /// process that is killed in the middle leaves it to the next.
 ///
 /// # Errors
 /// NATS did not answer.
-pub async fn audit_if_missed(looker: &Looker, consumer: &Info) -> Result<(), StoreError> {
+pub async fn audit_if_missed(looker: &Looker, audited: &Audited, consumer: &Info) -> Result<(), StoreError> {
+    if audited.is_recent(consumer) {
+        audited.note(consumer);
+        return Ok(());
+    }
     let kept_ms = u64::try_from(MARKERS_KEPT.as_millis()).unwrap_or(u64::MAX);
     let active = consumer.delivered.last_active;
     let active_ms = active.map_or(0, |at| unix_ms(at.unix_timestamp_nanos()));
     let idle_ms = looker.time.now_ms().saturating_sub(active_ms);
     if consumer.delivered.consumer_sequence > 0 && idle_ms < kept_ms {
+        audited.note(consumer);
         return Ok(());
     }
     let users = audit(looker).await?;
+    audited.note(consumer);
     if users > 0 {
         tracing::info!(
             users,

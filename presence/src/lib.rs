@@ -132,12 +132,13 @@ async fn connect(
 
 fn follow_sessions(tasks: &Tasks, looker: &Looker, source: Source) {
     let (sender, events) = mpsc::channel(LOOKS_MAX);
-    let shared = Arc::new(looker.clone());
+    let shared = Arc::new((looker.clone(), audit::Audited::default()));
     let opened = move |consumer| {
-        let looker = Arc::clone(&shared);
+        let shared = Arc::clone(&shared);
         async move {
-            let audited = audit::audit_if_missed(&looker, &consumer).await;
-            audited.map_err(|error| error.to_string())
+            let (looker, audited) = &*shared;
+            let outcome = audit::audit_if_missed(looker, audited, &consumer).await;
+            outcome.map_err(|error| error.to_string())
         }
     };
     until_killed(tasks, "events of sessions", source.run(sender, opened));

@@ -24,7 +24,7 @@ use natterjack_nats::{
     direct::{self, Bounds, Direct, DirectError},
     subjects::kv as keys,
     topology::{self, Bucket},
-    wire::{DeviceSession, PresenceRecord},
+    wire::{DeviceSession, PresenceRecord, Privacy},
 };
 
 /// How long one read may take.
@@ -337,14 +337,18 @@ async fn update(
     }
 }
 
-/// What does not parse counts as nothing and is written over.
+/// What does not parse counts as nothing and is written over; but hidden, since what it said of privacy,
+/// perhaps in a newer form, is not known.
 fn record(payload: &[u8], user: UserId) -> PresenceRecord {
     if payload.is_empty() {
         return PresenceRecord::default();
     }
     serde_json::from_slice(payload).unwrap_or_else(|error| {
         tracing::error!(%user, %error, "an entry in the bucket presence does not decode; taking it for none");
-        PresenceRecord::default()
+        PresenceRecord {
+            privacy: Privacy::Nobody,
+            ..PresenceRecord::default()
+        }
     })
 }
 

@@ -67,6 +67,16 @@ impl Session {
         self.watch_people();
     }
 
+    /// Something was said in a chat: it is in the list from now on.
+    pub(super) fn hear_people(&mut self, conversation: Conversation) {
+        if let Conversation::Dm(dm) = conversation
+            && let Some(peer) = dm.peer_of(self.me.id).filter(|peer| *peer != self.me.id)
+            && self.people.listed.insert(peer)
+        {
+            self.watch_people();
+        }
+    }
+
     /// Another chat was opened.
     pub(super) async fn meet_people(&mut self, conversation: Conversation) {
         let here: BTreeSet<UserId> = match conversation {

@@ -119,6 +119,7 @@ impl Session {
     }
 
     async fn live(&mut self, message: &Message) {
+        self.hear_people(message.conversation);
         if let Some((draft, printed)) = self.sent.remove(&message.id) {
             if !printed {
                 self.sent.insert(message.id, (draft, true));

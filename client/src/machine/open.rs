@@ -89,6 +89,7 @@ impl Machine {
         if !matches!(self.state, State::Opening { .. }) {
             return;
         }
+        self.route.connected();
         if !std::mem::replace(&mut self.resumes, true) {
             // A new device starts at the present; so does the server, with the same heads.
             for summary in &ready.conversations {

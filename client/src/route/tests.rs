@@ -123,3 +123,44 @@ fn nobody_is_led_where_the_configuration_does_not_lead() {
         assert!(!led(&["http://chat.example"], nonsense), "{nonsense}");
     }
 }
+
+/// The answer comes anew after every attempt that takes long to fail, and names the dead first.
+#[test]
+fn the_dead_are_passed_over_however_often_they_are_named() {
+    let mut route = route(&["http://x", "http://y"]);
+    let (mut now, mut tried, mut rng) = (Duration::ZERO, Vec::new(), rng());
+    for _ in 0..6 {
+        if route.wants(now) {
+            route.answered(now, Some(texts(&["http://a", "http://b", "http://c"])), &mut rng);
+        }
+        tried.push(route.current().expect("one").to_owned());
+        route.next();
+        now += 10 * SECOND;
+    }
+    assert_eq!(
+        tried,
+        [
+            "http://a", "http://b", "http://c", "http://x", "http://y", "http://a"
+        ]
+    );
+}
+
+/// Edges that name nothing which may be followed leave the configured ones, one of which is dead.
+#[test]
+fn an_answer_without_names_does_not_lead_back_to_the_dead() {
+    let mut route = route(&["http://a", "http://b"]);
+    route.answered(Duration::ZERO, Some(texts(&["http://0.0.0.0:8080"])), &mut rng());
+    assert_eq!(route.current(), Some("http://a"));
+    route.next();
+    assert!(route.wants(10 * SECOND));
+    route.answered(10 * SECOND, Some(texts(&["http://0.0.0.0:8080"])), &mut rng());
+    assert_eq!(route.current(), Some("http://b"));
+    route.connected();
+    route.lost();
+    route.answered(20 * SECOND, Some(texts(&[])), &mut rng());
+    assert_eq!(
+        route.current(),
+        Some("http://a"),
+        "tried again after one that came to be"
+    );
+}

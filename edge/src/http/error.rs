@@ -48,7 +48,19 @@ pub(super) fn bad_request(message: impl Into<std::borrow::Cow<'static, str>>) ->
 /// Gives the one form to errors that the framework answered by itself: no such route, a method that
 /// a route does not know, a WebSocket handshake that is none.
 pub(super) async fn one_form(request: Request, next: Next) -> Response {
+    formed(next.run(request).await)
+}
+
+/// The same for the probes, whose 503 is an answer: its lines say why, and an operator reads them.
+pub(super) async fn one_form_of_probes(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
+    match response.status() {
+        StatusCode::SERVICE_UNAVAILABLE => response,
+        _ => formed(response),
+    }
+}
+
+fn formed(response: Response) -> Response {
     let status = response.status();
     let json = response
         .headers()

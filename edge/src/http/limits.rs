@@ -57,6 +57,16 @@ pub struct RateArgs {
     )]
     pub discoveries_per_address: NonZeroU32,
 
+    /// How often one user may say whose presence to show, or ask for it, in a minute, over all devices here;
+    /// so many at once, too
+    #[arg(
+        long,
+        env = "EDGE_PRESENCE_QUESTIONS_PER_USER",
+        default_value = "240",
+        value_name = "N"
+    )]
+    pub presence_questions_per_user: NonZeroU32,
+
     /// Messages, edits and deletions that one user may send in a second, over all devices here
     #[arg(long, env = "EDGE_SENDS_PER_SECOND", default_value = "50", value_name = "N")]
     pub sends_per_second: NonZeroU32,
@@ -132,6 +142,7 @@ struct Limits {
     /// By hash: a handle is as long as whoever tries it wants.
     handles: Limit<u64>,
     discoveries: Limit<IpAddr>,
+    presence: Limit<UserId>,
     sends: Limit<UserId>,
 }
 
@@ -151,6 +162,7 @@ impl RateLimits {
             addresses: Limit::new(Quota::per_minute(args.sign_ins_per_address)),
             handles: Limit::new(Quota::per_minute(args.sign_ins_per_handle)),
             discoveries: Limit::new(Quota::per_minute(args.discoveries_per_address)),
+            presence: Limit::new(Quota::per_minute(args.presence_questions_per_user)),
             sends: Limit::new(Quota::per_second(args.sends_per_second).allow_burst(args.sends_burst)),
         };
         Self {
@@ -168,6 +180,19 @@ impl RateLimits {
             limits
                 .sends
                 .check(&user, "you send faster than this server takes; slow down")
+        })
+    }
+
+    /// One list of people whose presence a user asks for, or watches from then on.
+    ///
+    /// # Errors
+    /// `rate_limited`, with the time after which the next one passes.
+    pub fn presence(&self, user: UserId) -> Result<(), WireError> {
+        self.limits.as_ref().map_or(Ok(()), |limits| {
+            limits.presence.check(
+                &user,
+                "you ask for people's presence more often than this server takes; slow down",
+            )
         })
     }
 

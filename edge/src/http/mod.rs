@@ -47,7 +47,7 @@ pub fn router(app: Arc<App>) -> Router {
     });
     let routes = routes.layer(DefaultBodyLimit::max(SMALL_BODY_BYTES_MAX));
     // Probes are answered however much is under way, but in the same form.
-    let probes = probes.layer(middleware::from_fn(error::one_form));
+    let probes = probes.layer(middleware::from_fn(error::one_form_of_probes));
     layered(routes.with_state(app), &bounds).merge(probes)
 }
 

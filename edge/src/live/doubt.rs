@@ -35,7 +35,6 @@ impl Doubt {
 
 pub(super) fn start(hub: Hub, doubt: Doubt, tasks: &Tasks) {
     let mut reasons = doubt.0.subscribe();
-    let shutdown = tasks.shutdown().clone();
     tasks.spawn("live.doubt", async move {
         let settle = async {
             while reasons.changed().await.is_ok() {
@@ -45,7 +44,8 @@ pub(super) fn start(hub: Hub, doubt: Doubt, tasks: &Tasks) {
         };
         tokio::select! {
             () = settle => {}
-            () = shutdown.draining() => {}
+            // Not when the drain begins: until their sockets close, sessions hear what they should.
+            () = hub.closed() => {}
         }
         // Kept to the end: without a sender, nobody could tell of doubt.
         drop(doubt);

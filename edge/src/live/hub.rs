@@ -95,6 +95,11 @@ impl Hub {
         self.inner.reader.close();
     }
 
+    /// Resolves once it was closed: after the last session, however long a drain takes.
+    pub async fn closed(&self) {
+        self.inner.reader.closed().await;
+    }
+
     /// How many subscriptions the live tail has.
     #[must_use]
     pub fn subscriptions(&self) -> usize {

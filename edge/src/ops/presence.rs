@@ -32,13 +32,14 @@ impl App {
     /// What the caller may see of these users, each once and in this order.
     ///
     /// # Errors
-    /// `bad_request` for too many; presence is away.
+    /// `bad_request` for too many; `rate_limited`; presence is away.
     pub async fn presence_of(
         &self,
         caller: &Caller,
         mut users: Vec<UserId>,
     ) -> Result<Vec<UserPresence>, WireError> {
         count_users(users.len())?;
+        self.limits.presence(caller.user)?;
         let mut told = HashSet::new();
         users.retain(|user| told.insert(*user));
         if users.is_empty() {

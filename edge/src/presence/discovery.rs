@@ -7,7 +7,10 @@
 
 mod known;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use async_nats::jetstream::{self, kv};
 use known::{Known, Wanted};
@@ -26,24 +29,26 @@ use crate::connections::{Follower, Reconnects};
 pub struct Discovery(Arc<Mutex<Known>>);
 
 impl Discovery {
-    /// Follows the leases in a task of `tasks`.
+    /// Follows the leases in a task of `tasks` until `until` resolves: for as long as anybody is connected,
+    /// since those who are told to go are told where.
     ///
     /// # Errors
     /// NATS does not answer, or the bucket is not provisioned.
     pub async fn start(
         context: jetstream::Context,
         reconnects: &Reconnects,
+        until: impl Future<Output = ()> + Send + 'static,
         tasks: &Tasks,
     ) -> anyhow::Result<Self> {
         let (mut follower, _) = Follower::start(context, Bucket::Edges, reconnects).await?;
         let this = Self::default();
-        let (task, shutdown) = (this.clone(), tasks.shutdown().clone());
-        // Until the last connection is closed: those who are told to go are told where.
+        let task = this.clone();
         tasks.spawn("discovery", async move {
+            let mut until = pin!(until);
             loop {
                 tokio::select! {
                     entry = follower.next() => task.hear(&entry),
-                    () = shutdown.draining() => return Ok(()),
+                    () = &mut until => return Ok(()),
                 }
             }
         });

@@ -10,15 +10,21 @@ mod bucket;
 mod compare;
 mod writer;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use async_nats::Client;
 use book::{Book, Key};
 use bucket::SessionBucket;
 use compare::{Causes, Comparer};
-use natterjack_nats::{DeviceId, EdgeId, UserId};
+use natterjack_nats::{DeviceId, EdgeId, UserId, limits::LEASE_TTL_MS};
 use natterjack_runtime::{clock::Clock, lifecycle::Tasks};
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 use writer::Writer;
 
@@ -39,6 +45,8 @@ struct Inner {
     emptied: Notify,
     /// The bucket is not ours to write any more, or all is written that will be.
     ended: CancellationToken,
+    /// When the last successful write of the lease began.
+    held_at: Mutex<Instant>,
 }
 
 /// A socket, or a poll that waits: its device is connected as long as this lives.
@@ -71,6 +79,7 @@ impl Sessions {
             changed: Notify::new(),
             emptied: Notify::new(),
             ended: CancellationToken::new(),
+            held_at: Mutex::new(Instant::now()),
         }));
         // Here, and not in a task: a session that is live is written under an epoch.
         this.book().begin_epoch(*ways.epoch.borrow());
@@ -149,6 +158,18 @@ impl Sessions {
     /// Writes nothing any more.
     pub fn end(&self) {
         self.0.ended.cancel();
+    }
+
+    /// The lease was written, by a write that began then.
+    pub(crate) fn held_since(&self, at: Instant) {
+        *self.0.held_at.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+
+    /// Whether the lease cannot have expired: otherwise another process may have taken the id while this
+    /// one was stopped or cut off, and the entries under it are that one's.
+    fn is_held(&self) -> bool {
+        let held_at = *self.0.held_at.lock().unwrap_or_else(PoisonError::into_inner);
+        held_at.elapsed() < Duration::from_millis(LEASE_TTL_MS)
     }
 
     fn wake(&self, news: bool) {

@@ -176,6 +176,11 @@ impl<T: Target> Reader<T> {
     pub(super) fn close(&self) {
         self.0.closed.cancel();
     }
+
+    /// Resolves once it was ended for good.
+    pub(super) async fn closed(&self) {
+        self.0.closed.cancelled().await;
+    }
 }
 
 impl<T> Shared<T> {

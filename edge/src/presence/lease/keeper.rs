@@ -101,14 +101,15 @@ impl Keeper {
     }
 
     async fn rewrite(&mut self, standing: Standing) -> anyhow::Result<Kept> {
-        let draining = standing != Standing::Serving;
+        let (draining, began) = (standing != Standing::Serving, Instant::now());
         let written = match self.write(draining).await {
             Err(StoreError::Conflict) => self.look(draining).await,
             written => written.map(|()| true),
         };
         match written {
             Ok(true) => {
-                self.written_at = Instant::now();
+                self.written_at = began;
+                self.announce();
                 self.health.set("lease", Ok(()));
                 Ok(Kept::Yes)
             }
@@ -162,14 +163,19 @@ impl Keeper {
                 return Ok(false);
             }
         }
-        // Only now is it held: sessions of an epoch are written after its lease.
+        Ok(true)
+    }
+
+    /// Only now is it held: sessions of an epoch are written after its lease. Said after every write, since
+    /// the one that took the lease anew may be a later try than the one that found it gone.
+    fn announce(&self) {
         let epoch = self.lease.epoch;
         self.lease.epochs.send_if_modified(|known| {
             let changes = *known != epoch;
             *known = epoch;
             changes
         });
-        Ok(true)
+        self.sessions.held_since(self.written_at);
     }
 
     async fn ousted(&self) -> anyhow::Error {

@@ -70,7 +70,7 @@ impl Writer {
     /// Hands over as many writes as may be under way.
     fn begin(&mut self) {
         while self.paused_until.is_none() && self.writes.len() < WRITES_MAX {
-            if !self.bucket.is_there() {
+            if !self.bucket.is_there() || !self.sessions.is_held() {
                 self.paused_until = Some(Instant::now() + PAUSE.0);
                 return;
             }

@@ -20,7 +20,7 @@ use crate::{
 const READY: Duration = Duration::from_secs(5);
 /// When users who are new on this edge are asked for once more: by then every server of a cluster has
 /// heard of the subscription, and every replica of what was stored before.
-const AGAIN_MS: u64 = 1_500;
+pub(super) const AGAIN_MS: u64 = 1_500;
 /// How long it may take to say who is related: the answer waits for it, but can do without.
 const RELATED_TIMEOUT: Duration = Duration::from_secs(2);
 /// A session's lists follow each other no faster; of those that come meanwhile the last one counts.
@@ -58,7 +58,7 @@ impl App {
     /// all the time is not answered all the time.
     ///
     /// # Errors
-    /// `unavailable` if presence cannot be asked; what was watched before is then watched
+    /// `unavailable` if presence cannot be asked, `rate_limited`; what was watched before is then watched
     /// still.
     pub async fn watch(&self, attached: &Attached, id: &str, users: Vec<UserId>) -> Result<(), WireError> {
         let begin = Instant::now();
@@ -68,6 +68,7 @@ impl App {
     }
 
     async fn watch_now(&self, attached: &Attached, id: &str, users: Vec<UserId>) -> Result<(), WireError> {
+        self.limits.presence(attached.user())?;
         let watches = self.hub.watches();
         let (viewer, outlet) = (attached.user(), attached.outlet().clone());
         let prepared = watches.state().prepare(viewer, outlet, users);

@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use natterjack_nats::{UserId, limits::WATCH_USERS_MAX};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
-use super::state::Unsure;
+use super::{ask::AGAIN_MS, state::Unsure};
 use crate::app::App;
 
 /// Questions that are under way at a time, of either kind: all edges ask at once when NATS comes back.
@@ -19,14 +19,18 @@ const PAUSE_MS: (u64, u64) = (500, 10_000);
 /// The agenda is looked at this often at least, as clocks are set now and then.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// Starts the task. It ends when the edge drains.
+/// Everybody is asked for again about this often: a change that was lost between two servers of a cluster
+/// is announced by nothing.
+const ROUND: Duration = Duration::from_secs(300);
+
+/// Starts the task. It ends when nobody is connected any more.
 pub fn start(app: &Arc<App>) {
-    let (app, shutdown) = (Arc::clone(app), app.tasks.shutdown().clone());
+    let app = Arc::clone(app);
     app.tasks.clone().spawn("presence.watch", async move {
         tokio::select! {
             () = users(&app) => {}
             () = related(&app) => {}
-            () = shutdown.draining() => {}
+            () = app.hub.closed() => {}
         }
         Ok(())
     });
@@ -36,18 +40,22 @@ pub fn start(app: &Arc<App>) {
 async fn users(app: &App) {
     let shared = &app.hub.watches().0;
     let mut pause_ms = PAUSE_MS.0;
+    let mut round_at = next_round();
     loop {
         let unsure = app.hub.watches().state().take_unsure();
         if let Some(unsure) = unsure {
-            tracing::info!(
+            tracing::debug!(
                 users = unsure.users.len(),
                 "changes of presence may have been missed; asking"
             );
             if !app.hub.round_trip(BARRIER).await {
                 tracing::warn!("NATS does not answer on the live connection; asking all the same");
             }
+            let users = unsure.users.clone();
             if all_answered(app, unsure).await {
                 pause_ms = PAUSE_MS.0;
+                let again_ms = app.clock.now_ms() + AGAIN_MS;
+                app.hub.watches().state().recheck(users, again_ms);
             } else {
                 app.hub.watches().state().still_unsure();
                 sleep(Duration::from_millis(pause_ms / 2 + jitter_ms(pause_ms / 2))).await;
@@ -63,8 +71,17 @@ async fn users(app: &App) {
         tokio::select! {
             () = shared.users_due.notified() => {}
             () = sleep(due.min(LOOK)) => {}
+            () = sleep_until(round_at) => {
+                round_at = next_round();
+                app.hub.watches().state().doubt();
+            }
         }
     }
+}
+
+fn next_round() -> Instant {
+    let ms = u64::try_from(ROUND.as_millis()).unwrap_or(u64::MAX);
+    Instant::now() + Duration::from_millis(ms / 2 + jitter_ms(ms / 2))
 }
 
 /// Asks for all of these, and takes in the answers; whether all were answered.

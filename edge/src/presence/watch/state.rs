@@ -23,6 +23,8 @@ use crate::{
     presence::privacy::{Seen, shown},
 };
 
+/// Most people who are watched on one edge, made-up ones among them: some hundred bytes each.
+const WATCHED_MAX: usize = 1_000_000;
 /// What room a map may keep beyond what it holds, in entries.
 const ROOM_KEPT: usize = 1_024;
 
@@ -133,6 +135,9 @@ impl State {
     ) -> Option<Prepared> {
         users.sort_unstable();
         users.dedup();
+        if self.users.len() + users.len() > WATCHED_MAX {
+            return None;
+        }
         self.serial = self.serial.checked_add(1).unwrap_or(1);
         let slot = u32::try_from(self.sessions.vacant_key()).ok()?;
         let key = Key::new(slot, self.serial)?;
