@@ -64,6 +64,8 @@ enum State {
     /// `hello` is out.
     Opening {
         until: Duration,
+        /// What `hello` said of the foreground.
+        active: bool,
     },
     Live(Box<Live>),
     Backoff {

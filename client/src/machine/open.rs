@@ -82,13 +82,14 @@ impl Machine {
         self.out.push(Output::Send(ClientFrame::Hello(Box::new(hello))));
         self.state = State::Opening {
             until: now + self.settings.hello_timeout,
+            active: self.active,
         };
     }
 
     pub(super) fn ready(&mut self, now: Duration, ready: Ready) {
-        if !matches!(self.state, State::Opening { .. }) {
+        let State::Opening { active: told, .. } = self.state else {
             return;
-        }
+        };
         self.route.connected();
         if !std::mem::replace(&mut self.resumes, true) {
             // A new device starts at the present; so does the server, with the same heads.
@@ -99,6 +100,10 @@ impl Machine {
         }
         self.state = State::Live(Box::new(Live::new(now, &ready)));
         self.emit(Event::Ready(Box::new(ready)));
+        let active = self.active;
+        if active != told {
+            self.out.push(Output::Send(ClientFrame::Active { active }));
+        }
         self.watch_again(now);
         self.pump(now);
     }

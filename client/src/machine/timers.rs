@@ -12,7 +12,7 @@ impl Machine {
         match &self.state {
             State::Idle | State::Stopped => None,
             State::Token | State::Choosing | State::Connecting => requests,
-            State::Backoff { until } | State::Opening { until } => earlier(Some(*until), requests),
+            State::Backoff { until } | State::Opening { until, .. } => earlier(Some(*until), requests),
             State::Live(live) => {
                 let silence = Some(live.heard + live.silence_max);
                 let token = live.token_due.filter(|_| !self.token_wanted);
@@ -39,7 +39,7 @@ impl Machine {
         }
         match &self.state {
             State::Backoff { until } if *until <= now => self.connect(),
-            State::Opening { until } if *until <= now => {
+            State::Opening { until, .. } if *until <= now => {
                 self.drop_connection(now, "the server did not answer hello in time");
             }
             State::Live(live) if live.heard + live.silence_max <= now => {

@@ -7,7 +7,7 @@ use natterjack_nats::wire::{ClientFrame, Code, ServerFrame, WireError};
 use super::world::{Mood, World};
 use crate::{
     event::Event,
-    machine::{Input, Output},
+    machine::{Command, Input, Output},
 };
 
 fn connected(seed: u64) -> World {
@@ -158,4 +158,21 @@ fn if_the_server_cannot_tell_who_is_there_it_is_asked_again() {
     assert!(outputs.iter().any(told), "what cannot succeed is told");
     world.pass(Duration::from_secs(20));
     assert!(world.to_server.is_empty(), "and not tried again");
+}
+
+#[test]
+fn who_leaves_the_foreground_while_a_connection_opens_says_so_once_it_is_open() {
+    let mut world = World::new(true, 1, 3);
+    let said_hello = |world: &World| {
+        let is_hello = |frame: &ClientFrame| matches!(frame, ClientFrame::Hello(hello) if hello.active);
+        world.to_server.iter().any(is_hello)
+    };
+    while !said_hello(&world) {
+        world.tick_next();
+    }
+    world.input(Input::Command(Command::Active(false)));
+    world.serve(1, Mood::Good);
+    world.deliver(1);
+    let told = |frame: &ClientFrame| matches!(frame, ClientFrame::Active { active: false });
+    assert_eq!(world.to_server.iter().filter(|frame| told(frame)).count(), 1);
 }
