@@ -17,12 +17,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("natterjack-edge", ROLE),
     ("natterjack-persister", ROLE),
     ("natterjack-presence", ROLE),
+    ("natterjack-notifier", ROLE),
     (
         "natterjack",
         &[
             "natterjack-client",
             "natterjack-edge",
             "natterjack-nats",
+            "natterjack-notifier",
             "natterjack-persister",
             "natterjack-presence",
             "natterjack-runtime",
