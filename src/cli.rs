@@ -35,6 +35,8 @@ enum Command {
     Persister(Box<natterjack_persister::Args>),
     /// Run presence: who is online, away or offline
     Presence(Box<natterjack_presence::Args>),
+    /// Run a notifier: decides what is pushed to whom, and pushes it
+    Notifier(Box<natterjack_notifier::Args>),
     /// Create what is missing in NATS, and report what differs
     Provision(provision::Args),
     /// Chat in this terminal
@@ -65,6 +67,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Edge(args)) => role::edge(&args).await,
         Some(Command::Persister(args)) => role::persister(&args).await,
         Some(Command::Presence(args)) => role::presence(&args).await,
+        Some(Command::Notifier(args)) => role::notifier(&args).await,
         Some(Command::Provision(args)) => provision::run(&args).await,
         Some(Command::Chat(args)) => chat::run(*args).await,
         Some(Command::Bench(args)) => bench::run(*args).await,

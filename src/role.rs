@@ -42,6 +42,16 @@ pub async fn presence(args: &natterjack_presence::Args) -> anyhow::Result<()> {
     tasks.run_until_signal(DRAIN_GRACE).await
 }
 
+/// Runs a notifier until a signal or a failure.
+///
+/// # Errors
+/// Whatever kept it from starting or ended it.
+pub async fn notifier(args: &natterjack_notifier::Args) -> anyhow::Result<()> {
+    let tasks = Tasks::new();
+    natterjack_notifier::run(args, &tasks).await?;
+    tasks.run_until_signal(DRAIN_GRACE).await
+}
+
 /// A role's arguments as the environment and the defaults give them, with some options set: how
 /// the plain run, the benchmarks and the tests start roles.
 ///

@@ -536,6 +536,7 @@ fn summaries(heads: &[u8; 3]) -> Vec<ConversationSummary> {
         last_message: None,
         unread: 0,
         cursor: Cursor::default(),
+        mute: None,
         title: None,
         role: None,
         member_count: None,

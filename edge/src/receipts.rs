@@ -28,18 +28,47 @@ const AHEAD_MAX: u64 = 10_000;
 /// How long a batch may take to be handed to NATS before its receipts wait for the next.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
 
-type Waiting = HashMap<(Conversation, UserId), Cursor>;
+type Waiting = HashMap<(Conversation, UserId), Reached>;
+
+/// How far a user has got.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Reached {
+    cursor: Cursor,
+    /// Up to where a device in the foreground confirmed it.
+    foreground: u64,
+}
+
+impl Reached {
+    fn advanced_to(self, other: Self) -> Self {
+        Self {
+            cursor: self.cursor.advanced_to(other.cursor),
+            foreground: self.foreground.max(other.foreground),
+        }
+    }
+}
 
 /// The receipts of this edge that are not published yet; cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Receipts(Arc<Mutex<Waiting>>);
 
 impl Receipts {
-    /// Adds a cursor to the next batch.
+    /// Adds a cursor to the next batch, and whether the app was in the foreground. What somebody has read
+    /// was in front of them in any case.
     ///
     /// # Errors
     /// `overloaded` if too many wait already.
-    pub fn record(&self, conversation: Conversation, user: UserId, cursor: Cursor) -> Result<(), WireError> {
+    pub fn record(
+        &self,
+        conversation: Conversation,
+        user: UserId,
+        cursor: Cursor,
+        foreground: bool,
+    ) -> Result<(), WireError> {
+        let foreground = if foreground { cursor.delivered } else { cursor.read };
+        self.merge(conversation, user, Reached { cursor, foreground })
+    }
+
+    fn merge(&self, conversation: Conversation, user: UserId, reached: Reached) -> Result<(), WireError> {
         let mut waiting = self.lock();
         if waiting.len() >= WAITING_MAX && !waiting.contains_key(&(conversation, user)) {
             return Err(WireError::new(
@@ -49,7 +78,7 @@ impl Receipts {
             .retry_after_ms(1_000));
         }
         let entry = waiting.entry((conversation, user)).or_default();
-        *entry = entry.advanced_to(cursor);
+        *entry = entry.advanced_to(reached);
         Ok(())
     }
 
@@ -130,9 +159,9 @@ impl Publisher {
     /// Asks those streams how far they reach beyond whose known end a cursor lies.
     async fn look_ahead(&mut self, waiting: &Waiting) {
         let mut highest = BTreeMap::<Shard, u64>::new();
-        for ((conversation, _), cursor) in waiting {
+        for ((conversation, _), reached) in waiting {
             let highest = highest.entry(self.shards.of(conversation)).or_default();
-            *highest = cursor.delivered.max(*highest);
+            *highest = reached.cursor.delivered.max(*highest);
         }
         for (shard, cursor) in highest {
             if cursor <= reach(&self.heads, shard) {
@@ -170,9 +199,11 @@ impl Publisher {
                 );
                 tracing::warn!(%shard, receipts = batch.receipts.len(), error, "receipts were not stored; they wait for the next batch");
                 for receipt in batch.receipts {
-                    let _ = self
-                        .receipts
-                        .record(receipt.conversation, receipt.user, receipt.cursor);
+                    let reached = Reached {
+                        cursor: receipt.cursor,
+                        foreground: receipt.foreground,
+                    };
+                    let _ = self.receipts.merge(receipt.conversation, receipt.user, reached);
                 }
             }
         }
@@ -187,15 +218,17 @@ fn reach(heads: &BTreeMap<Shard, u64>, shard: Shard) -> u64 {
 /// Without what lies beyond reason: cursors only rise, and one that is far too high would hide
 /// whatever comes for ever.
 fn sensible(shards: Shards, waiting: Waiting, heads: &BTreeMap<Shard, u64>) -> Waiting {
-    let sensible = |((conversation, user), mut cursor): ((Conversation, UserId), Cursor)| {
+    let sensible = |((conversation, user), mut reached): ((Conversation, UserId), Reached)| {
+        let cursor = &mut reached.cursor;
         let shard = shards.of(&conversation);
         if let Some(head) = heads.get(&shard)
             && cursor.delivered > reach(heads, shard)
         {
             cursor.delivered = *head;
             cursor.read = cursor.read.min(*head);
+            reached.foreground = reached.foreground.min(*head);
         }
-        (cursor != Cursor::default()).then_some(((conversation, user), cursor))
+        (reached != Reached::default()).then_some(((conversation, user), reached))
     };
     waiting.into_iter().filter_map(sensible).collect()
 }
@@ -208,7 +241,7 @@ struct Collected {
 fn collect(shards: Shards, waiting: Waiting) -> Collected {
     let mut conversations = BTreeMap::<_, Vec<_>>::new();
     let mut by_shard = BTreeMap::<_, Vec<_>>::new();
-    for ((conversation, user), cursor) in waiting {
+    for ((conversation, user), Reached { cursor, foreground }) in waiting {
         conversations
             .entry(conversation)
             .or_default()
@@ -220,6 +253,7 @@ fn collect(shards: Shards, waiting: Waiting) -> Collected {
                 conversation,
                 user,
                 cursor,
+                foreground,
             });
     }
     let batches = by_shard.into_iter().flat_map(|(shard, receipts)| {
@@ -245,6 +279,8 @@ fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     fn cursor(delivered: u64, read: u64) -> Cursor {
@@ -256,13 +292,14 @@ mod tests {
         let shards = Shards::new(4).expect("in range");
         let receipts = Receipts::default();
         let user = |n: u64| UserId::from_parts(n, 0);
+        let in_front: HashSet<_> = (0..5_000).step_by(2).map(user).collect();
         for n in 0..5_000 {
             let conversation = Conversation::dm(user(n), user(n + 1));
             receipts
-                .record(conversation, user(n), cursor(3, 0))
+                .record(conversation, user(n), cursor(3, 0), n % 2 == 0)
                 .expect("room");
             receipts
-                .record(conversation, user(n), cursor(1, 2))
+                .record(conversation, user(n), cursor(1, 2), false)
                 .expect("room");
         }
         let collected = collect(shards, mem::take(&mut *receipts.lock()));
@@ -273,6 +310,8 @@ mod tests {
             for receipt in batch.receipts {
                 assert_eq!(shards.of(&receipt.conversation), shard);
                 assert_eq!(receipt.cursor, cursor(3, 2));
+                let confirmed = if in_front.contains(&receipt.user) { 3 } else { 2 };
+                assert_eq!(receipt.foreground, confirmed);
                 count += 1;
             }
         }
@@ -284,9 +323,15 @@ mod tests {
         let shards = Shards::new(1).expect("in range");
         let user = UserId::from_parts(1, 0);
         let key = (Conversation::User(user), user);
-        let of = |told, head| {
+        let of = |cursor: Cursor, head| {
             let heads = [(shards.of(&key.0), head)].into();
-            sensible(shards, [(key, told)].into(), &heads).remove(&key)
+            let told = Reached {
+                cursor,
+                foreground: cursor.delivered,
+            };
+            let reached = sensible(shards, [(key, told)].into(), &heads).remove(&key)?;
+            assert_eq!(reached.foreground, reached.cursor.delivered);
+            Some(reached.cursor)
         };
         assert_eq!(of(cursor(12, 11), 10), Some(cursor(12, 11)), "just stored");
         let far = (1 << 53) - 1;
@@ -299,7 +344,7 @@ mod tests {
     fn what_waits_is_bounded() {
         let receipts = Receipts::default();
         let user = |n: usize| UserId::from_parts(n as u64, 0);
-        let record = |n| receipts.record(Conversation::User(user(n)), user(n), cursor(1, 0));
+        let record = |n| receipts.record(Conversation::User(user(n)), user(n), cursor(1, 0), true);
         for n in 0..WAITING_MAX {
             record(n).expect("room");
         }

@@ -84,7 +84,7 @@ async fn a_drain_stores_the_last_receipts_and_leaves_nats() {
         }
     };
     timeout(PATIENCE, gone).await.expect("the listener ends");
-    app.receipt(&caller, conversation, Some(7), Some(5))
+    app.receipt(&caller, conversation, Some(7), Some(5), true)
         .await
         .expect("taken");
     drop(slot);

@@ -99,6 +99,7 @@ const STREAM_SETTINGS: &[&str] = &[
     "max_msgs_per_subject",
     "deny_delete",
     "deny_purge",
+    "persist_mode",
 ];
 
 /// Settings of a consumer that matter to Natterjack.
@@ -109,6 +110,7 @@ const CONSUMER_SETTINGS: &[&str] = &[
     "max_deliver",
     "max_ack_pending",
     "filter_subject",
+    "filter_subjects",
 ];
 
 /// Makes all streams, buckets and consumers that are missing and records the number of shards.

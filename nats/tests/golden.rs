@@ -12,8 +12,9 @@ use natterjack_nats::{
         conversations::ListPage,
     },
     wire::{
-        ClientFrame, ConversationSummary, Device, DeviceSession, EdgeInfo, Event, Kind, Lease, Me, Member,
-        Message, Page, PresenceRecord, Profile, ReceiptBatch, ServerFrame, Stored, SyncPage, UserPresence,
+        ClientFrame, ConversationSummary, DeadPush, Device, DeviceSession, EdgeInfo, Event, Kind, Lease, Me,
+        Member, Message, Mute, Notice, Page, PresenceRecord, Profile, PushChannels, PushJob,
+        PushRegistration, PushRequest, PushTrace, ReceiptBatch, ServerFrame, Stored, SyncPage, UserPresence,
         Void, WireError,
     },
 };
@@ -55,6 +56,9 @@ fn check(name: &str, json: &Value) {
         "device" => drop(round_trip::<Device>(name, json)),
         "profile" => drop(round_trip::<Profile>(name, json)),
         "page" => drop(round_trip::<Page>(name, json)),
+        "push" => drop(round_trip::<Notice>(name, json)),
+        "push_trace" => drop(round_trip::<PushTrace>(name, json)),
+        "push_dead" => drop(round_trip::<DeadPush>(name, json)),
         "sync" => drop(round_trip::<SyncPage>(name, json)),
         "http" => http(name, json),
         "kv" => kv(name, json),
@@ -69,6 +73,9 @@ fn http(name: &str, json: &Value) {
         "http.refresh" => drop(round_trip::<Refresh>(name, json)),
         "http.tokens" => drop(round_trip::<Tokens>(name, json)),
         "http.me" => drop(round_trip::<Me>(name, json)),
+        "http.push_webpush" | "http.push_fcm" => drop(round_trip::<PushRequest>(name, json)),
+        "http.push_channels" => drop(round_trip::<PushChannels>(name, json)),
+        "http.mute" => drop(round_trip::<Mute>(name, json)),
         "http.presence" => drop(round_trip::<Vec<UserPresence>>(name, json)),
         "http.edges" => drop(round_trip::<Vec<EdgeInfo>>(name, json)),
         "http.conversations" => drop(round_trip::<ListPage>(name, json)),
@@ -80,6 +87,8 @@ fn kv(name: &str, json: &Value) {
     match name {
         "kv.presence" => drop(round_trip::<PresenceRecord>(name, json)),
         "kv.session" => drop(round_trip::<DeviceSession>(name, json)),
+        "kv.push" => drop(round_trip::<PushJob>(name, json)),
+        "kv.push_registration" => drop(round_trip::<PushRegistration>(name, json)),
         "kv.lease" => drop(round_trip::<Lease>(name, json)),
         _ => panic!("{name}: no type is known for this file"),
     }

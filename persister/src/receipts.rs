@@ -201,6 +201,7 @@ mod tests {
                 conversation: Conversation::User(user),
                 user,
                 cursor: Cursor { delivered, read },
+                foreground: 0,
             }],
         };
         let merged = merge(&[of(5, 2), of(3, 7), of(1, 1)]);

@@ -27,6 +27,7 @@ async fn receipts_only_rise_and_read_implies_delivered() -> anyhow::Result<()> {
         conversation,
         user: me,
         cursor: Cursor { delivered, read },
+        foreground: 0,
     };
     world.text(conversation, me, "x").await?;
     receipt(&world, vec![of(5, 0), of(3, 7)]).await?;
@@ -57,6 +58,7 @@ async fn only_who_is_in_a_conversation_has_a_cursor() -> anyhow::Result<()> {
             delivered: 1,
             read: 1,
         },
+        foreground: 0,
     };
     // The receipt overtakes the first message, which waits for the shard.
     let (holder, held) = world.connect().await?;

@@ -95,6 +95,7 @@ mod tests {
             last_seen: 0,
             online: true,
             current: false,
+            push: None,
         };
         assert_eq!(described(&device), r"Ann's\u{1b}phone (android), connected");
         device.current = true;

@@ -80,6 +80,23 @@ impl Machine {
         }
     }
 
+    /// What this client has up to `head` it says again; what it has not comes by itself.
+    fn nudged(&mut self, now: Duration, conversation: Conversation, head: u64) {
+        let has = self
+            .timeline
+            .cursors()
+            .get(&conversation)
+            .copied()
+            .unwrap_or_default();
+        if has >= head {
+            let delivered = Cursor {
+                delivered: has,
+                read: 0,
+            };
+            self.receipts.advance(conversation, delivered, now);
+        }
+    }
+
     pub(super) fn frame(&mut self, now: Duration, frame: ServerFrame) {
         self.complaint = None;
         match frame {
@@ -136,6 +153,7 @@ impl Machine {
                     active,
                 });
             }
+            ServerFrame::Nudge { conversation, head } => self.nudged(now, conversation, head),
             ServerFrame::Presence { id, users } => self.presence(now, id.as_deref(), users),
             ServerFrame::Draining { edges, within_ms } => self.draining(now, edges, within_ms),
             ServerFrame::History { id, page } => {

@@ -112,7 +112,7 @@ pub(super) async fn receipt(
     Path(conversation): Path<Conversation>,
     Body(Receipt { delivered, read }): Body<Receipt>,
 ) -> Answer<Done> {
-    app.receipt(&caller, conversation, delivered, read).await?;
+    app.receipt(&caller, conversation, delivered, read, false).await?;
     Ok(Json(Done {}))
 }
 

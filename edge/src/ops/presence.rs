@@ -13,7 +13,7 @@ use natterjack_nats::{
         conversations::Related,
         presence::{Known, Query, SetPrivacy},
     },
-    wire::{Code, Me, Privacy, UserPresence, WireError},
+    wire::{Code, Me, Privacy, PushPreview, UserPresence, WireError},
 };
 
 use super::Caller;
@@ -119,6 +119,7 @@ impl App {
         Ok(Me {
             profile: profile?,
             presence: own.map(|own| own.record.privacy),
+            push_preview: PushPreview::default(),
         })
     }
 

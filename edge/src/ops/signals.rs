@@ -9,7 +9,8 @@ use super::Caller;
 use crate::app::App;
 
 impl App {
-    /// How far the user has got in a conversation. It is published with the next batch.
+    /// How far the user has got in a conversation, on a device whose app is in the foreground or not. It
+    /// is published with the next batch.
     ///
     /// # Errors
     /// `bad_request` without a cursor, `not_member`, `overloaded` if too many wait already.
@@ -19,6 +20,7 @@ impl App {
         conversation: Conversation,
         delivered: Option<u64>,
         read: Option<u64>,
+        foreground: bool,
     ) -> Result<(), WireError> {
         let cursor = Cursor {
             delivered: delivered.unwrap_or_default(),
@@ -35,7 +37,8 @@ impl App {
         if conversation.admits(caller.user) != Some(true) {
             self.admit(caller.user, &conversation).await?;
         }
-        self.receipts.record(conversation, caller.user, cursor)
+        self.receipts
+            .record(conversation, caller.user, cursor, foreground)
     }
 
     /// The user is writing, or has stopped. Nobody is told if it gets lost.

@@ -213,6 +213,7 @@ impl Machine {
                     conversation,
                     delivered,
                     read,
+                    foreground: self.active,
                 });
             }
             ClientFrame::Typing { conversation, active } => {

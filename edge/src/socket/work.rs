@@ -93,8 +93,12 @@ pub(super) fn receipt(
     conversation: Conversation,
     delivered: Option<u64>,
     read: Option<u64>,
+    foreground: bool,
 ) -> Work {
-    Box::pin(async move { Done::Signalled(app.receipt(&caller, conversation, delivered, read).await.err()) })
+    Box::pin(async move {
+        let receipt = app.receipt(&caller, conversation, delivered, read, foreground);
+        Done::Signalled(receipt.await.err())
+    })
 }
 
 pub(super) fn typing(app: Arc<App>, caller: Caller, conversation: Conversation, active: bool) -> Work {

@@ -1,11 +1,12 @@
 //! `svc.accounts.<verb>`: sign-up, login, tokens, profiles, devices.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::{Done, names, verbs};
 use crate::{
     ids::{DeviceId, UserId},
-    wire::{Device, HelloDevice, Profile},
+    wire::{Device, HelloDevice, Profile, PushPreview, PushRequest},
 };
 
 /// A new account with its first device.
@@ -119,6 +120,54 @@ pub struct Devices {
     pub user: UserId,
 }
 
+/// Registers a device for pushes, in place of what it had registered. A target that another device had
+/// registered before leaves that one: a browser or a phone has one user at a time.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SetPush {
+    /// Whose.
+    pub user: UserId,
+    /// Which device.
+    pub device: DeviceId,
+    /// Where and how.
+    pub request: PushRequest,
+}
+
+/// Takes a registration back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RemovePush {
+    /// Whose.
+    pub user: UserId,
+    /// Of which device.
+    pub device: DeviceId,
+    /// Only this one ([`PushRegistration::id`](crate::wire::PushRegistration::id)); whatever there is, if
+    /// absent.
+    #[serde(default)]
+    pub id: Option<Uuid>,
+}
+
+/// How much pushes to a user say.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SetPushPreview {
+    /// Whose.
+    pub user: UserId,
+    /// At most so much.
+    pub preview: PushPreview,
+}
+
+/// What a user has chosen.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Settings {
+    /// Whose.
+    pub user: UserId,
+}
+
+/// The answer to [`Settings`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chosen {
+    /// How much pushes say at most.
+    pub push_preview: PushPreview,
+}
+
 verbs! { names::ACCOUNTS =>
     SignUp as "signup" -> Tokens;
     LogIn as "login" -> Tokens;
@@ -130,4 +179,8 @@ verbs! { names::ACCOUNTS =>
     FindUsers as "find" -> Vec<Profile>;
     SetProfile as "set_profile" -> Profile;
     Devices as "devices" -> Vec<Device>;
+    SetPush as "set_push" -> Done;
+    RemovePush as "remove_push" -> Done;
+    SetPushPreview as "set_push_preview" -> Chosen;
+    Settings as "settings" -> Chosen;
 }

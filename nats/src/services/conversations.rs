@@ -8,7 +8,7 @@ use super::{names, verbs};
 use crate::{
     conversation::Conversation,
     ids::{GroupId, UserId},
-    wire::{ConversationSummary, Member, Profile, Role},
+    wire::{ConversationSummary, Member, Mute, Profile, PushPreview, Role},
 };
 
 /// All that an edge needs when a user connects, in one call.
@@ -181,6 +181,75 @@ pub struct Related {
     pub others: Vec<UserId>,
 }
 
+/// Mutes a conversation for a user, or takes it back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SetMute {
+    /// For whom.
+    pub user: UserId,
+    /// Which.
+    pub conversation: Conversation,
+    /// How; absent: not any more.
+    #[serde(default)]
+    pub mute: Option<Mute>,
+}
+
+/// Who may have to be pushed for a message in these conversations.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Audiences {
+    /// At most 100.
+    pub conversations: Vec<Conversation>,
+}
+
+/// Those who are in a conversation: an entry of the answer to [`Audiences`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audience {
+    /// Which.
+    pub conversation: Conversation,
+    /// A group's title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Everybody, in any order.
+    pub members: Vec<Listener>,
+}
+
+/// One of an [`Audience`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    /// Who.
+    pub user: UserId,
+    /// By which name others mention them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handle: Option<String>,
+    /// The name to show.
+    pub name: String,
+    /// Since when, Unix milliseconds; 0 in a 1:1 chat.
+    pub joined_at: u64,
+    /// How far they have read, as Postgres knows it.
+    pub read: u64,
+    /// They have muted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mute: Option<Mute>,
+    /// How much pushes to them say at most.
+    pub push_preview: PushPreview,
+}
+
+/// How much users have not read: what a badge on an app's icon shows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Badges {
+    /// At most 1,000.
+    pub users: Vec<UserId>,
+}
+
+/// An entry of the answer to [`Badges`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Badge {
+    /// Who.
+    pub user: UserId,
+    /// Texts of others beyond the read cursor, over all conversations that are not muted; at most
+    /// [`crate::limits::UNREAD_MAX`].
+    pub unread: u32,
+}
+
 verbs! { names::CONVERSATIONS =>
     OpenSession as "open_session" -> Session;
     Heads as "heads" -> Stand;
@@ -193,4 +262,7 @@ verbs! { names::CONVERSATIONS =>
     RemoveMember as "remove_member" -> super::Done;
     SetRole as "set_role" -> super::Done;
     Related as "related" -> Vec<UserId>;
+    SetMute as "set_mute" -> ConversationSummary;
+    Audiences as "audiences" -> Vec<Audience>;
+    Badges as "badges" -> Vec<Badge>;
 }

@@ -9,6 +9,7 @@ pub mod conversations;
 pub mod edge;
 pub mod history;
 pub mod presence;
+pub mod push;
 
 pub use call::{ServiceReply, call};
 use serde::{Serialize, de::DeserializeOwned};
@@ -24,6 +25,8 @@ pub mod names {
     pub const HISTORY: &str = "history";
     /// Who is there, and through which edges.
     pub const PRESENCE: &str = "presence";
+    /// What an operator asks the notifier.
+    pub const PUSH: &str = "push";
     /// What an operator asks of one edge.
     pub const EDGE: &str = "edge";
 }

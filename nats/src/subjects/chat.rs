@@ -19,6 +19,12 @@ pub fn wildcard(shard: Shard) -> String {
     format!("chat.{shard}.>")
 }
 
+/// The 1:1 chats and groups of one shard, without the logs of users and refusals.
+#[must_use]
+pub fn of_conversations(shard: Shard) -> [String; 2] {
+    [format!("chat.{shard}.dm.>"), format!("chat.{shard}.group.>")]
+}
+
 /// The conversation of a stored subject; `None` if the subject is of another family, or of a
 /// shard that is not the conversation's own.
 #[must_use]

@@ -2,8 +2,10 @@
 //! `edges` and `presence` are the ids of edges and users.
 
 use crate::{
+    conversation::Conversation,
     ids::{DeviceId, EdgeId, UserId},
     topology::Bucket,
+    wire::Channel,
 };
 
 /// The subject on which the value of a key is stored.
@@ -66,17 +68,56 @@ pub fn parse_device(key: &str) -> Option<(UserId, DeviceId)> {
     Some((user.parse().ok()?, device.parse().ok()?))
 }
 
+/// The key of what a device is told of a conversation, in `pushes`.
+#[must_use]
+pub fn push(channel: Channel, user: UserId, device: DeviceId, conversation: &Conversation) -> String {
+    format!("{channel}.{user}.{device}.{conversation}")
+}
+
+/// All that goes through one kind of push service.
+#[must_use]
+pub fn pushes_of_channel(channel: Channel) -> String {
+    format!("{channel}.>")
+}
+
+/// What the devices of a user are told of a conversation.
+#[must_use]
+pub fn pushes_of(user: UserId, conversation: &Conversation) -> String {
+    format!("*.{user}.*.{conversation}")
+}
+
+/// The channel, user, device and conversation of a key in `pushes`.
+#[must_use]
+pub fn parse_push(key: &str) -> Option<(Channel, UserId, DeviceId, Conversation)> {
+    let mut parts = key.splitn(4, '.');
+    let channel = parts.next()?;
+    let channel = Channel::ALL.iter().find(|known| known.as_str() == channel)?;
+    let (user, device) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    Some((*channel, user, device, parts.next()?.parse().ok()?))
+}
+
+/// Keys of the bucket `push_keys`.
+pub mod push_keys {
+    /// The private key of Web Push.
+    pub const VAPID: &str = "vapid";
+}
+
 /// Keys of the bucket `cluster`.
 pub mod cluster {
     /// The number of shards, in decimal; fixed at provisioning.
     pub const SHARDS: &str = "shards";
     /// The public keys of access tokens, a JWK set (RFC 7517).
     pub const JWKS: &str = "jwks";
+    /// The public key of Web Push (RFC 8292): an uncompressed point, base64url.
+    pub const VAPID: &str = "vapid";
+    /// The Firebase project of the notifier's credentials; absent without any.
+    pub const FCM: &str = "fcm";
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::GroupId;
 
     #[test]
     fn round_trip() {
@@ -90,5 +131,15 @@ mod tests {
         let stored = subject(Bucket::Sessions, &key_of_session);
         assert_eq!(key(Bucket::Sessions, &stored), Some(key_of_session.as_str()));
         assert_eq!(key(Bucket::Edges, &stored), None);
+        for conversation in [
+            Conversation::dm(user, user),
+            Conversation::Group(GroupId::from_parts(1, 2)),
+        ] {
+            for channel in Channel::ALL {
+                let key_of_push = push(*channel, user, id, &conversation);
+                assert_eq!(parse_push(&key_of_push), Some((*channel, user, id, conversation)));
+            }
+        }
+        assert_eq!(parse_push(&key_of_session), None);
     }
 }

@@ -5,5 +5,6 @@ pub mod chat;
 pub mod kv;
 pub mod live;
 pub mod presence;
+pub mod push;
 pub mod receipt;
 pub mod svc;

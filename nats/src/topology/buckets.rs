@@ -2,11 +2,14 @@
 //!
 //! | bucket | key | value | who writes |
 //! |---|---|---|---|
-//! | `cluster` | `shards`, `jwks` | what every part must agree on | provisioning; the persister (`jwks`) |
-//! | `devices` | `<user>.<device>` | name, platform, hash of the refresh token | the persister |
+//! | `cluster` | `shards`, `jwks`, `vapid`, `fcm` | what every part must agree on | provisioning; the persister (`jwks`); the notifier (`fcm`) |
+//! | `devices` | `<user>.<device>` | name, platform, hash of the refresh token, push registration | the persister |
 //! | `edges` | `<edge>` | the lease of an edge ([`Lease`](crate::wire::Lease)), with a TTL | that edge |
 //! | `sessions` | `<edge>.<user>.<device>` | a connected device ([`DeviceSession`](crate::wire::DeviceSession)) | that edge; swept by presence |
 //! | `presence` | `<user>` | [`PresenceRecord`](crate::wire::PresenceRecord); republished on `live.presence.<bucket>.<user>` | presence |
+//! | `pushes` | `<channel>.<user>.<device>.<conversation>` | what a device is to be told of a conversation, or was ([`PushJob`](crate::wire::PushJob)); kept for three days | the notifier |
+//! | `push_targets` | hash of an endpoint or token | the device that has registered it, `<user>.<device>` | the persister |
+//! | `push_keys` | `vapid` | the private key of Web Push ([`VapidKey`](crate::wire::VapidKey)): for the notifier alone | provisioning |
 //! | `revocations` | `<user>.<device>` | when the device was revoked; kept for a day, longer than an access token lives | the persister |
 
 use std::time::Duration;
@@ -23,6 +26,9 @@ use crate::subjects::presence;
 /// away for less than that misses nothing.
 pub const MARKERS_KEPT: Duration = Duration::from_hours(24);
 
+/// How long it is remembered what a device was pushed of a conversation: longer than any push is tried.
+pub const PUSHES_KEPT: Duration = Duration::from_hours(72);
+
 /// The buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bucket {
@@ -38,6 +44,12 @@ pub enum Bucket {
     Sessions,
     /// Users who are there, and when they were last.
     Presence,
+    /// What devices are to be pushed.
+    Pushes,
+    /// Which device has registered an endpoint or token.
+    PushTargets,
+    /// The private keys of push services.
+    PushKeys,
 }
 
 impl Bucket {
@@ -51,6 +63,9 @@ impl Bucket {
             Self::Edges => "edges",
             Self::Sessions => "sessions",
             Self::Presence => "presence",
+            Self::Pushes => "pushes",
+            Self::PushTargets => "push_targets",
+            Self::PushKeys => "push_keys",
         }
     }
 
@@ -112,5 +127,17 @@ pub fn buckets(settings: &Settings) -> Vec<kv::Config> {
                 "Who is online, away or offline, and when they were last seen",
             )
         },
+        kv::Config {
+            max_age: PUSHES_KEPT,
+            ..bucket(
+                Bucket::Pushes,
+                "What devices are to be told, or were, by channel, user, device and conversation",
+            )
+        },
+        bucket(
+            Bucket::PushTargets,
+            "Which device has registered an endpoint or a token",
+        ),
+        bucket(Bucket::PushKeys, "Private keys for push services"),
     ]
 }

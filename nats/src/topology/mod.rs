@@ -5,8 +5,8 @@ mod consumers;
 mod streams;
 
 pub use buckets::{Bucket, MARKERS_KEPT, buckets};
-pub use consumers::{PERSISTER, PRESENCE, consumers};
-pub use streams::{RECEIPTS, chat_stream, streams};
+pub use consumers::{NOTIFIER, PERSISTER, PRESENCE, consumers};
+pub use streams::{PUSH_DEAD, PUSH_TRACE, RECEIPTS, chat_stream, streams};
 
 use std::time::Duration;
 

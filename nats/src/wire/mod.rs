@@ -8,6 +8,7 @@ mod error;
 mod message;
 mod people;
 mod presence;
+mod push;
 mod receipt;
 mod server;
 mod sync;
@@ -20,6 +21,10 @@ pub use message::{Content, Event, Fingerprint, Kind, Message, Stored, splice};
 pub use people::{ConversationSummary, Device, Me, Member, Preview, Profile, Role};
 pub use presence::{
     DeviceSession, EdgeInfo, Lease, PresenceRecord, PresenceState, Privacy, ShownState, UserPresence,
+};
+pub use push::{
+    Channel, DeadPush, FcmOs, Mute, Notice, PushChannels, PushJob, PushOutcome, PushPreview, PushReason,
+    PushRegistration, PushRequest, PushTarget, PushTrace, VapidKey, Verdict, WebPushKeys,
 };
 pub use receipt::{Cursor, ReceiptBatch, ReceiptOf};
 pub use server::{Limits, Page, Ready, ServerFrame, UserCursor};

@@ -2,7 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{message::Kind, presence::Privacy, receipt::Cursor};
+use super::{
+    message::Kind,
+    presence::Privacy,
+    push::{Channel, Mute, PushPreview},
+    receipt::Cursor,
+};
 use crate::{
     conversation::Conversation,
     ids::{DeviceId, MessageId, UserId},
@@ -30,6 +35,9 @@ pub struct Me {
     /// Who may see whether the user is there; absent while presence is away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub presence: Option<Privacy>,
+    /// How much pushes say.
+    #[serde(default)]
+    pub push_preview: PushPreview,
 }
 
 /// A member's rights in a group.
@@ -79,6 +87,9 @@ pub struct Device {
     /// Whether it is the one that asks.
     #[serde(default)]
     pub current: bool,
+    /// By what it is pushed; absent if it has not registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub push: Option<Channel>,
 }
 
 /// The last message of a conversation, short enough for a list.
@@ -113,6 +124,9 @@ pub struct ConversationSummary {
     pub unread: u32,
     /// My own cursor.
     pub cursor: Cursor,
+    /// I have muted it; absent: I have not, or no longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mute: Option<Mute>,
     /// A group's title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,

@@ -37,6 +37,15 @@ pub struct ReceiptOf {
     /// How far.
     #[serde(flatten)]
     pub cursor: Cursor,
+    /// Highest sequence that a device confirmed while its app was in the foreground: such a message is
+    /// not pushed. 0: none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub foreground: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+const fn is_zero(seq: &u64) -> bool {
+    *seq == 0
 }
 
 /// What an edge collected for the conversations of one shard: the payload on `receipt.<shard>`.

@@ -47,6 +47,14 @@ pub enum ServerFrame {
         /// Whether.
         active: bool,
     },
+    /// A device in the foreground has not confirmed a message in time. Whoever has it says so again, with
+    /// `receipt`; whoever has not asks for what lies between its cursor and the head.
+    Nudge {
+        /// Where.
+        conversation: Conversation,
+        /// The message's sequence.
+        head: u64,
+    },
     /// Whether people are there: the answer to `watch`, with an `id`, or what changed since. Ephemeral:
     /// the last one counts.
     Presence {

@@ -309,6 +309,7 @@ impl Devices {
                 // Known to others: who is connected, and who asks.
                 online: false,
                 current: false,
+                push: None,
             })
         };
         let mut devices: Vec<Device> = batch.messages.iter().filter_map(device).collect();

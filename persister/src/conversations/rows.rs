@@ -261,6 +261,7 @@ fn summary(found: Found, row: &Row) -> Result<ConversationSummary, DbError> {
         last_message: preview(row)?,
         unread: u32::try_from(unread).unwrap_or(UNREAD_MAX),
         cursor: cursor(row, 0)?,
+        mute: None,
         title: found.title,
         role: found.role,
         member_count: found.member_count,

@@ -174,6 +174,7 @@ mod tests {
             last_message: None,
             unread: 1,
             cursor: natterjack_nats::wire::Cursor::default(),
+            mute: None,
             title: None,
             role: None,
             member_count: None,

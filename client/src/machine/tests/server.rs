@@ -132,6 +132,7 @@ impl World {
             last_message: None,
             unread: 0,
             cursor: Cursor::default(),
+            mute: None,
             title: None,
             role: None,
             member_count: None,

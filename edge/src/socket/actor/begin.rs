@@ -39,7 +39,8 @@ impl Actor {
                 conversation,
                 delivered,
                 read,
-            } => work::receipt(app, caller, conversation, delivered, read),
+                foreground,
+            } => work::receipt(app, caller, conversation, delivered, read, foreground),
             Effect::Typing { conversation, active } => work::typing(app, caller, conversation, active),
             Effect::Page { id, query } => {
                 let member = place.attached.hears(&query.conversation);

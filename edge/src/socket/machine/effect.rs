@@ -43,6 +43,8 @@ pub enum Effect {
         delivered: Option<u64>,
         /// Highest sequence that was read.
         read: Option<u64>,
+        /// Whether the app was in the foreground then.
+        foreground: bool,
     },
     /// Tell the others, then call [`Machine::signalled`].
     Typing {
