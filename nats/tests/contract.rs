@@ -88,7 +88,7 @@ async fn provisioning_is_idempotent_reports_drift_and_refuses_other_shards() {
         .expect("provisioned");
     assert_eq!(
         first.created.len(),
-        3 + 6 + 5,
+        5 + 9 + 10,
         "streams, buckets, consumers: {:?}",
         first.created
     );
