@@ -16,7 +16,7 @@ use natterjack_runtime::{health::Health, lifecycle::Tasks, metrics::Metrics};
 use natterjack_service::Host;
 
 pub use args::Args;
-pub use push::{Outcome, Push};
+pub use push::{Outcome, Push, PushService, Scope};
 
 /// The check that fails until everything was started.
 const STARTING: &str = "start";
