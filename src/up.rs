@@ -22,7 +22,7 @@ use crate::{
 const DRAIN_SPREAD_MS: u64 = 500;
 
 /// Options of the plain run. Those of a role are set by the role's own environment variables: see
-/// `natterjack edge --help`, `natterjack persister --help` and `natterjack presence --help`.
+/// `natterjack edge --help`, and likewise `persister`, `presence` and `notifier`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// Where everything is kept that survives a restart
@@ -79,8 +79,8 @@ async fn run_on(args: &Args, servers: &LocalServers, progress: &dyn Progress) ->
         tracing::warn!(%drift, "the topology differs; `natterjack provision --apply` changes it");
     }
     let (edge_tasks, persister_tasks) = (tasks.child("edge"), tasks.child("persister"));
-    let presence_tasks = tasks.child("presence");
-    progress.say("starting the persister, presence and the edge …");
+    let (presence_tasks, notifier_tasks) = (tasks.child("presence"), tasks.child("notifier"));
+    progress.say("starting the persister, presence, the notifier and the edge …");
     let options = [
         ("--nats-url", servers.nats_url.as_str()),
         ("--database-url", servers.database_url.as_str()),
@@ -92,6 +92,9 @@ async fn run_on(args: &Args, servers: &LocalServers, progress: &dyn Progress) ->
     natterjack_presence::run(&role::args(&options)?, &presence_tasks)
         .await
         .context("presence did not start")?;
+    natterjack_notifier::run(&role::args(&options)?, &notifier_tasks)
+        .await
+        .context("the notifier did not start")?;
     let listen = args.listen.to_string();
     let options = [
         ("--nats-url", servers.nats_url.as_str()),
@@ -104,7 +107,13 @@ async fn run_on(args: &Args, servers: &LocalServers, progress: &dyn Progress) ->
     let edge = natterjack_edge::run(&edge_args, &edge_tasks)
         .await
         .context("the edge did not start")?;
-    let runs = [edge_tasks, presence_tasks, persister_tasks, server_tasks];
+    let runs = [
+        edge_tasks,
+        notifier_tasks,
+        presence_tasks,
+        persister_tasks,
+        server_tasks,
+    ];
     // What takes in work stops first, then what the work needs.
     let running = tasks.run_until_signal_then(&runs, edge_args.place.drain_grace());
     // Only once signals are heard is it ready: who reads the block may press Ctrl-C at once.

@@ -11,11 +11,12 @@ use crate::role;
 /// How long a role may drain at the end.
 const DRAIN_GRACE: Duration = Duration::from_secs(10);
 
-/// A persister, presence and any number of edges in this process.
+/// A persister, presence, any number of edges and, if wanted, notifiers in this process.
 #[derive(Debug)]
 pub struct House {
     persister: Option<Tasks>,
     presence: Option<Tasks>,
+    notifiers: Vec<Tasks>,
     edges: Vec<Standing>,
     persister_args: natterjack_persister::Args,
     presence_args: natterjack_presence::Args,
@@ -52,6 +53,18 @@ impl House {
         role::args(&[("--nats-url", ground.nats_url()), ("--grace-ms", "250")])
     }
 
+    /// Options of a notifier on this ground: with a short grace, and for push services that are on this
+    /// machine.
+    ///
+    /// # Errors
+    /// Variables of the environment that do not parse.
+    pub fn notifier_args(ground: &Ground) -> anyhow::Result<natterjack_notifier::Args> {
+        let mut args: natterjack_notifier::Args =
+            role::args(&[("--nats-url", ground.nats_url()), ("--grace-ms", "1000")])?;
+        args.push_anywhere = true;
+        Ok(args)
+    }
+
     /// Options of an edge on this ground, on a free port and without rate limits.
     ///
     /// # Errors
@@ -81,6 +94,7 @@ impl House {
         let mut house = Self {
             persister: None,
             presence: None,
+            notifiers: Vec::new(),
             edges,
             persister_args,
             presence_args,
@@ -179,6 +193,30 @@ impl House {
         stop(self.presence.take()).await.context("presence")
     }
 
+    /// Starts a notifier, one more if there is one.
+    ///
+    /// # Errors
+    /// Whatever kept it from starting.
+    pub async fn start_notifier(&mut self, args: &natterjack_notifier::Args) -> anyhow::Result<()> {
+        let tasks = Tasks::new();
+        natterjack_notifier::run(args, &tasks)
+            .await
+            .context("a notifier")?;
+        self.notifiers.push(tasks);
+        Ok(())
+    }
+
+    /// Drains and stops all notifiers.
+    ///
+    /// # Errors
+    /// One of their tasks had failed, or did not end.
+    pub async fn stop_notifiers(&mut self) -> anyhow::Result<()> {
+        for tasks in self.notifiers.drain(..) {
+            tasks.stop(DRAIN_GRACE).await.context("a notifier")?;
+        }
+        Ok(())
+    }
+
     /// Ends everything, and fails if something was left behind: see the module.
     ///
     /// # Errors
@@ -187,6 +225,7 @@ impl House {
         for edge in 0..self.edges.len() {
             self.stop_edge(edge).await?;
         }
+        self.stop_notifiers().await?;
         if self.persister.is_none() {
             self.start_persister().await?;
         }

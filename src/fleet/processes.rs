@@ -15,17 +15,21 @@ pub struct FleetConfig {
     pub persisters: usize,
     /// How many presence processes.
     pub presences: usize,
+    /// How many notifiers.
+    pub notifiers: usize,
     /// Further options of every edge.
     pub edge_options: Vec<String>,
     /// Further options of every persister.
     pub persister_options: Vec<String>,
     /// Further options of every presence process.
     pub presence_options: Vec<String>,
+    /// Further options of every notifier.
+    pub notifier_options: Vec<String>,
 }
 
 impl FleetConfig {
-    /// Two edges without rate limits, one persister for which passwords cost next to nothing, and one
-    /// presence process.
+    /// Two edges without rate limits, one persister for which passwords cost next to nothing, one presence
+    /// process, and no notifier.
     #[must_use]
     pub fn new(binary: impl Into<PathBuf>) -> Self {
         let options = |words: &[&str]| words.iter().map(ToString::to_string).collect();
@@ -34,14 +38,16 @@ impl FleetConfig {
             edges: 2,
             persisters: 1,
             presences: 1,
+            notifiers: 0,
             edge_options: options(&["--no-rate-limits"]),
             persister_options: options(&["--argon2-memory-kib", "8", "--argon2-passes", "1"]),
             presence_options: Vec::new(),
+            notifier_options: Vec::new(),
         }
     }
 }
 
-/// Edges, persisters and presence, each a process; they die with this one.
+/// Edges, persisters, presence and notifiers, each a process; they die with this one.
 #[derive(Debug)]
 pub struct Fleet {
     /// The edges.
@@ -50,6 +56,8 @@ pub struct Fleet {
     pub persisters: Vec<RoleProcess>,
     /// The presence processes.
     pub presences: Vec<RoleProcess>,
+    /// The notifiers.
+    pub notifiers: Vec<RoleProcess>,
     ground: Ground,
 }
 
@@ -78,6 +86,15 @@ impl Fleet {
                 RoleProcess::start(&config.binary, "presence", "--admin-listen", &arguments, &dir).await?;
             presences.push(role);
         }
+        let mut notifiers = Vec::new();
+        for index in 0..config.notifiers {
+            let own = config.notifier_options.iter().map(String::as_str);
+            let arguments: Vec<_> = common.into_iter().chain(own).collect();
+            let dir = ground.path().join(format!("notifier-{index}"));
+            let role =
+                RoleProcess::start(&config.binary, "notifier", "--admin-listen", &arguments, &dir).await?;
+            notifiers.push(role);
+        }
         for index in 0..config.edges {
             let own = config.edge_options.iter().map(String::as_str);
             let arguments: Vec<_> = common.into_iter().chain(own).collect();
@@ -88,6 +105,7 @@ impl Fleet {
             edges,
             persisters,
             presences,
+            notifiers,
             ground,
         })
     }
@@ -113,10 +131,16 @@ impl Fleet {
             edge.stop().await?;
         }
         self.ground.persisted().await?;
-        for role in self.persisters.iter().chain(&self.presences) {
+        let others = || {
+            self.persisters
+                .iter()
+                .chain(&self.presences)
+                .chain(&self.notifiers)
+        };
+        for role in others() {
             role.stop().await?;
         }
-        for role in self.edges.iter().chain(&self.persisters).chain(&self.presences) {
+        for role in self.edges.iter().chain(others()) {
             role.no_panic()?;
         }
         self.ground.nothing_left().await?;
@@ -124,9 +148,10 @@ impl Fleet {
             edges,
             persisters,
             presences,
+            notifiers,
             ground,
         } = self;
-        drop((edges, persisters, presences));
+        drop((edges, persisters, presences, notifiers));
         ground.finish().await
     }
 }
