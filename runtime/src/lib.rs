@@ -7,6 +7,7 @@ pub mod clock;
 pub mod health;
 pub mod lifecycle;
 pub mod metrics;
+pub mod outbound;
 pub mod servers;
 pub mod telemetry;
 
