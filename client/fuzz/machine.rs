@@ -44,6 +44,7 @@ enum Act {
     Drain(bool),
     Watch(u8),
     Pass(u16),
+    Nudge(u8),
 }
 
 impl Act {
@@ -67,6 +68,7 @@ impl Act {
             Self::Drain(other) => Step::Drain(*other),
             Self::Watch(count) => Step::Watch(u64::from(count % 4)),
             Self::Pass(ms) => Step::Pass(u64::from(*ms)),
+            Self::Nudge(conversation) => Step::Nudge(of(conversation)),
         }
     }
 }
@@ -170,6 +172,10 @@ enum Say {
         of: u8,
     },
     Close,
+    Nudge {
+        of: u8,
+        head: u8,
+    },
 }
 
 /// The machine between an application that counts and a server that lies.
@@ -407,6 +413,10 @@ impl Liar {
                 error: error(*code, None),
             }),
             Say::Ok { id } => self.frame(ServerFrame::Ok { id: request(*id) }),
+            Say::Nudge { of, head } => {
+                let (conversation, head) = (which(*of), u64::from(*head));
+                self.frame(ServerFrame::Nudge { conversation, head });
+            }
             Say::Resumed => self.frame(ServerFrame::Resumed { complete: true }),
             Say::Lost { code } => self.input(Input::Lost {
                 code: *code,

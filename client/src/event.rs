@@ -62,6 +62,14 @@ pub enum Event {
     /// A message, one's own included, in the order of its conversation and without a hole before
     /// it, unless [`Event::Truncated`] said so.
     Message(Box<Message>),
+    /// The server asks whether this arrived, of which it was told or not: say so with
+    /// [`crate::Client::delivered`]. Only without `confirm_delivery`.
+    Nudged {
+        /// Where.
+        conversation: Conversation,
+        /// Up to here everything was delivered.
+        delivered: u64,
+    },
     /// Cursors of users moved. Of one's own user: read on another device.
     Receipts {
         /// Where.

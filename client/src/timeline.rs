@@ -98,6 +98,25 @@ impl Timeline {
         Shown::default()
     }
 
+    /// The server asks whether everything up to `head` is here: the cursor if it is; if not, history is
+    /// asked for what lies between.
+    pub(crate) fn nudged(&mut self, conversation: Conversation, head: u64, now: Duration) -> Option<u64> {
+        // A conversation of which nothing was heard: as with a first message, the server answers for
+        // what came before.
+        self.know(conversation, head.saturating_sub(1), false);
+        let track = self.tracks.get_mut(&conversation)?;
+        if track.cursor >= head {
+            return Some(track.cursor);
+        }
+        track.soft = false;
+        if track.repair.is_none() {
+            self.repairing.push(conversation);
+        }
+        let repair = track.repair.get_or_insert_with(|| Box::new(Repair::new(now)));
+        repair.aim(head);
+        None
+    }
+
     /// The server said how far it replays.
     pub(crate) fn truncated(&mut self, conversation: Conversation, head: u64) -> Shown {
         self.know(conversation, head, false);

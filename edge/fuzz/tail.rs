@@ -19,6 +19,7 @@ enum Act {
     Retry,
     Heads,
     Trim(u8),
+    Nudge(u8),
 }
 
 impl Act {
@@ -34,6 +35,7 @@ impl Act {
             Self::Fail(index) => Op::Fail(usize::from(*index)),
             Self::Retry => Op::Retry,
             Self::Heads => Op::Heads,
+            Self::Nudge(conversation) => Op::Nudge(of(conversation)),
             Self::Trim(conversation) => Op::Trim(of(conversation)),
         }
     }

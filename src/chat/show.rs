@@ -82,7 +82,8 @@ impl Session {
                 .screen
                 .note(&format!("the server says: {}", clean_line(&error.message))),
             Event::Stopped(reason) => self.stopped = Some(reason),
-            Event::Resumed { .. } => {}
+            // The client confirms by itself.
+            Event::Resumed { .. } | Event::Nudged { .. } => {}
         }
         Goes::On
     }

@@ -15,6 +15,7 @@ mod idempotency;
 mod identity;
 mod limits;
 mod moving;
+mod nudged;
 mod plain_run;
 mod polling;
 mod refusals;

@@ -80,20 +80,18 @@ impl Machine {
         }
     }
 
-    /// What this client has up to `head` it says again; what it has not comes by itself.
+    /// What this client has up to `head` it says again; what it has not it asks for, and says then.
     fn nudged(&mut self, now: Duration, conversation: Conversation, head: u64) {
-        let has = self
-            .timeline
-            .cursors()
-            .get(&conversation)
-            .copied()
-            .unwrap_or_default();
-        if has >= head {
-            let delivered = Cursor {
-                delivered: has,
-                read: 0,
-            };
-            self.receipts.advance(conversation, delivered, now);
+        match self.timeline.nudged(conversation, head, now) {
+            Some(delivered) if self.settings.confirm_delivery => {
+                self.receipts
+                    .advance(conversation, Cursor { delivered, read: 0 }, now);
+            }
+            Some(delivered) => self.emit(Event::Nudged {
+                conversation,
+                delivered,
+            }),
+            None => self.pump(now),
         }
     }
 

@@ -36,6 +36,8 @@ enum Step {
     Drain(bool),
     /// The application shows so many people.
     Watch(u64),
+    /// Nobody has confirmed the last message of a conversation.
+    Nudge(usize),
     Pass(u64),
 }
 
@@ -48,6 +50,7 @@ fn play(world: &mut World, step: Step) {
         Step::Cut(code) => world.cut(code),
         Step::Drain(other) => world.drain(other),
         Step::Watch(count) => world.watch(count),
+        Step::Nudge(conversation) => world.nudge(conversation),
         Step::Pass(ms) => world.pass(Duration::from_millis(ms)),
     }
 }
@@ -66,6 +69,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => code.prop_map(Step::Cut),
         1 => any::<bool>().prop_map(Step::Drain),
         1 => (0..4_u64).prop_map(Step::Watch),
+        2 => (0..3_usize).prop_map(Step::Nudge),
         2 => (1..40_000_u64).prop_map(Step::Pass),
     ]
 }
@@ -252,4 +256,80 @@ fn an_answer_of_another_kind_is_none() {
         next,
     };
     assert!(answered(&world.input(Input::Frame(right))));
+}
+
+fn receipts(outputs: &[Output]) -> Vec<(Option<u64>, Option<u64>)> {
+    let receipt = |output: &Output| match output {
+        Output::Send(ClientFrame::Receipt { delivered, read, .. }) => Some((*delivered, *read)),
+        _ => None,
+    };
+    outputs.iter().filter_map(receipt).collect()
+}
+
+/// All that a machine says until `within` from now.
+fn said_within(world: &mut World, within: Duration) -> Vec<Output> {
+    let (until, mut said) = (world.now + within, vec![]);
+    while let Some(due) = world.machine.deadline().filter(|due| *due <= until) {
+        world.now = world.now.max(due);
+        said.extend(world.input(Input::Tick));
+    }
+    said
+}
+
+#[test]
+fn who_is_nudged_says_again_what_has_arrived() {
+    let mut world = World::new(false, 1, 9);
+    world.store(0, Fate::Delivered);
+    world.settle();
+    world.store(0, Fate::Delivered);
+    world.deliver(1);
+    let second = Duration::from_secs(1);
+    assert_eq!(receipts(&said_within(&mut world, second)), [(Some(2), None)]);
+    for _ in 0..3 {
+        world.nudge(0);
+        world.deliver(1);
+    }
+    let said = said_within(&mut world, second);
+    assert_eq!(receipts(&said), [(Some(2), None)], "a flood is answered once");
+    let asks = |output: &Output| matches!(output, Output::Send(ClientFrame::History { .. }));
+    assert!(!said.iter().any(asks));
+}
+
+#[test]
+fn a_lost_last_message_is_asked_for_by_who_is_nudged_and_then_confirmed() {
+    let mut world = World::new(false, 1, 10);
+    world.store(0, Fate::Delivered);
+    world.settle();
+    let connections = world.connections;
+    world.store(0, Fate::Dropped);
+    for _ in 0..100 {
+        world.nudge(0);
+    }
+    let head = world.seq;
+    let before = world.to_server.len();
+    world.deliver(usize::MAX);
+    assert_eq!(world.to_server.len(), before + 1, "one question for all");
+    world.serve(1, Mood::Good);
+    world.deliver(usize::MAX);
+    assert_eq!(world.shown.get(&world::conversation(0)), Some(&head));
+    let said = said_within(&mut world, Duration::from_secs(1));
+    assert_eq!(receipts(&said), [(Some(head), None)]);
+    assert_eq!(world.connections, connections);
+}
+
+#[test]
+fn an_application_that_confirms_by_itself_is_told_of_a_nudge() {
+    let mut world = World::new(false, 1, 11);
+    world.store(0, Fate::Delivered);
+    world.settle();
+    world.machine.settings.confirm_delivery = false;
+    let (conversation, head) = (world::conversation(0), world.seq);
+    let outputs = world.input(Input::Frame(ServerFrame::Nudge { conversation, head }));
+    let told = Event::Nudged {
+        conversation,
+        delivered: head,
+    };
+    assert!(matches!(&outputs[..], [Output::Emit(event)] if *event == told));
+    let said = said_within(&mut world, Duration::from_secs(1));
+    assert_eq!(receipts(&said), []);
 }

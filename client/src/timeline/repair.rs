@@ -59,6 +59,11 @@ impl Repair {
         }
     }
 
+    /// There is something at `head`.
+    pub(super) fn aim(&mut self, head: u64) {
+        self.target = self.target.max(head);
+    }
+
     pub(super) const fn target(&self) -> u64 {
         self.target
     }

@@ -15,7 +15,7 @@ mod reader;
 mod route;
 mod sessions;
 
-pub use frame::LiveMessage;
+pub use frame::{LiveMessage, Nudge};
 pub use hub::Hub;
 pub use outlet::{Delivery, Inlet, Outlet, QueueLimits, outlet};
 pub use sessions::{Attached, Ear, OpenError};

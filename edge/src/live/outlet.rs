@@ -14,7 +14,7 @@ use axum::extract::ws::Utf8Bytes;
 use futures::task::AtomicWaker;
 use natterjack_nats::{Conversation, GroupId, wire::CloseCode};
 
-use super::frame::LiveMessage;
+use super::frame::{LiveMessage, Nudge};
 use crate::{
     auth::Identity,
     metrics::{Count, EdgeMetrics},
@@ -34,6 +34,8 @@ pub enum Delivery {
     Joined(GroupId),
     /// The user is no longer in this group: nothing of it goes to the session any more.
     Left(GroupId),
+    /// The user was asked what has arrived: what the session misses it is to repair first.
+    Nudge(Arc<Nudge>),
     /// Conversations that have messages up to these sequences at least.
     Heads(Arc<[(Conversation, u64)]>),
     /// Something that was offered did not fit, and now there is room.
@@ -41,10 +43,16 @@ pub enum Delivery {
 }
 
 impl Delivery {
+    /// Whether it may be left out under load. Of a nudge that is, the end is a push.
+    const fn is_ephemeral(&self) -> bool {
+        matches!(self, Self::Ephemeral(_) | Self::Nudge(_))
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Self::Message(message) => message.frame.len(),
             Self::Ephemeral(frame) => frame.len(),
+            Self::Nudge(nudge) => nudge.frame.len(),
             Self::Joined(_) | Self::Left(_) | Self::Heads(_) | Self::Room => 0,
         }
     }
@@ -110,7 +118,7 @@ pub fn outlet(identity: Option<Identity>, limits: QueueLimits, metrics: EdgeMetr
 impl Outlet {
     /// Puts something in, without waiting.
     pub fn push(&self, delivery: Delivery) {
-        let ephemeral = matches!(delivery, Delivery::Ephemeral(_));
+        let ephemeral = delivery.is_ephemeral();
         if self.fits(delivery, false) {
             return;
         }
@@ -129,7 +137,7 @@ impl Outlet {
 
     fn fits(&self, delivery: Delivery, offered: bool) -> bool {
         let limits = &self.0.limits;
-        let ephemeral = matches!(delivery, Delivery::Ephemeral(_));
+        let ephemeral = delivery.is_ephemeral();
         let size = delivery.bytes();
         // Ephemeral frames take the lower half only: they are the first to go.
         let (bytes_max, places_min) = if ephemeral {

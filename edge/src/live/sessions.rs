@@ -143,7 +143,8 @@ pub struct Ear {
 }
 
 impl Ear {
-    /// Resolves once a message for the user was stored, or might have been.
+    /// Resolves once a message for the user was stored, or might have been: whoever is nudged may have
+    /// missed one.
     pub async fn next(&mut self) {
         let mut deliveries = vec![];
         // Its end wakes as well.

@@ -6,6 +6,7 @@
 //! is the same thing, begun from the client's cursor.
 
 mod catching;
+mod early;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use std::{
 
 use axum::extract::ws::Utf8Bytes;
 use catching::{Catching, Step};
+use early::Early;
 use natterjack_nats::{
     Conversation, GroupId, Shards,
     headers::Position,
@@ -23,14 +25,12 @@ use natterjack_nats::{
     wire::{Message, Page, WireError},
 };
 
-use crate::live::{Delivery, LiveMessage};
+use crate::live::{Delivery, LiveMessage, Nudge};
 
 /// Conversations that are caught up at a time.
 const FETCHES_MAX: usize = 4;
 /// Conversations of which a session knows its place.
 const TRACKS_MAX: usize = 50_000;
-/// Deliveries that wait for the session to open; messages beyond are fetched from history.
-const EARLY_MAX: usize = 256;
 /// Bytes of messages that wait for the session to open, or for a gap to be closed.
 const HELD_BYTES_MAX: usize = 1 << 20;
 
@@ -86,14 +86,6 @@ pub struct Tail {
     fetching: usize,
     held_bytes: usize,
     resume: Option<Resume>,
-}
-
-#[derive(Debug, Default)]
-struct Early {
-    deliveries: VecDeque<Delivery>,
-    bytes: usize,
-    /// Heads of what did not fit.
-    missed: HashMap<Conversation, u64>,
 }
 
 #[derive(Debug)]
@@ -198,6 +190,7 @@ impl Tail {
         match delivery {
             Delivery::Ephemeral(frame) => out.push(Out::Frame(frame)),
             Delivery::Message(message) => self.message(message, out),
+            Delivery::Nudge(nudge) => self.nudged(nudge, out),
             Delivery::Heads(heads) => self.heads(&heads),
             Delivery::Joined(group) => self.joined(group),
             Delivery::Left(group) => self.left(group),
@@ -240,6 +233,23 @@ impl Tail {
             if *head > last {
                 self.catch_up(*conversation, *head);
             }
+        }
+    }
+
+    /// The client is asked once it was handed everything up to the head: what it lacks then, it lost
+    /// itself. However many come while a gap is repaired, the repair is one, and so is the question.
+    fn nudged(&mut self, nudge: Arc<Nudge>, out: &mut Vec<Out>) {
+        let conversation = nudge.conversation;
+        self.heads(&[(conversation, nudge.head)]);
+        let track = self.tracks.get_mut(&conversation);
+        match track {
+            Some(track) if track.left => {}
+            Some(Track {
+                last,
+                catching: Some(catching),
+                ..
+            }) if *last < nudge.head => catching.ask(nudge),
+            _ => out.push(Out::Frame(nudge.frame.clone())),
         }
     }
 
@@ -296,7 +306,11 @@ impl Tail {
                 Err(error) => catching.failed(&error),
             };
             match step {
-                Step::Done => self.end_catching(conversation),
+                Step::Done => {
+                    let question = catching.question(track.last);
+                    self.end_catching(conversation);
+                    out.extend(question.map(Out::Frame));
+                }
                 Step::Again => self.waiting.push_back(conversation),
                 Step::Pause(ms) => out.push(Out::Pause { conversation, ms }),
             }
@@ -377,26 +391,5 @@ impl Track {
             left: false,
             catching: None,
         }
-    }
-}
-
-impl Early {
-    fn keep(&mut self, delivery: Delivery) {
-        match &delivery {
-            Delivery::Ephemeral(_) => return,
-            Delivery::Message(message) => {
-                let size = message.frame.len();
-                let full = self.deliveries.len() >= EARLY_MAX || self.bytes + size > HELD_BYTES_MAX;
-                // Once one of a conversation did not fit, its later ones would only be held again.
-                if full || self.missed.contains_key(&message.conversation) {
-                    let head = self.missed.entry(message.conversation).or_default();
-                    *head = message.position.seq.max(*head);
-                    return;
-                }
-                self.bytes += size;
-            }
-            Delivery::Heads(_) | Delivery::Joined(_) | Delivery::Left(_) | Delivery::Room => {}
-        }
-        self.deliveries.push_back(delivery);
     }
 }

@@ -60,6 +60,18 @@ impl World {
         self.seq
     }
 
+    /// The server asks whether the last message of a conversation arrived.
+    pub fn nudge(&mut self, index: usize) {
+        let conversation = conversation(index);
+        let last = self.logs.get(&conversation).and_then(|log| log.last());
+        if let Some(head) = last.map(|last| last.seq)
+            && self.connected
+        {
+            self.to_client
+                .push_back(ServerFrame::Nudge { conversation, head });
+        }
+    }
+
     pub fn serve(&mut self, count: usize, mood: Mood) {
         for _ in 0..count {
             let Some(frame) = self.to_server.pop_front() else {

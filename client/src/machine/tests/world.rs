@@ -67,7 +67,7 @@ pub struct World {
     pub logs: BTreeMap<Conversation, Vec<Message>>,
     sent: Vec<(Conversation, MessageId)>,
     /// What the application has seen: the last sequence of each conversation.
-    shown: BTreeMap<Conversation, u64>,
+    pub shown: BTreeMap<Conversation, u64>,
     acked: BTreeMap<MessageId, u64>,
     released: usize,
 }

@@ -2,13 +2,14 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use axum::extract::ws::Utf8Bytes;
 use natterjack_nats::{
     limits,
     wire::{Page, WireError},
 };
 
 use super::{HELD_BYTES_MAX, Out};
-use crate::live::LiveMessage;
+use crate::live::{LiveMessage, Nudge};
 
 /// Live messages that are held back in one conversation; those beyond come from history.
 const HELD_MAX: usize = 64;
@@ -36,6 +37,8 @@ pub(super) struct Catching {
     fruitless: u32,
     barren: u32,
     resumes: bool,
+    /// What the client is asked once it has all that this is about.
+    nudge: Option<Arc<Nudge>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +83,7 @@ impl Catching {
             fruitless: 0,
             barren: 0,
             resumes,
+            nudge: None,
         }
     }
 
@@ -99,6 +103,20 @@ impl Catching {
     pub(super) fn tell(&mut self, head: u64) {
         self.told = self.told.max(head);
         self.stale |= head == 0 && self.is_fetching();
+    }
+
+    /// The client is to be asked this when it is done.
+    pub(super) fn ask(&mut self, nudge: Arc<Nudge>) {
+        let head = self.nudge.as_ref().map_or(0, |nudge| nudge.head);
+        if nudge.head >= head {
+            self.nudge = Some(nudge);
+        }
+    }
+
+    /// The frame in which the client is asked, if it was told everything up to there.
+    pub(super) fn question(&self, last: u64) -> Option<Utf8Bytes> {
+        let nudge = self.nudge.as_ref().filter(|nudge| nudge.head <= last)?;
+        Some(nudge.frame.clone())
     }
 
     /// Its turn has come; whether it waited for it.
