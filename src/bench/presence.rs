@@ -188,6 +188,7 @@ pub async fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Result>
         seats: &seats,
         heard: &heard,
         rate: args.rate,
+        grace: Duration::from_millis(args.grace_ms),
         turn: AtomicUsize::new(0),
         in_flight: args.in_flight(),
         warm_up: args.measure.warm_up() + Duration::from_millis(args.grace_ms),

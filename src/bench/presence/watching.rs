@@ -35,8 +35,11 @@ use crate::fleet::Socket;
 
 /// How long the answer to `watch` may take.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// So often a second some seats change.
+/// So often a second some seats change, at most.
 const BEATS: u64 = 50;
+/// For so much longer than the grace a seat stays where it is: what it leaves again within the grace never
+/// changed, and nobody is told.
+const STAYS: Duration = Duration::from_secs(3);
 
 /// Sockets, each with a task that reads, and a way to tell them whom to watch.
 pub struct Watchers {
@@ -52,8 +55,10 @@ pub struct Load<'a> {
     /// Those who are online.
     pub seats: &'a [Seat],
     pub heard: &'a Heard,
-    /// Changes a second.
+    /// Changes a second; fewer where so few seats would change again within the grace.
     pub rate: u64,
+    /// How long a lower state waits before it is told.
+    pub grace: Duration,
     /// How often some of them have changed.
     pub turn: AtomicUsize,
     pub in_flight: usize,
@@ -163,9 +168,10 @@ impl Load<'_> {
 
     /// Every seat in turn, to the background and back.
     async fn change(&self) -> anyhow::Result<()> {
-        let mut due = interval(Duration::from_millis(1_000 / BEATS));
+        let rate = bearable(self.rate, self.seats.len(), self.grace + STAYS);
+        let some = usize::try_from(rate / BEATS)?.max(1);
+        let mut due = interval(Duration::from_secs(1) * u32::try_from(some)? / u32::try_from(rate)?);
         due.set_missed_tick_behavior(MissedTickBehavior::Burst);
-        let some = usize::try_from(self.rate.div_ceil(BEATS))?;
         let chunks = self.seats.len().div_ceil(some);
         loop {
             due.tick().await;
@@ -176,6 +182,12 @@ impl Load<'_> {
             self.stand_ins.come(seats, active, self.in_flight).await?;
         }
     }
+}
+
+/// At most so many changes a second that each of the seats stays for this long.
+fn bearable(rate: u64, seats: usize, stays: Duration) -> u64 {
+    let most = seats as u128 * 1_000 / stays.as_millis().max(1);
+    rate.min(u64::try_from(most).unwrap_or(u64::MAX)).max(1)
 }
 
 async fn read(
@@ -212,4 +224,17 @@ fn cpu_us_each(cost: &Cost, changes: u64) -> ByRole {
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
 fn count(count: u64) -> f64 {
     count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_seats_change_less_often() {
+        let stays = Duration::from_secs(4);
+        assert_eq!(bearable(300, 250, stays), 62);
+        assert_eq!(bearable(300, 4_000, stays), 300);
+        assert_eq!(bearable(300, 1, stays), 1);
+    }
 }
