@@ -7,7 +7,9 @@
 //! durable consumers, and any of them may be killed.
 
 mod args;
+mod outcome;
 mod push;
+mod trace;
 
 use anyhow::Context as _;
 use async_nats::{Client, Event, jetstream};
@@ -16,7 +18,9 @@ use natterjack_runtime::{health::Health, lifecycle::Tasks, metrics::Metrics};
 use natterjack_service::Host;
 
 pub use args::Args;
+pub use outcome::{OutcomeError, Outcomes, Reached};
 pub use push::{Outcome, Push, PushService, Scope};
+pub use trace::{Trace, TraceError};
 
 /// The check that fails until everything was started.
 const STARTING: &str = "start";

@@ -12,13 +12,12 @@
 use std::time::{Duration, Instant};
 
 use natterjack_nats::UserId;
-use natterjack_runtime::lifecycle::Shutdown;
+use natterjack_runtime::{lifecycle::Shutdown, server_time::ServerTime};
 
 use crate::{
     decide::{self, Entry, Fate, Moment},
     leases::{Holding, Leases},
     metrics::PresenceMetrics,
-    server_time::ServerTime,
     store::{Store, StoreError, Stored},
 };
 

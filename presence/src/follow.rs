@@ -11,7 +11,7 @@ use crate::{evaluate::Looker, leases::Holding, store::StoreError};
 const EVERY: Duration = Duration::from_millis(500);
 const CHECK: &str = "leases";
 
-/// Keeps [`crate::leases::Leases`] and [`crate::server_time::ServerTime`] up to date.
+/// Keeps [`crate::leases::Leases`] and [`natterjack_runtime::server_time::ServerTime`] up to date.
 pub struct Follower {
     looker: Looker,
     health: Health,

@@ -15,11 +15,11 @@ use natterjack_nats::{
     limits::LEASE_TTL_MS,
     wire::{DeviceSession, Lease},
 };
+use natterjack_runtime::server_time::ServerTime;
 
 use crate::{
     decide::{Entry, Fate},
     outages::Outages,
-    server_time::ServerTime,
     store::{Store, StoreError},
 };
 

@@ -12,7 +12,6 @@ mod follow;
 mod leases;
 mod metrics;
 mod outages;
-mod server_time;
 mod service;
 mod store;
 mod sweep;
@@ -22,7 +21,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use async_nats::{Client, Event, jetstream};
 use natterjack_nats::{cluster, topology::Bucket};
-use natterjack_runtime::{health::Health, lifecycle::Tasks, metrics::Metrics};
+use natterjack_runtime::{health::Health, lifecycle::Tasks, metrics::Metrics, server_time::ServerTime};
 use natterjack_service::Host;
 use tokio::sync::{mpsc, watch};
 
@@ -32,7 +31,6 @@ use events::Source;
 use leases::Leases;
 use metrics::PresenceMetrics;
 use outages::{Connection, Outages};
-use server_time::ServerTime;
 use store::Store;
 
 /// The check that fails until everything was started.

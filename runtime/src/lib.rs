@@ -8,6 +8,7 @@ pub mod health;
 pub mod lifecycle;
 pub mod metrics;
 pub mod outbound;
+pub mod server_time;
 pub mod servers;
 pub mod telemetry;
 
