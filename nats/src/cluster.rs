@@ -18,6 +18,7 @@ use crate::{
     shard::Shards,
     subjects::kv,
     topology::{self, Bucket},
+    wire::VapidKey,
 };
 
 /// The oldest nats-server that Natterjack runs on: per-message TTL and fsync group commit.
@@ -51,6 +52,9 @@ pub enum JoinError {
     /// What is recorded makes no sense.
     #[error("the cluster records {0:?} shards, which is not a number from 1 to {max}", max = Shards::MAX)]
     BadShards(String),
+    /// What is kept as the key pair of Web Push is none.
+    #[error("what the bucket push_keys has under vapid is no key pair; put it back from a backup")]
+    BadVapid,
     /// JetStream did not answer.
     #[error("JetStream does not answer: {0}")]
     JetStream(String),
@@ -177,6 +181,27 @@ pub async fn shards(context: &jetstream::Context) -> Result<Shards, JoinError> {
         .ok()
         .and_then(Shards::new)
         .ok_or_else(|| JoinError::BadShards(text.into_owned()))
+}
+
+/// The key pair of Web Push, with its private half: for the notifier alone.
+///
+/// # Errors
+/// [`JoinError::NotProvisioned`], [`JoinError::BadVapid`], [`JoinError::JetStream`].
+pub async fn vapid(context: &jetstream::Context) -> Result<VapidKey, JoinError> {
+    use async_nats::jetstream::context::KeyValueErrorKind;
+    let bucket = context
+        .get_key_value(Bucket::PushKeys.name())
+        .await
+        .map_err(|error| match error.kind() {
+            KeyValueErrorKind::GetBucket => JoinError::NotProvisioned,
+            _ => JoinError::JetStream(error.to_string()),
+        })?;
+    let kept = bucket
+        .get(kv::push_keys::VAPID)
+        .await
+        .map_err(|error| JoinError::JetStream(error.to_string()))?;
+    let kept = kept.ok_or(JoinError::NotProvisioned)?;
+    serde_json::from_slice(&kept).map_err(|_| JoinError::BadVapid)
 }
 
 /// How long the cluster's chat streams recognise a retry by themselves: the shortest window of all,

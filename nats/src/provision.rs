@@ -1,5 +1,7 @@
 //! Idempotent provisioning: makes what is missing, and reports what differs.
 
+mod vapid;
+
 use std::fmt::Display;
 
 use async_nats::jetstream::{
@@ -113,7 +115,8 @@ const CONSUMER_SETTINGS: &[&str] = &[
     "filter_subjects",
 ];
 
-/// Makes all streams, buckets and consumers that are missing and records the number of shards.
+/// Makes all streams, buckets and consumers that are missing, records the number of shards, and makes the
+/// key pair of Web Push if there is none.
 ///
 /// What exists and differs is reported; with `apply` it is updated where the server allows it.
 ///
@@ -149,6 +152,7 @@ pub async fn provision(
         round.consumer(&stream, config).await?;
     }
     record_shards(context, settings).await?;
+    vapid::ensure(context, apply, &mut round.report).await?;
     Ok(round.report)
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::{self, Context, kv::Operation, message::PublishMessage};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use futures::StreamExt;
 use natterjack_nats::{
     Conversation, EdgeId, Shards, UserId, cluster,
@@ -88,8 +89,8 @@ async fn provisioning_is_idempotent_reports_drift_and_refuses_other_shards() {
         .expect("provisioned");
     assert_eq!(
         first.created.len(),
-        5 + 9 + 10,
-        "streams, buckets, consumers: {:?}",
+        5 + 9 + 10 + 1,
+        "streams, buckets, consumers, the key of Web Push: {:?}",
         first.created
     );
     assert_eq!(
@@ -129,6 +130,87 @@ async fn provisioning_is_idempotent_reports_drift_and_refuses_other_shards() {
         .await
         .expect_err("shards never change");
     assert!(matches!(refused, ProvisionError::Shards { found: 2, wanted: 3 }));
+}
+
+/// The public half as clients read it.
+async fn told(context: &Context) -> String {
+    let bucket = context
+        .get_key_value(Bucket::Cluster.name())
+        .await
+        .expect("there");
+    let value = bucket.get(kv::cluster::VAPID).await.expect("read").expect("told");
+    String::from_utf8(value.to_vec()).expect("text")
+}
+
+#[tokio::test]
+async fn the_key_of_web_push_is_made_once_and_never_replaced() {
+    let fixture = Fixture::new().await;
+    let context = &fixture.context;
+    assert!(matches!(
+        cluster::vapid(context).await,
+        Err(cluster::JoinError::NotProvisioned)
+    ));
+    // All at once: they agree on one.
+    let settings = settings(1);
+    let made = futures::future::join_all((0..4).map(|_| provision(context, &settings, false))).await;
+    let made = made.into_iter().filter_map(Result::ok);
+    let makers = made.filter(|report| report.created.contains(&"key vapid".to_owned()));
+    assert_eq!(makers.count(), 1);
+    let first = cluster::vapid(context).await.expect("kept");
+    // As the Push API wants it: an uncompressed point on P-256.
+    let point = BASE64_URL_SAFE_NO_PAD
+        .decode(&first.public_key)
+        .expect("base64url");
+    assert_eq!((point.len(), point[0]), (65, 4));
+    assert_eq!(told(context).await, first.public_key);
+    assert!(first.created_at > 1_577_836_800_000, "{}", first.created_at);
+    assert!(!format!("{first:?}").contains(&first.private_key));
+
+    let again = provision(context, &settings, true).await.expect("again");
+    assert_eq!(again, Report::default());
+    assert_eq!(cluster::vapid(context).await.expect("kept"), first);
+
+    // Died between the two halves: the public one is told later.
+    let cluster_bucket = context
+        .get_key_value(Bucket::Cluster.name())
+        .await
+        .expect("there");
+    cluster_bucket.purge(kv::cluster::VAPID).await.expect("purged");
+    provision(context, &settings, false).await.expect("told again");
+    assert_eq!(told(context).await, first.public_key);
+
+    // Another public half is reported, and put right if that is wanted.
+    cluster_bucket
+        .put(kv::cluster::VAPID, "another".into())
+        .await
+        .expect("put");
+    let drift = provision(context, &settings, false)
+        .await
+        .expect("reported")
+        .drift;
+    assert_eq!(
+        (drift[0].of.as_str(), drift[0].found.as_str()),
+        ("key vapid", "another")
+    );
+    provision(context, &settings, true).await.expect("put right");
+    assert_eq!(told(context).await, first.public_key);
+
+    // A private half that is lost or broken is not replaced silently.
+    let keys = context
+        .get_key_value(Bucket::PushKeys.name())
+        .await
+        .expect("there");
+    keys.put(kv::push_keys::VAPID, "{}".into()).await.expect("put");
+    let refused = provision(context, &settings, true).await.expect_err("broken");
+    assert!(refused.to_string().contains("backup"), "{refused}");
+    assert!(matches!(
+        cluster::vapid(context).await,
+        Err(cluster::JoinError::BadVapid)
+    ));
+    keys.purge(kv::push_keys::VAPID).await.expect("purged");
+    let refused = provision(context, &settings, true).await.expect_err("lost");
+    assert!(refused.to_string().contains("subscribe anew"), "{refused}");
+    assert_eq!(told(context).await, first.public_key);
 }
 
 #[tokio::test]
