@@ -17,7 +17,7 @@ use crate::support::{
 };
 
 /// A message of Alice's that is lost on its way to the first edge, and is the last of its conversation.
-async fn lost(house: &House, proxy: &Proxy, alice: &User, conversation: Conversation) -> anyhow::Result<u64> {
+async fn lost(proxy: &Proxy, alice: &User, conversation: Conversation) -> anyhow::Result<u64> {
     proxy.swallow(move |passing: &Passing<'_>| {
         passing.client.ends_with(" live") && passing.subject == subjects::live::subject(&conversation)
     });
@@ -58,7 +58,7 @@ async fn a_lost_last_message_comes_before_the_nudge_that_asks_for_it() -> anyhow
             let group = alice.group("pair", &[&bob]).await?;
             let (mut phone, mut laptop) = (bob.online(0).await?, bob.online(0).await?);
             for conversation in [alice.dm(&bob), group] {
-                let seq = lost(house, proxy, &alice, conversation).await?;
+                let seq = lost(proxy, &alice, conversation).await?;
                 nudge(house, bob.id, conversation, seq, 300).await?;
                 for socket in [&mut phone, &mut laptop] {
                     let mut repaired = 0;
@@ -117,7 +117,7 @@ async fn a_poll_that_waits_is_answered_with_what_was_lost() -> anyhow::Result<()
                 Ok((of_bob[0].state == ShownState::Online).then_some(()))
             })
             .await?;
-            let seq = lost(house, proxy, &alice, dm).await?;
+            let seq = lost(proxy, &alice, dm).await?;
             house.ground().persisted().await?;
             ensure!(!poll.is_finished(), "nothing tells of it");
             nudge(house, bob.id, dm, seq, 1).await?;
