@@ -1,14 +1,15 @@
 //! `svc.conversations.<verb>`: the list, groups and their members.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
+use async_nats::Client;
 use serde::{Deserialize, Serialize};
 
-use super::{names, verbs};
+use super::{call, names, verbs};
 use crate::{
     conversation::Conversation,
     ids::{GroupId, UserId},
-    wire::{ConversationSummary, Member, Mute, Profile, PushPreview, Role},
+    wire::{Code, ConversationSummary, Member, Mute, Profile, PushPreview, Role, WireError},
 };
 
 /// All that an edge needs when a user connects, in one call.
@@ -193,10 +194,20 @@ pub struct SetMute {
     pub mute: Option<Mute>,
 }
 
+/// Most conversations that [`Audiences`] asks for.
+pub const AUDIENCE_CONVERSATIONS_MAX: usize = 100;
+
+/// Most users that [`Badges`] asks for.
+pub const BADGE_USERS_MAX: usize = 1_000;
+
 /// Who may have to be pushed for a message in these conversations.
+///
+/// **The answer may be shorter:** it has an entry for each of them, in this order, as many as fit into a
+/// message of NATS and at least one. Ask again for the rest, or use [`audiences`]. One that does not exist
+/// has nobody in it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Audiences {
-    /// At most 100.
+    /// At most [`AUDIENCE_CONVERSATIONS_MAX`].
     pub conversations: Vec<Conversation>,
 }
 
@@ -236,11 +247,12 @@ pub struct Listener {
 /// How much users have not read: what a badge on an app's icon shows.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Badges {
-    /// At most 1,000.
+    /// At most [`BADGE_USERS_MAX`].
     pub users: Vec<UserId>,
 }
 
-/// An entry of the answer to [`Badges`].
+/// An entry of the answer to [`Badges`]: one for each of the users, in their order. Messages that Postgres
+/// does not have yet are not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Badge {
     /// Who.
@@ -248,6 +260,33 @@ pub struct Badge {
     /// Texts of others beyond the read cursor, over all conversations that are not muted; at most
     /// [`crate::limits::UNREAD_MAX`].
     pub unread: u32,
+}
+
+/// The audiences of all these conversations, in their order, however many and however large they are:
+/// asks [`Audiences`] as often as it takes.
+///
+/// # Errors
+/// As [`call`].
+pub async fn audiences(
+    client: &Client,
+    conversations: &[Conversation],
+    timeout: Duration,
+) -> Result<Vec<Audience>, WireError> {
+    let mut found: Vec<Audience> = Vec::with_capacity(conversations.len());
+    while let Some(rest) = conversations.get(found.len()..).filter(|rest| !rest.is_empty()) {
+        let some = rest.iter().take(AUDIENCE_CONVERSATIONS_MAX).copied();
+        let request = Audiences {
+            conversations: some.collect(),
+        };
+        let answer = call(client, &request, timeout).await?;
+        let told = answer.iter().map(|audience| &audience.conversation);
+        if answer.is_empty() || !told.eq(rest.iter().take(answer.len())) {
+            let message = "the conversations service answered about others than it was asked for";
+            return Err(WireError::new(Code::Internal, message));
+        }
+        found.extend(answer);
+    }
+    Ok(found)
 }
 
 verbs! { names::CONVERSATIONS =>

@@ -134,10 +134,13 @@ pub fn buckets(settings: &Settings) -> Vec<kv::Config> {
                 "What devices are to be told, or were, by channel, user, device and conversation",
             )
         },
-        bucket(
-            Bucket::PushTargets,
-            "Which device has registered an endpoint or a token",
-        ),
+        kv::Config {
+            limit_markers: Some(MARKERS_KEPT),
+            ..bucket(
+                Bucket::PushTargets,
+                "Which device has registered an endpoint or a token",
+            )
+        },
         bucket(Bucket::PushKeys, "Private keys for push services"),
     ]
 }

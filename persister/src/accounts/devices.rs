@@ -3,39 +3,38 @@
 //! Entries are read from the bucket's leader: a replica that is a moment behind would show a
 //! refresh token as unknown that was just given out.
 
+mod push;
+mod record;
+mod store;
+
 use std::time::Duration;
 
 use async_nats::{
     Client,
-    jetstream::{
-        self,
-        kv::{self, UpdateErrorKind},
-        stream::LastRawMessageErrorKind,
-    },
+    jetstream::{self, kv},
 };
 use futures::{StreamExt, stream};
 use natterjack_nats::{
-    DeviceId, UserId, direct, subjects,
+    DeviceId, UserId, subjects,
     topology::Bucket,
-    wire::{Device, HelloDevice, Revocation},
+    wire::{HelloDevice, Revocation},
 };
 use natterjack_runtime::clock::Clock;
-use serde::{Deserialize, Serialize};
 
+use self::{
+    record::Record,
+    store::{Entry, encode, failed},
+};
 use super::refresh::RefreshToken;
 
 /// Most devices of a user: one more, and the one that was away longest is revoked.
 pub const DEVICES_MAX: usize = 50;
-/// So many used refresh tokens of a device are known again.
-const PREVIOUS_MAX: usize = 8;
 /// How often a compare-and-set is tried against others that write the same entry.
 const TRIES: usize = 8;
 /// So many devices are revoked at the same time.
 const REVOKED_AT_ONCE: usize = 16;
 /// How long the marker of a revoked device stays.
 const MARKER_TTL: Duration = Duration::from_hours(24);
-const LIST_TIMEOUT: Duration = Duration::from_secs(3);
-const LIST_BYTES_MAX: usize = 256 * 1_024;
 
 /// Why a device's entry could not be read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +46,9 @@ pub enum DeviceError {
     /// The device is gone, or the secret was never valid.
     #[error("this refresh token is not valid; log in again")]
     Unknown,
+    /// It was never there, or was revoked.
+    #[error("this device is not known any more; log in again")]
+    NoSuchDevice,
     /// JetStream did not do it.
     #[error("the bucket {bucket}: {why}")]
     Bucket {
@@ -57,62 +59,13 @@ pub enum DeviceError {
     },
 }
 
-/// What the bucket `devices` keeps of a device.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Record {
-    name: String,
-    platform: String,
-    created_at: u64,
-    refreshed_at: u64,
-    /// Of the current refresh token; absent on devices of outside users.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    refresh_hash: Option<String>,
-    /// When it was connected last, noted by presence when the connection ends.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    last_seen: Option<u64>,
-    /// Of the last few that were used, newest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    used_hashes: Vec<String>,
-    /// What others keep here.
-    #[serde(flatten)]
-    more: serde_json::Map<String, serde_json::Value>,
-}
-
-impl Record {
-    fn new(hello: &HelloDevice, now_ms: u64) -> Self {
-        Self {
-            name: hello.name.clone(),
-            platform: hello.platform.clone(),
-            created_at: now_ms,
-            refreshed_at: now_ms,
-            refresh_hash: None,
-            last_seen: None,
-            used_hashes: Vec::new(),
-            more: serde_json::Map::new(),
-        }
-    }
-
-    fn rotate(&mut self, hash: String, now_ms: u64) {
-        if let Some(used) = self.refresh_hash.replace(hash) {
-            self.used_hashes.insert(0, used);
-            self.used_hashes.truncate(PREVIOUS_MAX);
-        }
-        self.refreshed_at = now_ms;
-    }
-}
-
-/// An entry that may be absent, with the revision that a change must name.
-struct Entry {
-    record: Option<Record>,
-    revision: u64,
-}
-
 /// The devices of all users; cheap to clone.
 #[derive(Clone)]
 pub struct Devices {
     client: Client,
     devices: kv::Store,
     revocations: kv::Store,
+    targets: kv::Store,
     clock: Clock,
 }
 
@@ -131,6 +84,7 @@ impl Devices {
             client,
             devices: open(Bucket::Devices).await?,
             revocations: open(Bucket::Revocations).await?,
+            targets: open(Bucket::PushTargets).await?,
             clock,
         })
     }
@@ -143,17 +97,14 @@ impl Devices {
         for _ in 0..TRIES {
             let entry = match wanted {
                 Some(device) => self.read(user, device).await?,
-                None => Entry {
-                    record: None,
-                    revision: 0,
-                },
+                None => Entry::NONE,
             };
-            let device = match (&entry.record, wanted) {
+            let device = match (&entry.value, wanted) {
                 (Some(_), Some(device)) => device,
                 _ => DeviceId::generate(now_ms),
             };
             let token = RefreshToken::generate(user, device);
-            if let Some(mut record) = entry.record {
+            if let Some(mut record) = entry.value {
                 record.name.clone_from(&hello.name);
                 record.platform.clone_from(&hello.platform);
                 record.rotate(token.hash(), now_ms);
@@ -180,7 +131,10 @@ impl Devices {
         let (user, device, hash) = (token.user, token.device, token.hash());
         let next = RefreshToken::generate(user, device);
         for _ in 0..TRIES {
-            let Entry { record, revision } = self.read(user, device).await?;
+            let Entry {
+                value: record,
+                revision,
+            } = self.read(user, device).await?;
             let mut record = record.ok_or(DeviceError::Unknown)?;
             if record.used_hashes.contains(&hash) {
                 // Ours if a try of this very call was stored although its answer was lost.
@@ -205,14 +159,17 @@ impl Devices {
 
     /// Ends a device. Again is the same as once.
     ///
-    /// The revocation is written first: if something fails after it, the device is still there, and
+    /// Where it was pushed goes with it. The revocation is written first: if something fails after it, the device is still there, and
     /// whoever revokes it again finishes the work. The entry then goes only if nobody got a token for
     /// it meanwhile, so that the revocation hits every token that there is. Of an id that was never
     /// a device there is no token: nothing is written, or anybody could fill both buckets.
     pub async fn revoke(&self, user: UserId, device: DeviceId) -> Result<(), DeviceError> {
         let key = subjects::kv::device(user, device);
         for _ in 0..TRIES {
-            let Entry { record, revision } = self.read(user, device).await?;
+            let Entry {
+                value: record,
+                revision,
+            } = self.read(user, device).await?;
             if revision == 0 {
                 return Ok(());
             }
@@ -220,16 +177,14 @@ impl Devices {
             let revocation = encode(&Revocation { at }, Bucket::Revocations)?;
             let put = self.revocations.put(&key, revocation.into()).await;
             put.map_err(|error| failed(Bucket::Revocations, &error))?;
-            if record.is_none() {
+            let Some(record) = record else {
                 return Ok(());
-            }
-            let purged = self
-                .devices
-                .purge_expect_revision_with_ttl(&key, revision, MARKER_TTL);
-            match purged.await {
-                Ok(()) => return Ok(()),
-                Err(error) if is_contended(error.kind()) => {}
-                Err(error) => return Err(failed(Bucket::Devices, &error)),
+            };
+            if store::purge(&self.devices, Bucket::Devices, &key, revision, MARKER_TTL).await? {
+                return match record.push() {
+                    Some(push) => self.release((user, device), &push.request.target).await,
+                    None => Ok(()),
+                };
             }
         }
         Err(contended())
@@ -238,12 +193,8 @@ impl Devices {
     /// Ends all devices of a user but one. If some cannot be ended, all others are, and it fails: again
     /// finishes the work.
     pub async fn revoke_others(&self, user: UserId, except: DeviceId) -> Result<(), DeviceError> {
-        let mut revoking = Vec::new();
-        for device in self.list(user).await? {
-            if device.id != except {
-                revoking.push(self.revoke(user, device.id));
-            }
-        }
+        let others = self.ids(user).await?.into_iter().filter(|id| *id != except);
+        let revoking: Vec<_> = others.map(|device| self.revoke(user, device)).collect();
         let revoked: Vec<_> = stream::iter(revoking)
             .buffer_unordered(REVOKED_AT_ONCE)
             .collect()
@@ -260,7 +211,10 @@ impl Devices {
     ) -> Result<(), DeviceError> {
         let now_ms = self.clock.now_ms();
         for _ in 0..TRIES {
-            let Entry { record, revision } = self.read(user, device).await?;
+            let Entry {
+                value: record,
+                revision,
+            } = self.read(user, device).await?;
             let record = match record {
                 Some(record) if record.name == hello.name && record.platform == hello.platform => {
                     return Ok(());
@@ -283,40 +237,6 @@ impl Devices {
         Err(contended())
     }
 
-    /// All devices of a user, the one that was here last first.
-    pub async fn list(&self, user: UserId) -> Result<Vec<Device>, DeviceError> {
-        let filter = format!("{}{}", self.devices.prefix, subjects::kv::devices_of(user));
-        let bounds = direct::Bounds {
-            messages: 1_024,
-            bytes: LIST_BYTES_MAX,
-            timeout: LIST_TIMEOUT,
-        };
-        let batch = direct::last_by_subject(&self.client, &self.devices.stream_name, &[filter], bounds).await;
-        let batch = batch.map_err(|error| failed(Bucket::Devices, &error))?;
-        let device = |message: &direct::Direct| {
-            let key = message.subject.strip_prefix(&self.devices.prefix)?;
-            let (_, id) = subjects::kv::parse_device(key)?;
-            // Markers of what was deleted have no payload.
-            let record: Record = serde_json::from_slice(&message.payload).ok()?;
-            Some(Device {
-                id,
-                name: record.name,
-                platform: record.platform,
-                created_at: record.created_at,
-                refreshed_at: record.refreshed_at,
-                // A login or a refresh is a sign of life too, for example of one that only polls.
-                last_seen: record.refreshed_at.max(record.last_seen.unwrap_or_default()),
-                // Known to others: who is connected, and who asks.
-                online: false,
-                current: false,
-                push: None,
-            })
-        };
-        let mut devices: Vec<Device> = batch.messages.iter().filter_map(device).collect();
-        devices.sort_by_key(|device| std::cmp::Reverse((device.last_seen, device.id)));
-        Ok(devices)
-    }
-
     async fn make_room(&self, user: UserId) -> Result<(), DeviceError> {
         let devices = self.list(user).await?;
         for device in devices.iter().skip(DEVICES_MAX - 1) {
@@ -324,72 +244,6 @@ impl Devices {
         }
         Ok(())
     }
-
-    async fn read(&self, user: UserId, device: DeviceId) -> Result<Entry, DeviceError> {
-        let subject = format!("{}{}", self.devices.prefix, subjects::kv::device(user, device));
-        match self
-            .devices
-            .stream
-            .get_last_raw_message_by_subject(&subject)
-            .await
-        {
-            Ok(message) if message.payload.is_empty() => Ok(Entry {
-                record: None,
-                revision: message.sequence,
-            }),
-            Ok(message) => {
-                let record = serde_json::from_slice(&message.payload);
-                Ok(Entry {
-                    record: Some(record.map_err(|error| failed(Bucket::Devices, &error))?),
-                    revision: message.sequence,
-                })
-            }
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(Entry {
-                record: None,
-                revision: 0,
-            }),
-            Err(error) => Err(failed(Bucket::Devices, &error)),
-        }
-    }
-
-    /// Whether it was written: not if somebody else wrote since `revision`, or if the answer got
-    /// lost, when reading again tells.
-    async fn write(
-        &self,
-        user: UserId,
-        device: DeviceId,
-        record: &Record,
-        revision: u64,
-    ) -> Result<bool, DeviceError> {
-        let (key, value) = (
-            subjects::kv::device(user, device),
-            encode(record, Bucket::Devices)?,
-        );
-        match self.devices.update(&key, value.into(), revision).await {
-            Ok(_) => Ok(true),
-            Err(error) if is_contended(error.kind()) => Ok(false),
-            Err(error) => Err(failed(Bucket::Devices, &error)),
-        }
-    }
-}
-
-fn encode(value: &impl Serialize, bucket: Bucket) -> Result<Vec<u8>, DeviceError> {
-    serde_json::to_vec(value).map_err(|error| failed(bucket, &error))
-}
-
-fn failed(bucket: Bucket, error: &dyn std::fmt::Display) -> DeviceError {
-    DeviceError::Bucket {
-        bucket: bucket.name(),
-        why: error.to_string(),
-    }
-}
-
-/// Whether reading again tells what became of a change.
-const fn is_contended(kind: UpdateErrorKind) -> bool {
-    matches!(
-        kind,
-        UpdateErrorKind::WrongLastRevision | UpdateErrorKind::TimedOut
-    )
 }
 
 fn contended() -> DeviceError {

@@ -25,6 +25,7 @@ impl From<DeviceError> for Failure {
         let code = match error {
             DeviceError::Reused => Code::Revoked,
             DeviceError::Unknown => Code::Unauthorized,
+            DeviceError::NoSuchDevice => Code::NotFound,
             DeviceError::Bucket { .. } => {
                 tracing::warn!(%error, "devices cannot be read or changed");
                 let told = "devices are away for now; try again soon";

@@ -10,6 +10,7 @@ mod login;
 pub mod names;
 mod passwords;
 mod people;
+pub mod push;
 mod refresh;
 pub mod users;
 
@@ -105,6 +106,17 @@ async fn host_verbs(accounts: &Accounts, host: &Host) -> anyhow::Result<()> {
         |accounts: Accounts, request: verbs::SetProfile| async move { accounts.set_profile(request).await };
     service.verb(accounts, verb).await?;
     let verb = |accounts: Accounts, request: verbs::Devices| async move { accounts.devices(request).await };
+    service.verb(accounts, verb).await?;
+    let verb = |accounts: Accounts, request: verbs::SetPush| async move { accounts.set_push(request).await };
+    service.verb(accounts, verb).await?;
+    let verb =
+        |accounts: Accounts, request: verbs::RemovePush| async move { accounts.remove_push(request).await };
+    service.verb(accounts, verb).await?;
+    let verb = |accounts: Accounts, request: verbs::SetPushPreview| async move {
+        accounts.set_push_preview(request).await
+    };
+    service.verb(accounts, verb).await?;
+    let verb = |accounts: Accounts, request: verbs::Settings| async move { accounts.settings(request).await };
     service.verb(accounts, verb).await
 }
 
@@ -132,6 +144,6 @@ async fn keep_keys(keys: &Keys, shared: &Shared, cluster: &kv::Store) {
 }
 
 /// Unix milliseconds as Postgres keeps them.
-fn millis(unix_ms: u64) -> i64 {
+pub(crate) fn millis(unix_ms: u64) -> i64 {
     i64::try_from(unix_ms).unwrap_or(i64::MAX)
 }

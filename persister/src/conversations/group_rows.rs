@@ -3,7 +3,10 @@
 use natterjack_nats::{GroupId, UserId, wire::Role};
 use uuid::Uuid;
 
-use super::rights::{self, Refusal};
+use super::{
+    mutes,
+    rights::{self, Refusal},
+};
 use crate::{
     db::{DbError, Tx},
     failure::Failure,
@@ -116,13 +119,14 @@ pub async fn add(tx: &Tx, key: Uuid, members: &[(UserId, Role)], now_ms: i64) ->
     recount(tx, key).await
 }
 
-/// Removes a member.
+/// Removes a member, and with it that they muted the group: whoever comes back comes anew.
 pub async fn remove(tx: &Tx, key: Uuid, user: UserId) -> Result<(), DbError> {
     tx.execute(
         "delete from members where conversation = $1 and user_id = $2",
         &[&key, &user.as_uuid()],
     )
     .await?;
+    mutes::delete(tx, user, key).await?;
     recount(tx, key).await
 }
 

@@ -34,6 +34,7 @@ impl Conversations {
     /// A page of the list.
     pub async fn list(&self, request: List) -> Result<ListPage, Failure> {
         let (user, limit) = (request.user, request.limit.clamp(1, PAGE_CONVERSATIONS_MAX));
+        let now_ms = self.clock.now_ms();
         if let Some(token) = &request.page {
             let place = Place::of_token(token)?;
             let read = |tx: Tx| async move {
@@ -41,7 +42,7 @@ impl Conversations {
                 let more = found.len() > limit;
                 found.truncate(limit);
                 let next = found.last().filter(|_| more).map(|last| last.place().token());
-                let conversations = rows::summaries(&tx, user, found).await?;
+                let conversations = rows::summaries(&tx, user, found, now_ms).await?;
                 Ok::<_, Failure>(ListPage { conversations, next })
             };
             return self.db.read("conversations.list", read).await;
@@ -78,7 +79,7 @@ impl Conversations {
         found.truncate(limit);
         let end = found.last().filter(|_| more).map(Found::place);
         let others = not_among(&found, user, heads, groups);
-        let (page, others) = (&found, &others);
+        let (page, others, now_ms) = (&found, &others, self.clock.now_ms());
         let read = |tx: Tx| async move {
             let mut others_found = match others.as_slice() {
                 [] => Vec::new(),
@@ -98,7 +99,7 @@ impl Conversations {
             let first: Vec<Found> = first.into_iter().chain(news).collect();
             let places: Vec<Place> = settled.iter().map(Found::place).collect();
             let all = first.into_iter().chain(settled).collect();
-            Ok::<_, Failure>((places, rows::summaries(&tx, user, all).await?))
+            Ok::<_, Failure>((places, rows::summaries(&tx, user, all, now_ms).await?))
         };
         let (places, mut summaries) = self.db.read_planned("conversations.summaries", read).await?;
         self.catch_up(user, &mut summaries, &heads.heads).await;
@@ -155,6 +156,7 @@ impl Conversations {
     /// One conversation as in the list; a 1:1 chat without messages too.
     pub async fn one(&self, request: One) -> Result<ConversationSummary, Failure> {
         let (user, conversation) = (request.user, request.conversation);
+        let now_ms = self.clock.now_ms();
         let hold = self.recent.hold_one(self.shards.of(&conversation));
         let read = |tx: Tx| async move {
             let found = match conversation {
@@ -169,7 +171,7 @@ impl Conversations {
                 }
                 Conversation::User(_) => return Err(not_yours()),
             };
-            let summary = rows::summaries(&tx, user, vec![found]).await?.pop();
+            let summary = rows::summaries(&tx, user, vec![found], now_ms).await?.pop();
             summary.ok_or_else(|| Failure::internal("a conversation has no summary"))
         };
         let mut summary = self.db.read_planned("conversations.one", read).await?;

@@ -1,5 +1,7 @@
 //! `svc.conversations`: the opening of a session, the list, groups and their members.
 
+mod audiences;
+mod badges;
 mod errors;
 mod group_rows;
 mod groups;
@@ -7,6 +9,7 @@ mod heads;
 mod lasts;
 mod list;
 mod members;
+mod mutes;
 mod open;
 mod page_token;
 mod related;
@@ -82,5 +85,12 @@ pub async fn start(shared: &Shared, args: &Args, host: &Host, outbox: &Outbox) -
     let verb = |state: Conversations, request: verbs::SetRole| async move { state.set_role(request).await };
     service.verb(&state, verb).await?;
     let verb = |state: Conversations, request: verbs::Related| async move { state.related(request).await };
+    service.verb(&state, verb).await?;
+    let verb = |state: Conversations, request: verbs::SetMute| async move { state.set_mute(request).await };
+    service.verb(&state, verb).await?;
+    let verb =
+        |state: Conversations, request: verbs::Audiences| async move { state.audiences(request).await };
+    service.verb(&state, verb).await?;
+    let verb = |state: Conversations, request: verbs::Badges| async move { state.badges(request).await };
     service.verb(&state, verb).await
 }

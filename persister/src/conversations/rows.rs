@@ -10,8 +10,9 @@ use natterjack_nats::{
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{page_token::Place, rights};
+use super::{mutes, page_token::Place, rights};
 use crate::{
+    accounts::millis,
     db::{DbError, Tx},
     failure::Failure,
 };
@@ -177,6 +178,7 @@ pub async fn summaries(
     tx: &Tx,
     user: UserId,
     found: Vec<Found>,
+    now_ms: u64,
 ) -> Result<Vec<ConversationSummary>, DbError> {
     let keys: Vec<Uuid> = found.iter().map(|found| found.conversation.key()).collect();
     let shown: Vec<i64> = found.iter().map(|found| found.shown).collect();
@@ -207,7 +209,8 @@ pub async fn summaries(
              ) else 0 end,
              s.seq, s.client_id, s.sender, s.sent_at, s.kind,
              case when s.deleted is null then left(s.text, $7) end,
-             u.id, u.handle, u.name, coalesce(theirs.delivered, 0), coalesce(theirs.read, 0)
+             u.id, u.handle, u.name, coalesce(theirs.delivered, 0), coalesce(theirs.read, 0),
+             mute.mentions, mute.until
              from unnest($2::uuid[], $3::uuid[], $4::bigint[], $8::bigint[])
                  with ordinality as p(key, peer, shown, head, n)
              left join lateral (
@@ -221,6 +224,10 @@ pub async fn summaries(
              left join lateral (
                  select delivered, read from cursors where conversation = p.key and user_id = p.peer offset 0
              ) as theirs on true
+             left join lateral (
+                 select mentions, until from mutes
+                 where conversation = p.key and user_id = $1 and (until is null or until > $9) offset 0
+             ) as mute on true
              order by p.n",
             &[
                 &user.as_uuid(),
@@ -231,6 +238,7 @@ pub async fn summaries(
                 &UNREAD_SCAN_MAX,
                 &i32::try_from(PREVIEW_CHARS).unwrap_or(i32::MAX),
                 &heads,
+                &millis(now_ms),
             ],
         )
         .await?;
@@ -261,7 +269,7 @@ fn summary(found: Found, row: &Row) -> Result<ConversationSummary, DbError> {
         last_message: preview(row)?,
         unread: u32::try_from(unread).unwrap_or(UNREAD_MAX),
         cursor: cursor(row, 0)?,
-        mute: None,
+        mute: mutes::mute(row, 14)?,
         title: found.title,
         role: found.role,
         member_count: found.member_count,

@@ -1,0 +1,126 @@
+//! What the bucket `devices` keeps of a device.
+
+use natterjack_nats::{
+    DeviceId,
+    wire::{Device, HelloDevice, PushRegistration},
+};
+use serde::{Deserialize, Serialize};
+
+/// So many used refresh tokens of a device are known again.
+const PREVIOUS_MAX: usize = 8;
+
+/// A device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    pub name: String,
+    pub platform: String,
+    pub created_at: u64,
+    pub refreshed_at: u64,
+    /// Of the current refresh token; absent on devices of outside users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_hash: Option<String>,
+    /// When it was connected last, noted by presence when the connection ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_seen: Option<u64>,
+    /// Of the last few that were used, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub used_hashes: Vec<String>,
+    /// Where it is pushed ([`PushRegistration`]): decoded only where it is asked for, so that one of a
+    /// newer version does not hide the device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    push: Option<serde_json::Value>,
+    /// What others keep here.
+    #[serde(flatten)]
+    more: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Record {
+    /// A device that was not known before.
+    pub fn new(hello: &HelloDevice, now_ms: u64) -> Self {
+        Self {
+            name: hello.name.clone(),
+            platform: hello.platform.clone(),
+            created_at: now_ms,
+            refreshed_at: now_ms,
+            refresh_hash: None,
+            last_seen: None,
+            used_hashes: Vec::new(),
+            push: None,
+            more: serde_json::Map::new(),
+        }
+    }
+
+    /// Another refresh token, in place of the current one.
+    pub fn rotate(&mut self, hash: String, now_ms: u64) {
+        if let Some(used) = self.refresh_hash.replace(hash) {
+            self.used_hashes.insert(0, used);
+            self.used_hashes.truncate(PREVIOUS_MAX);
+        }
+        self.refreshed_at = now_ms;
+    }
+
+    /// Where it is pushed.
+    pub fn push(&self) -> Option<PushRegistration> {
+        PushRegistration::deserialize(self.push.as_ref()?).ok()
+    }
+
+    /// It is pushed there, in place of where it was; or nowhere.
+    pub fn set_push(&mut self, registration: Option<&PushRegistration>) -> serde_json::Result<()> {
+        self.push = registration.map(serde_json::to_value).transpose()?;
+        Ok(())
+    }
+
+    /// As its owner sees it.
+    pub fn shown(self, id: DeviceId) -> Device {
+        Device {
+            id,
+            push: self
+                .push()
+                .map(|registration| registration.request.target.channel()),
+            name: self.name,
+            platform: self.platform,
+            created_at: self.created_at,
+            refreshed_at: self.refreshed_at,
+            // A login or a refresh is a sign of life too, for example of one that only polls.
+            last_seen: self.refreshed_at.max(self.last_seen.unwrap_or_default()),
+            // Known to others: who is connected, and who asks.
+            online: false,
+            current: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOLDEN: &str = include_str!("../../../../nats/golden/kv.push_registration.json");
+
+    #[test]
+    fn what_others_keep_and_what_is_not_known_yet_stays() {
+        let stored = serde_json::json!({
+            "name": "phone", "platform": "android", "created_at": 1, "refreshed_at": 2, "last_seen": 3,
+            "push": {"channel": "pigeon", "id": "x"}, "color": "green",
+        });
+        let record: Record = serde_json::from_value(stored.clone()).expect("decodes");
+        assert_eq!(record.push(), None);
+        assert_eq!(serde_json::to_value(&record).expect("encodes"), stored);
+    }
+
+    #[test]
+    fn a_registration_is_kept_as_the_contract_has_it() {
+        let registration: PushRegistration = serde_json::from_str(GOLDEN).expect("decodes");
+        let hello = HelloDevice {
+            id: None,
+            name: "phone".into(),
+            platform: "web".into(),
+        };
+        let mut record = Record::new(&hello, 1);
+        record.set_push(Some(&registration)).expect("encodes");
+        let stored = serde_json::to_value(&record).expect("encodes");
+        let golden: serde_json::Value = serde_json::from_str(GOLDEN).expect("decodes");
+        assert_eq!(stored["push"], golden);
+        let back: Record = serde_json::from_value(stored).expect("decodes");
+        assert_eq!(back.push(), Some(registration));
+    }
+}
