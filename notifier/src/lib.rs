@@ -10,6 +10,7 @@ mod args;
 mod outcome;
 mod push;
 mod trace;
+mod webpush;
 
 use anyhow::Context as _;
 use async_nats::{Client, Event, jetstream};
@@ -21,6 +22,7 @@ pub use args::Args;
 pub use outcome::{OutcomeError, Outcomes, Reached};
 pub use push::{Outcome, Push, PushService, Scope};
 pub use trace::{Trace, TraceError};
+pub use webpush::{VapidError, WebPush};
 
 /// The check that fails until everything was started.
 const STARTING: &str = "start";

@@ -11,6 +11,7 @@
 mod address;
 mod endpoint;
 mod resolver;
+mod retry_after;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ use reqwest::{Client, Method, RequestBuilder, Response, Url, redirect::Policy};
 pub use address::is_public;
 pub use endpoint::{ENDPOINT_BYTES_MAX, EndpointError};
 use resolver::{Lookup, Resolver, SystemLookup};
+pub use retry_after::retry_after;
 
 /// Until a connection stands, the name's resolution included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
