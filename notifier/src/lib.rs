@@ -7,16 +7,23 @@
 //! durable consumers, and any of them may be killed.
 
 mod args;
+mod decide;
+mod lasts;
 mod outcome;
 mod push;
+mod pushes;
+mod source;
+mod takeback;
 mod trace;
 mod webpush;
+mod withdraw;
 
 use anyhow::Context as _;
 use async_nats::{Client, Event, jetstream};
 use natterjack_nats::{Shards, cluster};
 use natterjack_runtime::{health::Health, lifecycle::Tasks, metrics::Metrics};
 use natterjack_service::Host;
+use tokio::sync::watch;
 
 pub use args::Args;
 pub use outcome::{OutcomeError, Outcomes, Reached};
@@ -50,10 +57,10 @@ pub async fn run_with(args: &Args, tasks: &Tasks, metrics: Metrics) -> anyhow::R
             .with_context(|| format!("cannot listen on {address}; choose another --admin-listen"))?;
         tracing::info!(admin.address = %bound, "serving health and metrics");
     }
-    let client = connect(args, "natterjack-notifier", &health).await?;
+    let Connected { client, .. } = connect(args, "natterjack-notifier", &health).await?;
     let shards = cluster::shards(&jetstream::new(client.clone())).await?;
     let host = Host::new(client.clone(), tasks, &metrics);
-    let _parts = Parts {
+    let parts = Parts {
         args: args.clone(),
         client: client.clone(),
         shards,
@@ -62,6 +69,10 @@ pub async fn run_with(args: &Args, tasks: &Tasks, metrics: Metrics) -> anyhow::R
         metrics,
         host,
     };
+    // A client does all its I/O on one task: what is read in bulk must not hold up answers.
+    let deciding = connect(args, "natterjack-notifier-decide", &health).await?;
+    let receipts = connect(args, "natterjack-notifier-receipts", &health).await?;
+    let _deciding = decide::start(&parts, &deciding, &receipts).await?;
     client.flush().await?;
     health.set(STARTING, Ok(()));
     tracing::info!("the notifier is ready");
@@ -82,13 +93,24 @@ struct Parts {
     host: Host,
 }
 
+/// A connection, and how often it has broken so far.
+struct Connected {
+    client: Client,
+    broken: watch::Receiver<u64>,
+}
+
 /// A connection that tells of its state.
-async fn connect(args: &Args, name: &str, health: &Health) -> anyhow::Result<Client> {
+async fn connect(args: &Args, name: &str, health: &Health) -> anyhow::Result<Connected> {
     let (check, health) = (name.to_owned(), health.clone());
-    let connected = cluster::connect(&args.nats_url, name, move |event| match event {
+    let (breaks, broken) = watch::channel(0);
+    let client = cluster::connect(&args.nats_url, name, move |event| match event {
         Event::Connected => health.set(check.as_str(), Ok(())),
-        Event::Disconnected => health.set(check.as_str(), Err("not connected to NATS".into())),
+        Event::Disconnected => {
+            health.set(check.as_str(), Err("not connected to NATS".into()));
+            breaks.send_modify(|count| *count += 1);
+        }
         _ => {}
-    });
-    Ok(connected.await?)
+    })
+    .await?;
+    Ok(Connected { client, broken })
 }

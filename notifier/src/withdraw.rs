@@ -1,0 +1,77 @@
+//! Withdraws what was read elsewhere: a push that was not sent yet never is, and one that is shown goes where
+//! the platform can.
+
+use std::collections::HashMap;
+
+use natterjack_nats::{Conversation, UserId, wire::ReceiptBatch};
+use tokio::sync::mpsc;
+
+use crate::{
+    decide::DecideMetrics,
+    source::{Delivered, FETCH_MAX},
+    takeback::{Over, Takeback},
+};
+
+/// Most users and conversations that are looked up together.
+const PAIRS_MAX: usize = 2_000;
+
+/// Takes batches of receipts until none come any more.
+pub async fn run(takeback: Takeback, metrics: DecideMetrics, mut messages: mpsc::Receiver<Delivered>) {
+    let mut came = Vec::with_capacity(FETCH_MAX);
+    while messages.recv_many(&mut came, FETCH_MAX).await > 0 {
+        let mut over: HashMap<(UserId, Conversation), Over> = HashMap::new();
+        let mut those = Vec::new();
+        for message in came.drain(..) {
+            note(&message, &mut over);
+            those.push(message);
+            if over.len() >= PAIRS_MAX {
+                withdraw(
+                    &takeback,
+                    &metrics,
+                    std::mem::take(&mut over),
+                    std::mem::take(&mut those),
+                )
+                .await;
+            }
+        }
+        withdraw(&takeback, &metrics, over, those).await;
+    }
+}
+
+fn note(message: &Delivered, over: &mut HashMap<(UserId, Conversation), Over>) {
+    let batch: ReceiptBatch = match serde_json::from_slice(&message.message.payload) {
+        Ok(batch) => batch,
+        Err(error) => {
+            tracing::error!(receipts.seq = message.seq, %error, "receipts do not decode; ignoring them");
+            return;
+        }
+    };
+    for receipt in batch.receipts.iter().filter(|receipt| receipt.cursor.read > 0) {
+        let over = over.entry((receipt.user, receipt.conversation)).or_default();
+        over.read = over.read.max(receipt.cursor.read);
+    }
+}
+
+async fn withdraw(
+    takeback: &Takeback,
+    metrics: &DecideMetrics,
+    over: HashMap<(UserId, Conversation), Over>,
+    messages: Vec<Delivered>,
+) {
+    let result = if over.is_empty() {
+        Ok(())
+    } else {
+        takeback.take_back(&over).await
+    };
+    if let Err(error) = &result {
+        tracing::debug!(%error, messages = messages.len(), "receipts come again");
+        metrics.failed("takeback", messages.len());
+    }
+    for message in messages {
+        if result.is_ok() {
+            message.done().await;
+        } else {
+            message.failed().await;
+        }
+    }
+}
