@@ -1,4 +1,4 @@
-//! The stage of a scenario: two edges, a persister and presence in this process, on real servers.
+//! The stage of a scenario: two edges, a persister, presence and, if wanted, a notifier in this process, on real servers.
 
 use natterjack::fleet::{Ground, GroundConfig, House};
 use natterjack_nats::topology::Settings;
@@ -13,6 +13,7 @@ pub struct Stage {
     settings: Settings,
     edge: Option<Tune<natterjack_edge::Args>>,
     persister: Option<Tune<natterjack_persister::Args>>,
+    notifier: Option<Tune<natterjack_notifier::Args>>,
     first_edge_via_proxy: bool,
     second_edge_via_proxy: bool,
     outage: bool,
@@ -44,6 +45,12 @@ impl Stage {
 
     pub fn persister(mut self, tune: impl FnOnce(&mut natterjack_persister::Args) + 'static) -> Self {
         self.persister = Some(Box::new(tune));
+        self
+    }
+
+    /// With a notifier, which pushes to servers on this machine too.
+    pub fn notifier(mut self, tune: impl FnOnce(&mut natterjack_notifier::Args) + 'static) -> Self {
+        self.notifier = Some(Box::new(tune));
         self
     }
 
@@ -92,7 +99,12 @@ impl Stage {
         let mut second = first.clone();
         let proxy = via_proxy(self.first_edge_via_proxy, &mut first).await?;
         let second_proxy = via_proxy(self.second_edge_via_proxy, &mut second).await?;
-        let house = House::start(ground, persister, presence, vec![first, second]).await?;
+        let mut notifier = House::notifier_args(&ground)?;
+        let mut house = House::start(ground, persister, presence, vec![first, second]).await?;
+        if let Some(tune) = self.notifier {
+            tune(&mut notifier);
+            house.start_notifier(&notifier).await?;
+        }
         let edges = house.urls();
         let mut play = Play {
             house,
