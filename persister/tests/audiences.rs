@@ -13,8 +13,10 @@ use natterjack_nats::{
     },
     wire::{Code, Content, Mute, PushPreview},
 };
+use natterjack_persister::conversations::statements::{BADGES, LISTENERS};
 use natterjack_runtime::{clock::Clock, lifecycle::Tasks, metrics::Metrics};
 use people::{code, group, users};
+use tokio_postgres::SimpleQueryMessage;
 use uuid::Uuid;
 
 fn mute(user: UserId, conversation: Conversation, until: Option<u64>) -> SetMute {
@@ -242,5 +244,60 @@ async fn a_badge_counts_texts_of_others_that_were_not_read() -> anyhow::Result<(
         users: vec![a; 1_001],
     };
     ensure!(code(world.call(&request).await) == Some(Code::BadRequest));
+    persister.stop(PATIENCE).await
+}
+
+/// The plan of a statement, as the connections that plan once make it.
+async fn plan(world: &World, statement: &str) -> anyhow::Result<String> {
+    let (client, connection) = world.connect().await?;
+    let settings = "set enable_seqscan = off; set enable_mergejoin = off; set enable_hashjoin = off;
+        set enable_memoize = off; set enable_bitmapscan = off";
+    client.batch_execute(settings).await?;
+    // Unlike a prepared statement, it may have parameters without values.
+    let rows = client
+        .simple_query(&format!("explain (generic_plan) {statement}"))
+        .await?;
+    drop(client);
+    connection.await??;
+    let lines = rows.iter().filter_map(|row| match row {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    Ok(lines.collect::<Vec<_>>().join("\n"))
+}
+
+#[tokio::test]
+async fn what_the_notifier_asks_is_looked_up_by_keys() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let persister = world.persister().await?;
+    let [me, other] = users(&world).await?;
+    // Conversations of one user and as many of another's, each with messages, of which one is not read.
+    let fill = "
+        insert into conversations (key, kind, title, member_count, head, head_at, shown)
+            select gen_random_uuid(), 1, 'group', 2, n, n, n from generate_series(4, 16000, 4) as n;
+        insert into members (conversation, user_id, role, joined_at)
+            select key, case when head % 8 = 0 then 'ME' else 'OTHER' end::uuid, 0, 0 from conversations;
+        insert into messages (conversation, seq, sender, client_id, sent_at, kind, text)
+            select key, head - n, 'OTHER', gen_random_uuid(), 0, 0, 'hello'
+            from conversations, generate_series(0, 3) as n;
+        insert into cursors (conversation, user_id, delivered, read)
+            select conversation, user_id, head - (head % 80 / 72), head - (head % 80 / 72)
+            from members join conversations on key = conversation;
+        vacuum analyze";
+    let (client, connection) = world.connect().await?;
+    let fill = fill.replace("ME", &me.as_uuid().to_string());
+    for statement in fill.replace("OTHER", &other.as_uuid().to_string()).split(';') {
+        client.batch_execute(statement).await?;
+    }
+    drop(client);
+    connection.await??;
+    ensure!(badges(&world, &[me]).await? == [200]);
+    for (statement, index) in [
+        (BADGES, "Index Only Scan using members_user on"),
+        (LISTENERS, "Index Scan using members_pkey on"),
+    ] {
+        let plan = plan(&world, statement).await?;
+        ensure!(plan.contains(index) && !plan.contains("Seq Scan"), "{plan}");
+    }
     persister.stop(PATIENCE).await
 }

@@ -21,6 +21,33 @@ use crate::{
 /// NATS may be. No group is larger.
 const LISTENERS_MAX: i64 = 1_500;
 
+/// Those who are in groups, and in 1:1 chats whose users are given. Each step is a look-up by key, so that
+/// it may be planned once.
+pub const LISTENERS: &str = "\
+    select u.id, u.handle, u.name, p.conversation, p.joined_at, coalesce(c.read, 0), \
+    mute.mentions, mute.until, u.push_preview \
+    from ( \
+      select m.conversation, m.user_id, m.joined_at from unnest($1::uuid[]) as g(key) \
+      cross join lateral ( \
+        select conversation, user_id, joined_at from members where conversation = g.key offset 0 \
+      ) as m \
+      union all \
+      select d.key, d.user_id, 0 from unnest($2::uuid[], $3::uuid[]) as d(key, user_id) \
+      offset 0 \
+    ) as p \
+    cross join lateral ( \
+      select id, handle, name, push_preview from users where id = p.user_id offset 0 \
+    ) as u \
+    left join lateral ( \
+      select read from cursors \
+      where conversation = p.conversation and user_id = p.user_id offset 0 \
+    ) as c on true \
+    left join lateral ( \
+      select mentions, until from mutes \
+      where conversation = p.conversation and user_id = p.user_id \
+      and (until is null or until > $4) offset 0 \
+    ) as mute on true";
+
 /// What a group is called, and how many are in it.
 struct Group {
     title: Option<String>,
@@ -101,7 +128,7 @@ const fn group_key(conversation: &Conversation) -> Option<Uuid> {
     }
 }
 
-/// Those who are in these conversations, by its key. Planned once.
+/// Those who are in these conversations, by their keys.
 async fn listeners(
     tx: &Tx,
     conversations: &[Conversation],
@@ -120,32 +147,7 @@ async fn listeners(
         }
     }
     let rows = tx
-        .query(
-            "select u.id, u.handle, u.name, p.conversation, p.joined_at, coalesce(c.read, 0),
-             mute.mentions, mute.until, u.push_preview
-             from (
-                 select m.conversation, m.user_id, m.joined_at from unnest($1::uuid[]) as g(key)
-                 cross join lateral (
-                     select conversation, user_id, joined_at from members where conversation = g.key offset 0
-                 ) as m
-                 union all
-                 select d.key, d.user_id, 0 from unnest($2::uuid[], $3::uuid[]) as d(key, user_id)
-                 offset 0
-             ) as p
-             cross join lateral (
-                 select id, handle, name, push_preview from users where id = p.user_id offset 0
-             ) as u
-             left join lateral (
-                 select read from cursors
-                 where conversation = p.conversation and user_id = p.user_id offset 0
-             ) as c on true
-             left join lateral (
-                 select mentions, until from mutes
-                 where conversation = p.conversation and user_id = p.user_id
-                   and (until is null or until > $4) offset 0
-             ) as mute on true",
-            &[&groups, &chats, &people, &millis(now_ms)],
-        )
+        .query(LISTENERS, &[&groups, &chats, &people, &millis(now_ms)])
         .await?;
     let mut listeners = HashMap::<Uuid, Vec<Listener>>::new();
     for row in &rows {

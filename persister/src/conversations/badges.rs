@@ -24,10 +24,10 @@ const AT_ONCE: usize = 2;
 /// very many, the badge may fall short.
 const SCAN_MAX: i64 = 20_000;
 
-/// Each step is a look-up by key that the one before leads to, and all of it stops where the count does.
+/// The badges of users. Each step is a look-up by key that the one before leads to, and all of it stops where the count does.
 /// The user's conversations come from an index alone; of each, its head and the user's cursor say whether
 /// there is anything to count.
-const BADGES: &str = "\
+pub const BADGES: &str = "\
     select u.id, ( \
       select count(*) from ( \
         select from ( \

@@ -17,6 +17,10 @@ mod rights;
 mod rows;
 pub mod tail;
 
+/// Statements of the notifier's questions, for whoever explains them.
+pub mod statements {
+    pub use super::{audiences::LISTENERS, badges::BADGES};
+}
 pub(crate) use rows::{PREVIEW_CHARS, conversation as of_row};
 
 use async_nats::Client;
