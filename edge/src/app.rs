@@ -13,7 +13,10 @@ use crate::{
     http::RateLimits,
     live::Hub,
     metrics::EdgeMetrics,
-    ops::send::{Peers, Window},
+    ops::{
+        push::PushTargets,
+        send::{Peers, Window},
+    },
     presence::{Discovery, Drain, Leave, Sessions},
     receipts::Receipts,
     socket::Admission,
@@ -59,6 +62,8 @@ pub struct App {
     pub receipts: Receipts,
     /// Users known to exist.
     pub peers: Peers,
+    /// Where devices may be pushed.
+    pub push_targets: PushTargets,
     /// What is counted.
     pub metrics: EdgeMetrics,
     /// All metrics of this edge, for `/metrics`.

@@ -42,6 +42,11 @@ pub struct Args {
     /// How often anything may be asked for
     #[command(flatten)]
     pub rates: RateArgs,
+
+    /// Take registrations for pushes to addresses that are private or without TLS too: for tests, never
+    /// where strangers sign up
+    #[arg(long, env = "NATTERJACK_PUSH_ANYWHERE", hide = true)]
+    pub push_anywhere: bool,
 }
 
 /// Limits and times of sockets.

@@ -23,7 +23,10 @@ use crate::{
     http::{self, RateLimits},
     live::Hub,
     metrics::EdgeMetrics,
-    ops::send::{Peers, Window},
+    ops::{
+        push::PushTargets,
+        send::{Peers, Window},
+    },
     presence::{
         self, Discovery, Drain, Lease, Sessions, Standing,
         lease::{Facts, Parts},
@@ -141,6 +144,7 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
         leave,
         receipts,
         peers: Peers::default(),
+        push_targets: PushTargets::new(args.push_anywhere),
         metrics,
         registry,
         health,

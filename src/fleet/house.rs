@@ -73,6 +73,7 @@ impl House {
         let mut args: natterjack_edge::Args =
             role::args(&[("--nats-url", ground.nats_url()), ("--listen", "127.0.0.1:0")])?;
         args.rates.no_rate_limits = true;
+        args.push_anywhere = true;
         args.place.drain_spread_ms = 10;
         Ok(args)
     }

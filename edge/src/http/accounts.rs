@@ -9,7 +9,7 @@ use natterjack_nats::{
         Done,
         accounts::{LogIn, Refresh, SignUp, Tokens},
     },
-    wire::{Device, Me, Privacy, Profile, UserPresence},
+    wire::{Device, Me, Privacy, Profile, PushPreview, UserPresence},
 };
 use serde::{Deserialize, Deserializer};
 
@@ -64,6 +64,8 @@ pub(super) struct ProfileChange {
     name: Option<String>,
     #[serde(default, deserialize_with = "given")]
     presence: Option<Privacy>,
+    #[serde(default, deserialize_with = "given")]
+    push_preview: Option<PushPreview>,
 }
 
 /// What is there is a value: `null` is none.
@@ -76,10 +78,16 @@ pub(super) async fn set_me(
     caller: Caller,
     Body(change): Body<ProfileChange>,
 ) -> Answer<Me> {
-    if change.name.is_none() && change.presence.is_none() {
-        return Err(bad_request("name what is to change: `name`, `presence`, or both"));
+    let ProfileChange {
+        name,
+        presence,
+        push_preview,
+    } = change;
+    if name.is_none() && presence.is_none() && push_preview.is_none() {
+        let told = "name what is to change: `name`, `presence`, `push_preview`, or several of them";
+        return Err(bad_request(told));
     }
-    Ok(Json(app.change_me(&caller, change.name, change.presence).await?))
+    Ok(Json(app.change_me(&caller, name, presence, push_preview).await?))
 }
 
 #[derive(Deserialize)]

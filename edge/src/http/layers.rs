@@ -118,7 +118,7 @@ pub(super) async fn cors(State(bounds): State<Bounds>, request: Request, next: N
         HeaderValue::from_static("retry-after"),
     );
     if preflight {
-        let methods = HeaderValue::from_static("GET, POST, PATCH, DELETE");
+        let methods = HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE");
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
         let allowed = format!("authorization, content-type, {DEVICE_HEADER}");
         if let Ok(allowed) = HeaderValue::from_str(&allowed) {

@@ -67,6 +67,11 @@ pub struct RateArgs {
     )]
     pub presence_questions_per_user: NonZeroU32,
 
+    /// How often one user may register for pushes, mute a conversation, or choose what pushes say, in a
+    /// minute, over all devices here; so many at once, too
+    #[arg(long, env = "EDGE_CHOICES_PER_USER", default_value = "120", value_name = "N")]
+    pub choices_per_user: NonZeroU32,
+
     /// Messages, edits and deletions that one user may send in a second, over all devices here
     #[arg(long, env = "EDGE_SENDS_PER_SECOND", default_value = "50", value_name = "N")]
     pub sends_per_second: NonZeroU32,
@@ -143,6 +148,7 @@ struct Limits {
     handles: Limit<u64>,
     discoveries: Limit<IpAddr>,
     presence: Limit<UserId>,
+    choices: Limit<UserId>,
     sends: Limit<UserId>,
 }
 
@@ -163,6 +169,7 @@ impl RateLimits {
             handles: Limit::new(Quota::per_minute(args.sign_ins_per_handle)),
             discoveries: Limit::new(Quota::per_minute(args.discoveries_per_address)),
             presence: Limit::new(Quota::per_minute(args.presence_questions_per_user)),
+            choices: Limit::new(Quota::per_minute(args.choices_per_user)),
             sends: Limit::new(Quota::per_second(args.sends_per_second).allow_burst(args.sends_burst)),
         };
         Self {
@@ -193,6 +200,18 @@ impl RateLimits {
                 &user,
                 "you ask for people's presence more often than this server takes; slow down",
             )
+        })
+    }
+
+    /// One registration for pushes of a user, one mute, or the like: each is stored, and an endpoint's
+    /// name is looked up.
+    ///
+    /// # Errors
+    /// `rate_limited`, with the time after which the next one passes.
+    pub fn choice(&self, user: UserId) -> Result<(), WireError> {
+        self.limits.as_ref().map_or(Ok(()), |limits| {
+            let told = "you change what you have chosen more often than this server takes; slow down";
+            limits.choices.check(&user, told)
         })
     }
 

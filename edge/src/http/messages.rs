@@ -104,15 +104,24 @@ pub(super) struct Receipt {
     delivered: Option<u64>,
     #[serde(default, deserialize_with = "whole")]
     read: Option<u64>,
+    /// Whether the app is in the foreground: without it, other devices are pushed.
+    #[serde(default)]
+    active: bool,
 }
 
 pub(super) async fn receipt(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(conversation): Path<Conversation>,
-    Body(Receipt { delivered, read }): Body<Receipt>,
+    Body(receipt): Body<Receipt>,
 ) -> Answer<Done> {
-    app.receipt(&caller, conversation, delivered, read, false).await?;
+    let Receipt {
+        delivered,
+        read,
+        active,
+    } = receipt;
+    app.receipt(&caller, conversation, delivered, read, active)
+        .await?;
     Ok(Json(Done {}))
 }
 

@@ -13,6 +13,7 @@ mod limits;
 mod messages;
 mod openapi;
 mod patience;
+mod push;
 mod routes;
 mod server;
 #[cfg(test)]

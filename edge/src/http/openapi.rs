@@ -35,6 +35,7 @@ mod tests {
         let names = [
             (MethodFilter::GET, "get"),
             (MethodFilter::POST, "post"),
+            (MethodFilter::PUT, "put"),
             (MethodFilter::PATCH, "patch"),
             (MethodFilter::DELETE, "delete"),
         ];

@@ -11,11 +11,12 @@ use axum::{
 };
 use natterjack_nats::limits::FRAME_BYTES_MAX;
 
-use super::{accounts, conversations, edges, messages, openapi};
+use super::{accounts, conversations, edges, messages, openapi, push};
 use crate::{app::App, socket};
 
 const GET: MethodFilter = MethodFilter::GET;
 const POST: MethodFilter = MethodFilter::POST;
+const PUT: MethodFilter = MethodFilter::PUT;
 const PATCH: MethodFilter = MethodFilter::PATCH;
 const DELETE: MethodFilter = MethodFilter::DELETE;
 
@@ -66,6 +67,8 @@ pub(super) fn all() -> Vec<Route> {
     let members = "/v1/conversations/{conversation}/members";
     let receipts = "/v1/conversations/{conversation}/receipts";
     let typing = "/v1/conversations/{conversation}/typing";
+    let mute = "/v1/conversations/{conversation}/mute";
+    let registration = "/v1/devices/{id}/push";
     let member = "/v1/groups/{group}/members/{user}";
     vec![
         stranger("/v1/signup", accounts::sign_up),
@@ -80,9 +83,14 @@ pub(super) fn all() -> Vec<Route> {
         route(GET, "/v1/devices", accounts::devices),
         route(DELETE, "/v1/devices", accounts::revoke_others),
         route(DELETE, "/v1/devices/{id}", accounts::revoke),
+        route(GET, "/v1/push", push::channels),
+        route(PUT, registration, push::register),
+        route(DELETE, registration, push::unregister),
         route(GET, "/v1/conversations", conversations::list),
         route(GET, "/v1/conversations/{conversation}", conversations::one),
         route(GET, members, conversations::members),
+        route(PUT, mute, push::mute),
+        route(DELETE, mute, push::unmute),
         route(POST, "/v1/groups", conversations::create),
         route(PATCH, "/v1/groups/{group}", conversations::rename),
         route(POST, "/v1/groups/{group}/members", conversations::add),

@@ -5,6 +5,7 @@ pub mod devices;
 pub mod history;
 pub mod people;
 pub mod presence;
+pub mod push;
 pub mod send;
 pub mod signals;
 pub mod sync;

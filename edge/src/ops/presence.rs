@@ -9,6 +9,7 @@ use natterjack_nats::{
     UserId,
     limits::WATCH_USERS_MAX,
     services::{
+        accounts::Settings,
         call,
         conversations::Related,
         presence::{Known, Query, SetPrivacy},
@@ -114,25 +115,27 @@ impl App {
     /// `not_found`, or the accounts are away.
     pub async fn me(&self, caller: &Caller) -> Result<Me, WireError> {
         let known = self.known(vec![caller.user], ME_TIMEOUT);
-        let (profile, known) = tokio::join!(self.user(caller.user), known);
+        let settings = Settings { user: caller.user };
+        let (profile, chosen, known) = tokio::join!(self.user(caller.user), self.ask(&settings), known);
         let own = known.ok().and_then(|known| known.first().copied());
         Ok(Me {
             profile: profile?,
             presence: own.map(|own| own.record.privacy),
-            push_preview: PushPreview::default(),
+            push_preview: chosen?.push_preview,
         })
     }
 
-    /// Changes the caller's name, who may see their presence, or both.
+    /// Changes the caller's name, who may see their presence, how much pushes say, or several of them.
     ///
     /// # Errors
-    /// `bad_request`, or a part that is needed is away; the name may be changed already then, and the
-    /// same request may be repeated.
+    /// `bad_request`, `rate_limited`, or a part that is needed is away; some of it may be changed already
+    /// then, and the same request may be repeated.
     pub async fn change_me(
         &self,
         caller: &Caller,
         name: Option<String>,
         presence: Option<Privacy>,
+        push_preview: Option<PushPreview>,
     ) -> Result<Me, WireError> {
         if let Some(name) = name {
             self.set_profile(caller, name).await?;
@@ -140,6 +143,9 @@ impl App {
         if let Some(privacy) = presence {
             let user = caller.user;
             self.ask(&SetPrivacy { user, privacy }).await?;
+        }
+        if let Some(preview) = push_preview {
+            self.set_push_preview(caller, preview).await?;
         }
         let me = self.me(caller).await?;
         // What was just stored may not have reached whoever answers.
