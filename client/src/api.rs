@@ -13,6 +13,7 @@ mod accounts;
 mod conversations;
 mod edges;
 mod messages;
+mod push;
 mod servers;
 
 pub use messages::Sent;

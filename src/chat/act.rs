@@ -10,6 +10,7 @@ use natterjack_nats::{
 
 use super::{
     command::{self, Command},
+    quiet,
     session::{Goes, Link, Session},
     show::role_name,
     text::{clean, clean_line},
@@ -72,6 +73,9 @@ impl Session {
             Command::Devices => self.devices().await?,
             Command::LogOut(ending) => self.end_devices(ending).await?,
             Command::Privacy(privacy) => self.privacy(privacy).await?,
+            Command::Mute(span) => self.mute(span).await?,
+            Command::Unmute => self.unmute().await?,
+            Command::Previews(preview) => self.previews(preview).await?,
             Command::Name(name) => {
                 let profile = self.api.set_name(&name).await?;
                 self.screen
@@ -196,6 +200,7 @@ impl Session {
         for summary in &page.conversations {
             let name = self.names.learn_summary(summary);
             let there = summary.peer.as_ref().map_or("", |peer| self.people.mark(peer.id));
+            let muted = quiet::mark(summary.mute);
             let unread = match summary.unread {
                 0 => String::new(),
                 unread => format!(" ({unread} unread)"),
@@ -207,7 +212,7 @@ impl Session {
             let last = last
                 .map(|text| format!(": {}", clean_line(text)))
                 .unwrap_or_default();
-            self.screen.line(&format!("  {name}{there}{unread}{last}"));
+            self.screen.line(&format!("  {name}{there}{muted}{unread}{last}"));
         }
         if page.next.is_some() {
             self.screen.note("and older ones");
@@ -256,7 +261,7 @@ impl Session {
             .note(&format!("you are {me} on {server}, {link}{edge}{place}{waiting}"));
     }
 
-    fn open_chat(&self) -> anyhow::Result<Conversation> {
+    pub(super) fn open_chat(&self) -> anyhow::Result<Conversation> {
         let open = self.current.as_ref().map(|(conversation, _)| *conversation);
         open.context("no chat is open: /to <handle> opens one")
     }

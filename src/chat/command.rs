@@ -1,6 +1,8 @@
 //! What a person types.
 
-use natterjack_nats::wire::{Privacy, Role};
+use std::time::Duration;
+
+use natterjack_nats::wire::{Privacy, PushPreview, Role};
 
 /// A line, understood.
 #[derive(Debug, PartialEq, Eq)]
@@ -10,7 +12,10 @@ pub(super) enum Command {
     To(String),
     List,
     History(usize),
-    NewGroup { title: String, handles: Vec<String> },
+    NewGroup {
+        title: String,
+        handles: Vec<String>,
+    },
     Add(Vec<String>),
     Remove(String),
     Leave,
@@ -24,6 +29,10 @@ pub(super) enum Command {
     Devices,
     LogOut(Ending),
     Privacy(Privacy),
+    /// For so long, or until it is taken back.
+    Mute(Option<Duration>),
+    Unmute,
+    Previews(PushPreview),
     Name(String),
     Help,
     Quit,
@@ -57,6 +66,9 @@ pub(super) const HELP: &str = "\
 /devices                         your devices
 /logout <number|others>          log out one of your devices, or all but this one
 /privacy everyone|contacts|nobody  who may see whether you are here
+/mute [1h|8h|2d|forever]         push nothing of this chat but what names you
+/unmute                          push it again
+/previews full|sender|none       how much pushes say
 /quit                            leave
 Anything else is sent to the chat that is open; //… sends a text that starts with a slash.";
 
@@ -99,6 +111,16 @@ pub(super) fn parse(line: &str) -> Result<Command, String> {
             "contacts" => Ok(Command::Privacy(Privacy::Contacts)),
             "nobody" => Ok(Command::Privacy(Privacy::Nobody)),
             _ => Err("/privacy everyone|contacts|nobody".to_owned()),
+        },
+        "mute" => span(rest)
+            .map(Command::Mute)
+            .ok_or_else(|| "/mute [30m|1h|8h|2d|forever]".to_owned()),
+        "unmute" => Ok(Command::Unmute),
+        "previews" => match rest {
+            "full" => Ok(Command::Previews(PushPreview::Full)),
+            "sender" => Ok(Command::Previews(PushPreview::Sender)),
+            "none" => Ok(Command::Previews(PushPreview::None)),
+            _ => Err("/previews full|sender|none".to_owned()),
         },
         "me" => match word(rest) {
             ("name", name) if !name.is_empty() => Ok(Command::Name(unquoted(name).to_owned())),
@@ -175,6 +197,26 @@ fn some<'a>(text: &'a str, usage: &str) -> Result<&'a str, String> {
     }
 }
 
+/// A number of minutes, hours or days; `None` within is for ever.
+fn span(text: &str) -> Option<Option<Duration>> {
+    /// Longer than anybody means.
+    const DAYS_MAX: u64 = 3_650;
+    if matches!(text, "" | "forever") {
+        return Some(None);
+    }
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let minutes = match unit {
+        "m" => 1,
+        "h" => 60,
+        "d" => 24 * 60,
+        _ => return None,
+    };
+    let minutes = number.parse::<u64>().ok()?.checked_mul(minutes)?;
+    (1..=DAYS_MAX * 24 * 60)
+        .contains(&minutes)
+        .then(|| Some(Duration::from_mins(minutes)))
+}
+
 fn number(text: &str) -> Option<u32> {
     text.strip_prefix('#').unwrap_or(text).parse().ok()
 }
@@ -213,6 +255,12 @@ mod tests {
             ("/logout 2", Command::LogOut(Ending::One(2))),
             ("/logout others", Command::LogOut(Ending::Others)),
             ("/privacy nobody", Command::Privacy(Privacy::Nobody)),
+            ("/mute", Command::Mute(None)),
+            ("/mute forever", Command::Mute(None)),
+            ("/mute 8h", Command::Mute(Some(Duration::from_hours(8)))),
+            ("/mute 2d", Command::Mute(Some(Duration::from_hours(48)))),
+            ("/unmute", Command::Unmute),
+            ("/previews none", Command::Previews(PushPreview::None)),
             (
                 "/group rename Cinema on Friday",
                 Command::Rename(text("Cinema on Friday")),
@@ -252,6 +300,12 @@ mod tests {
             "/logout",
             "/logout all",
             "/privacy some",
+            "/mute 0h",
+            "/mute h",
+            "/mute 5é",
+            "/mute 99999999999999999999h",
+            "/mute 9999d",
+            "/previews",
             "/me",
         ] {
             assert!(parse(line).is_err(), "{line}");

@@ -12,6 +12,7 @@ mod input;
 mod login;
 mod names;
 mod presence;
+mod quiet;
 mod screen;
 mod session;
 mod show;

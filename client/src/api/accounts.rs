@@ -3,7 +3,7 @@
 use natterjack_nats::{
     DeviceId, UserId,
     services::accounts::{LogIn, Refresh, SignUp, Tokens},
-    wire::{Device, Privacy, Profile, UserPresence},
+    wire::{Device, Me, Privacy, Profile, UserPresence},
 };
 use reqwest::Method;
 use serde_json::json;
@@ -48,11 +48,11 @@ impl Api {
         self.done(Call::new(Method::POST, "/v1/logout")).await
     }
 
-    /// One's own profile.
+    /// One's own profile, and what one has chosen.
     ///
     /// # Errors
     /// As the server says; see [`ApiError`].
-    pub async fn me(&self) -> Result<Profile, ApiError> {
+    pub async fn me(&self) -> Result<Me, ApiError> {
         self.call(Call::get("/v1/me")).await
     }
 

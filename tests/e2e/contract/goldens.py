@@ -20,7 +20,11 @@ SCHEMAS = {
     "http.edges": "EdgeList",
     "http.login": "LogIn",
     "http.me": "Me",
+    "http.mute": "Mute",
     "http.presence": "PresenceList",
+    "http.push_channels": "PushChannels",
+    "http.push_fcm": "PushRequest",
+    "http.push_webpush": "PushRequest",
     "http.refresh": "Refresh",
     "http.signup": "SignUp",
     "http.tokens": "Tokens",
@@ -31,8 +35,8 @@ SCHEMAS = {
     "summary": "ConversationSummary",
     "sync": "SyncPage",
 }
-# Frames of the socket and what only NATS sees are not part of the HTTP API.
-ELSEWHERE = ("client", "server", "stored", "receipts_batch", "kv")
+# Frames of the socket, what push services carry, and what only NATS sees are not part of the HTTP API.
+ELSEWHERE = ("client", "server", "push", "push_dead", "push_trace", "stored", "receipts_batch", "kv")
 # What stands in the examples for texts that would only be noise.
 PLACEHOLDERS = {"<page>": "A" * 32}
 

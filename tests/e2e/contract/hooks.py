@@ -77,6 +77,10 @@ CURSOR = call("GET", "/v1/sync", token=TOKEN)["cursor"]
 SHARDS = CURSOR.count("-")
 
 
+def base64url(data):
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
 def unknown_id():
     first = st.sampled_from("01234567")
     return st.tuples(first, st.text(CROCKFORD, min_size=25, max_size=25)).map("".join)
@@ -110,14 +114,26 @@ sequence = st.integers(0, 50) | st.integers(0, 2**53 - 1)
 cursors = st.just(CURSOR) | st.lists(sequence, min_size=SHARDS, max_size=SHARDS).map(
     lambda sequences: "-".join(["1", *map(base36, sequences)])
 )
+# Nothing is sent there, and an address needs no look-up.
+endpoints = st.integers(1, 3).map(lambda n: f"https://192.0.2.{n}/send/{RUN}")
+# Where a browser's key is on its curve, no schema can say: these are (the generator of the group, SEC 2 section
+# 2.4.2, and its inverse).
+X = bytes.fromhex("6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296")
+Y = int("4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5", 16)
+P = 2**256 - 2**224 + 2**192 + 2**96 - 1
+points = st.sampled_from([base64url(b"\4" + X + y.to_bytes(32, "big")) for y in (Y, P - Y)])
+secrets = st.binary(min_size=16, max_size=16).map(base64url)
 for name, strategy in [
     ("user-id", users),
-    ("device-id", unknown_id()),
+    ("device-id", st.just(ME["device"]) | unknown_id()),
     ("group-id", groups | unknown_id()),
     ("conversation", conversations),
     ("message-id", message_ids),
     ("page-token", page_tokens),
     ("sync-cursor", cursors),
+    ("push-endpoint", endpoints),
+    ("p256-point", points),
+    ("push-secret", secrets),
 ]:
     schemathesis.openapi.format(name, strategy)
 
