@@ -19,6 +19,7 @@ mod nudged;
 mod plain_run;
 mod polling;
 mod refusals;
+mod registering;
 mod resume;
 mod signals;
 mod slow;
