@@ -49,7 +49,6 @@ use floors::Floors;
 const WINDOW_BEYOND: Duration = Duration::from_secs(60);
 
 /// What deciding shares with pushing.
-#[expect(dead_code, reason = "pushing reads it")]
 pub struct Deciding {
     /// What became of messages.
     pub outcomes: Outcomes,

@@ -8,10 +8,12 @@
 
 mod args;
 mod decide;
+mod fcm;
 mod lasts;
 mod outcome;
 mod push;
 mod pushes;
+mod send;
 mod source;
 mod takeback;
 mod trace;
@@ -20,7 +22,7 @@ mod withdraw;
 
 use anyhow::Context as _;
 use async_nats::{Client, Event, jetstream};
-use natterjack_nats::{Shards, cluster};
+use natterjack_nats::{Shards, cluster, services::names};
 use natterjack_runtime::{health::Health, lifecycle::Tasks, metrics::Metrics};
 use natterjack_service::Host;
 use tokio::sync::watch;
@@ -72,7 +74,13 @@ pub async fn run_with(args: &Args, tasks: &Tasks, metrics: Metrics) -> anyhow::R
     // A client does all its I/O on one task: what is read in bulk must not hold up answers.
     let deciding = connect(args, "natterjack-notifier-decide", &health).await?;
     let receipts = connect(args, "natterjack-notifier-receipts", &health).await?;
-    let _deciding = decide::start(&parts, &deciding, &receipts).await?;
+    let deciding = decide::start(&parts, &deciding, &receipts).await?;
+    send::start(&parts, &deciding).await?;
+    let service = parts.host.service(
+        names::PUSH,
+        "Why messages were pushed or not, and pushes that were given up",
+    );
+    send::serve(&parts, &deciding, &service.await?).await?;
     client.flush().await?;
     health.set(STARTING, Ok(()));
     tracing::info!("the notifier is ready");
@@ -80,7 +88,6 @@ pub async fn run_with(args: &Args, tasks: &Tasks, metrics: Metrics) -> anyhow::R
 }
 
 /// What both halves start from; cheap to clone.
-#[expect(dead_code, reason = "the halves read it")]
 #[derive(Clone)]
 struct Parts {
     args: Args,

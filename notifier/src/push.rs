@@ -78,3 +78,17 @@ pub enum Outcome {
         detail: String,
     },
 }
+
+impl Outcome {
+    /// What it says in words.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        match self {
+            Self::Accepted { detail }
+            | Self::Gone { detail }
+            | Self::Later { detail, .. }
+            | Self::Misconfigured { detail }
+            | Self::Refused { detail } => detail,
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Which pushes go out at once, and which wait for which: one task holds the board, and attempts run beside
+//! it.
+//!
+//! Pushes to one device go one after the other, so that none overtakes another; different devices wait for
+//! each other only where their origin is busy. What would wait for long goes back to the consumer, so that
+//! memory holds no more than a bound, whatever does not answer.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_nats::jetstream::AckKind;
+use natterjack_runtime::lifecycle::Shutdown;
+use tokio::{
+    sync::mpsc,
+    task::{Id, JoinError, JoinSet},
+};
+
+use super::{
+    backoff,
+    job::{Device, Ready},
+    origins::{Admission, Origins, Permit, Verdict},
+    pusher::{self, Pusher},
+    source::Fetched,
+};
+use crate::push::PushService;
+
+/// Most pushes that wait for one device.
+const LANE_MAX: usize = 8;
+/// Who has waited for longer goes back to the consumer: with the longest attempt, it is answered before its
+/// ack is overdue.
+const WAIT_MAX: Duration = Duration::from_secs(15);
+/// How often those who wait are looked at without anything having happened.
+const TICK: Duration = Duration::from_millis(250);
+/// Batches whose registrations are read at once.
+const PREPARED_MAX: usize = 2;
+
+/// The board of one kind of push service.
+pub struct Board<S> {
+    pusher: Arc<Pusher<S>>,
+    origins: Origins,
+    /// Devices that are being pushed, each with what comes next for it.
+    lanes: HashMap<Device, VecDeque<Box<Ready>>>,
+    /// For a place, first come first served.
+    waiting: VecDeque<Box<Ready>>,
+    attempts: JoinSet<Verdict>,
+    under_way: HashMap<Id, (Device, Permit)>,
+}
+
+impl<S: PushService> Board<S> {
+    /// Nothing is under way yet.
+    pub fn new(pusher: Arc<Pusher<S>>, in_flight_max: usize) -> Self {
+        let per_origin_max = pusher.service.per_origin_max(in_flight_max);
+        Self {
+            pusher,
+            origins: Origins::new(in_flight_max, per_origin_max),
+            lanes: HashMap::new(),
+            waiting: VecDeque::new(),
+            attempts: JoinSet::new(),
+            under_way: HashMap::new(),
+        }
+    }
+
+    /// Pushes what comes, until nothing comes any more or the drain begins; then ends what is under way.
+    pub async fn run(mut self, mut fetched: mpsc::Receiver<Vec<Fetched>>, shutdown: Shutdown) {
+        let mut preparing: JoinSet<Vec<Ready>> = JoinSet::new();
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                batch = fetched.recv(), if preparing.len() < PREPARED_MAX => {
+                    let Some(batch) = batch else { break };
+                    let pusher = Arc::clone(&self.pusher);
+                    preparing.spawn(async move { pusher.prepare(batch).await });
+                }
+                Some(prepared) = preparing.join_next() => match prepared {
+                    Ok(prepared) => for ready in prepared {
+                        self.place(Box::new(ready)).await;
+                    },
+                    // Its pushes come again once their acks are overdue.
+                    Err(error) => tracing::error!(%error, "pushes could not be prepared"),
+                },
+                Some(ended) = self.attempts.join_next_with_id() => self.ended(ended).await,
+                _ = tick.tick() => self.look().await,
+                () = shutdown.draining() => break,
+            }
+        }
+        fetched.close();
+        self.hand_back(fetched, preparing).await;
+        while let Some(ended) = self.attempts.join_next_with_id().await {
+            self.close(ended);
+        }
+    }
+
+    /// Starts a push, or finds it a place to wait.
+    async fn place(&mut self, ready: Box<Ready>) {
+        if ready.delivered.fetched.elapsed() > WAIT_MAX {
+            self.put_off(&ready, "waited", Duration::ZERO).await;
+        } else if self.lanes.contains_key(&ready.delivered.device) {
+            self.queue(ready).await;
+        } else if let Some(ready) = self.admit(ready).await {
+            self.waiting.push_back(ready);
+        }
+    }
+
+    /// Behind what is under way to the same device.
+    async fn queue(&mut self, ready: Box<Ready>) {
+        let Some(lane) = self.lanes.get_mut(&ready.delivered.device) else {
+            return;
+        };
+        let of_the_same = lane
+            .iter()
+            .position(|other| other.delivered.conversation == ready.delivered.conversation);
+        if let Some(position) = of_the_same {
+            // The older of two entries of one conversation is not needed any more.
+            let (older, newer) = match lane.remove(position) {
+                Some(other) if other.delivered.revision > ready.delivered.revision => (ready, other),
+                Some(other) => (other, ready),
+                None => return,
+            };
+            lane.push_back(newer);
+            self.pusher.replaced(&older.delivered).await;
+        } else if lane.len() < LANE_MAX {
+            lane.push_back(ready);
+        } else {
+            let after = backoff::pause(ready.delivered.count, &mut rand::rng());
+            self.put_off(&ready, "device", after).await;
+        }
+    }
+
+    /// Starts a push if its origin may be asked now; hands it back if it has to wait.
+    async fn admit(&mut self, ready: Box<Ready>) -> Option<Box<Ready>> {
+        let push = &ready.delivered;
+        let (device, count) = (push.device, push.count);
+        let admission = self.origins.admit(
+            &ready.origin,
+            device.user,
+            count,
+            Instant::now(),
+            &mut rand::rng(),
+        );
+        match admission {
+            Admission::Go(permit) => {
+                let pusher = Arc::clone(&self.pusher);
+                let attempt = self.attempts.spawn(async move { pusher.attempt(*ready).await });
+                self.under_way.insert(attempt.id(), (device, permit));
+                self.lanes.insert(device, VecDeque::new());
+                None
+            }
+            Admission::Wait => Some(ready),
+            Admission::PutOff { why, after } => {
+                self.put_off(&ready, why, after).await;
+                None
+            }
+        }
+    }
+
+    async fn put_off(&self, ready: &Ready, why: &'static str, after: Duration) {
+        self.pusher.put_off(&ready.delivered, why, after).await;
+    }
+
+    async fn ended(&mut self, ended: Result<(Id, Verdict), JoinError>) {
+        for next in self.close(ended) {
+            self.place(next).await;
+        }
+        self.fill().await;
+    }
+
+    /// Gives back the places of an attempt, and what waits for its device.
+    fn close(&mut self, ended: Result<(Id, Verdict), JoinError>) -> VecDeque<Box<Ready>> {
+        let (id, verdict) = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                // It comes again once its ack is overdue.
+                tracing::error!(%error, "an attempt to push died");
+                (error.id(), Verdict::Unknown)
+            }
+        };
+        let Some((device, permit)) = self.under_way.remove(&id) else {
+            return VecDeque::new();
+        };
+        self.origins
+            .ended(&permit, verdict, Instant::now(), &mut rand::rng());
+        if !self.origins.misconfigured() && self.pusher.misconfigured.over() {
+            tracing::info!("a push service takes our pushes again");
+        }
+        self.lanes.remove(&device).unwrap_or_default()
+    }
+
+    /// Starts who may go now, in the order in which they came.
+    async fn fill(&mut self) {
+        for ready in std::mem::take(&mut self.waiting) {
+            self.place(ready).await;
+        }
+    }
+
+    async fn look(&mut self) {
+        self.origins.forget_idle(Instant::now());
+        self.fill().await;
+        let in_lanes: usize = self.lanes.values().map(VecDeque::len).sum();
+        let in_flight = self.origins.in_flight();
+        let held = in_flight + in_lanes + self.waiting.len();
+        self.pusher.metrics.holds(in_flight, held, self.origins.paused());
+        self.pusher.metrics.misconfigured(self.origins.misconfigured());
+    }
+
+    /// What was not begun goes to another process at once.
+    async fn hand_back(
+        &mut self,
+        mut fetched: mpsc::Receiver<Vec<Fetched>>,
+        mut preparing: JoinSet<Vec<Ready>>,
+    ) {
+        while let Some(batch) = fetched.recv().await {
+            for (message, ..) in batch {
+                pusher::answer(&message, AckKind::Nak(None)).await;
+            }
+        }
+        let lanes = std::mem::take(&mut self.lanes).into_values().flatten();
+        for ready in lanes.chain(std::mem::take(&mut self.waiting)) {
+            self.put_off(&ready, "draining", Duration::ZERO).await;
+        }
+        while let Some(prepared) = preparing.join_next().await {
+            for ready in prepared.unwrap_or_default() {
+                self.put_off(&ready, "draining", Duration::ZERO).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,427 @@
+//! One push, from its delivery to its end: whether it is still due, the attempt, and what follows.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use async_nats::jetstream::{self, AckKind};
+use futures::{StreamExt as _, stream};
+use natterjack_nats::wire::{Channel, DeadPush, Notice, PushOutcome, PushRegistration, PushTrace};
+use natterjack_runtime::server_time::ServerTime;
+
+use super::{
+    backoff,
+    job::{Delivered, NoJob, Ready},
+    metrics::ChannelMetrics,
+    origins::Verdict,
+    seldom::Seldom,
+    source::Fetched,
+    store::{Store, StoreError},
+    verdict::{self, Due, Facts, Next},
+};
+use crate::{
+    outcome::Outcomes,
+    push::{Outcome, Push, PushService, Scope},
+    trace::{Trace, TraceError},
+};
+
+/// Longest that one attempt may take, whatever the service does; well below the consumer's ack wait.
+const ATTEMPT_MAX: Duration = Duration::from_secs(30);
+/// What was known of a push before it waited for longer than this is read again.
+const FRESH: Duration = Duration::from_millis(250);
+/// Pushes that are settled at once without being tried.
+const SETTLE_MAX: usize = 32;
+/// Most pushes of which it is remembered that they were taken although NATS did not confirm it.
+const TAKEN_MAX: usize = 8_192;
+
+/// Why a push could not be settled: it comes again.
+#[derive(Debug, thiserror::Error)]
+enum Unsettled {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Trace(#[from] TraceError),
+    #[error("NATS did not confirm an ack: {0}")]
+    Ack(String),
+}
+
+/// What all pushes of one kind share.
+pub struct Pusher<S> {
+    /// Who sends.
+    pub service: S,
+    /// What is read and written.
+    pub store: Store,
+    /// How far users have read.
+    pub outcomes: Outcomes,
+    /// Where it is told what became of each.
+    pub trace: Trace,
+    /// What time it is.
+    pub time: ServerTime,
+    /// For how long a push is tried.
+    pub ttl: Duration,
+    /// What is counted.
+    pub metrics: ChannelMetrics,
+    /// See [`Taken`].
+    pub taken: Mutex<Taken>,
+    /// When an operator was last told that something must be mended.
+    pub misconfigured: Seldom,
+    /// When it was last told that something was given up.
+    pub given_up: Seldom,
+}
+
+/// Pushes that were taken and not confirmed to be acked, as when NATS went away in between: they come again,
+/// and are not sent again from here.
+#[derive(Debug, Default)]
+pub struct Taken {
+    set: HashSet<(u64, u64)>,
+    order: VecDeque<(u64, u64)>,
+}
+
+impl Taken {
+    /// A revision alone is not enough: the bucket may have been made anew.
+    fn id(push: &Delivered) -> (u64, u64) {
+        (push.revision, push.job.decided_at)
+    }
+
+    fn note(&mut self, push: &Delivered) {
+        let id = Self::id(push);
+        if self.set.insert(id) {
+            self.order.push_back(id);
+        }
+        while self.order.len() > TAKEN_MAX {
+            if let Some(oldest) = self.order.pop_front() {
+                self.set.remove(&oldest);
+            }
+        }
+    }
+
+    fn has(&self, push: &Delivered) -> bool {
+        self.set.contains(&Self::id(push))
+    }
+}
+
+impl<S: PushService> Pusher<S> {
+    /// Settles what need not be tried, and hands back what is.
+    pub async fn prepare(&self, fetched: Vec<Fetched>) -> Vec<Ready> {
+        let mut pushes = Vec::with_capacity(fetched.len());
+        for (message, at, room) in fetched {
+            match Delivered::new(message, at, room) {
+                Ok(push) if self.taken().has(&push) => self.taken_before(&push).await,
+                Ok(push) => pushes.push(push),
+                Err(refused) => no_job(&refused.0, &refused.1).await,
+            }
+        }
+        let known = match self.store.known(&pushes).await {
+            Ok(known) => known,
+            Err(error) => {
+                let error = Unsettled::Store(error);
+                for push in &pushes {
+                    self.failed(push, &error).await;
+                }
+                return Vec::new();
+            }
+        };
+        let read = Instant::now();
+        let mut ready = Vec::with_capacity(pushes.len());
+        let mut settled = Vec::new();
+        for push in pushes {
+            let registration = known.registration(push.device).cloned();
+            match (
+                self.due(&push, registration.as_ref(), known.replaced(&push)),
+                registration,
+            ) {
+                (Due::Send(_), Some(registration)) => ready.push(self.ready(push, registration, read)),
+                (due, _) => settled.push((push, due)),
+            }
+        }
+        let settle = |(push, due)| async move { self.settle(&push, due).await };
+        stream::iter(settled)
+            .for_each_concurrent(SETTLE_MAX, settle)
+            .await;
+        ready
+    }
+
+    /// Tries a push once, and does what follows.
+    pub async fn attempt(&self, mut ready: Ready) -> Verdict {
+        if ready.read.elapsed() > FRESH {
+            match self.anew(&ready.delivered).await {
+                // Its place at another origin it gets when it comes again.
+                Ok(Some(registration)) if self.service.origin(&registration) != *ready.origin => {
+                    answer(&ready.delivered.message, AckKind::Nak(None)).await;
+                    return Verdict::Unknown;
+                }
+                Ok(Some(registration)) => ready.registration = registration,
+                Ok(None) => return Verdict::Unknown,
+                Err(error) => {
+                    self.failed(&ready.delivered, &error).await;
+                    return Verdict::Unknown;
+                }
+            }
+        }
+        let Ready {
+            delivered: push,
+            registration,
+            ..
+        } = ready;
+        // The last look: it costs nothing, and what was read a moment ago is not pushed any more.
+        let ttl = match self.due(&push, Some(&registration), false) {
+            Due::Send(ttl) => ttl,
+            due => {
+                self.settle(&push, due).await;
+                return Verdict::Unknown;
+            }
+        };
+        let started = Instant::now();
+        let attempt = self.service.push(Push {
+            notice: &push.job.notice,
+            registration: &registration,
+            ttl,
+        });
+        let outcome = tokio::time::timeout(ATTEMPT_MAX, attempt).await;
+        let outcome = outcome.unwrap_or_else(|_| Outcome::Later {
+            after: None,
+            scope: Scope::Origin,
+            detail: format!("no answer within {} s", ATTEMPT_MAX.as_secs()),
+        });
+        self.metrics.took(started.elapsed());
+        let rest = verdict::rest(&push.job, self.time.now_ms(), self.ttl);
+        let (next, verdict) = verdict::next(&outcome, push.count, rest, &mut rand::rng());
+        if let Err(error) = self.follow(&push, &registration, &outcome, next).await {
+            self.failed(&push, &error).await;
+        }
+        verdict
+    }
+
+    /// Gives a push back for a while without having tried it.
+    pub async fn put_off(&self, push: &Delivered, why: &'static str, after: Duration) {
+        self.metrics.put_off(why);
+        let rest = verdict::rest(&push.job, self.time.now_ms(), self.ttl);
+        // At its end it comes once more, to be given up.
+        let after = after.min(rest.max(Duration::from_secs(1)));
+        answer(&push.message, AckKind::Nak(Some(after))).await;
+    }
+
+    /// One that waited behind a later entry of its conversation.
+    pub async fn replaced(&self, push: &Delivered) {
+        let due = self.due(push, None, true);
+        self.settle(push, due).await;
+    }
+
+    fn ready(&self, delivered: Delivered, registration: PushRegistration, read: Instant) -> Ready {
+        Ready {
+            origin: self.service.origin(&registration).into(),
+            delivered,
+            registration,
+            read,
+        }
+    }
+
+    fn due(&self, push: &Delivered, registration: Option<&PushRegistration>, replaced: bool) -> Due {
+        let reached = self.outcomes.reached(push.device.user, push.conversation);
+        let facts = Facts {
+            channel: push.channel,
+            registration,
+            replaced,
+            read: reached.read,
+            now_ms: self.time.now_ms(),
+            ttl: self.ttl,
+        };
+        verdict::due(&push.job, facts)
+    }
+
+    /// Reads again what is known of a push; `None` if it is settled by that.
+    async fn anew(&self, push: &Delivered) -> Result<Option<PushRegistration>, Unsettled> {
+        let known = self.store.known(std::slice::from_ref(push)).await?;
+        let registration = known.registration(push.device);
+        match self.due(push, registration, known.replaced(push)) {
+            Due::Send(_) => Ok(registration.cloned()),
+            due => {
+                self.settle(push, due).await;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Ends a push that is not tried, or tried no more.
+    async fn settle(&self, push: &Delivered, due: Due) {
+        let settled = match due {
+            Due::Send(_) => Ok(()),
+            Due::Drop(why) => self.drop_it(push, why).await,
+            Due::Read => self.read(push).await,
+            Due::GiveUp(error) => self.give_up(push, &error).await,
+        };
+        if let Err(error) = settled {
+            self.failed(push, &error).await;
+        }
+    }
+
+    async fn taken_before(&self, push: &Delivered) {
+        let told = self.tell(
+            push,
+            PushOutcome::Accepted,
+            "taken; NATS confirms it only now",
+            None,
+        );
+        let settled = async {
+            told.await?;
+            confirm(&push.message).await
+        };
+        if let Err(error) = settled.await {
+            self.failed(push, &error).await;
+        }
+    }
+
+    async fn drop_it(&self, push: &Delivered, why: &str) -> Result<(), Unsettled> {
+        self.metrics.outcome(PushOutcome::Dropped);
+        // What is taken back is not worth a word where it cannot be: each that is read would cause one.
+        if matches!(push.job.notice, Notice::Message { .. }) {
+            self.tell(push, PushOutcome::Dropped, why, None).await?;
+        }
+        answer(&push.message, AckKind::Ack).await;
+        Ok(())
+    }
+
+    async fn read(&self, push: &Delivered) -> Result<(), Unsettled> {
+        self.metrics.outcome(PushOutcome::Dropped);
+        let entry = PushTrace::Withdrawn {
+            seq: push.job.notice.seq(),
+            user: push.device.user,
+            device: push.device.device,
+            at: self.time.now_ms(),
+            reason: "it was read before it was sent".into(),
+        };
+        self.trace.write(&push.conversation, &entry).await?;
+        answer(&push.message, AckKind::Ack).await;
+        Ok(())
+    }
+
+    /// Stores a push as a dead letter. One that takes something back just ends: nobody misses it.
+    async fn give_up(&self, push: &Delivered, error: &str) -> Result<(), Unsettled> {
+        if matches!(push.job.notice, Notice::Message { .. }) {
+            let dead = DeadPush {
+                channel: push.channel,
+                user: push.device.user,
+                device: push.device.device,
+                job: push.job.clone(),
+                given_up_at: self.time.now_ms(),
+                attempts: push.count,
+                error: error.to_owned(),
+            };
+            self.store.bury(&dead, push.revision).await?;
+        }
+        self.metrics.outcome(PushOutcome::GivenUp);
+        if self.given_up.now() {
+            tracing::warn!(
+                push.channel = %push.channel,
+                error,
+                "a push was given up; `nats req svc.push.dead ''` lists all, `svc.push.replay` pushes them again"
+            );
+        }
+        self.tell(push, PushOutcome::GivenUp, error, None).await?;
+        confirm(&push.message).await
+    }
+
+    async fn follow(
+        &self,
+        push: &Delivered,
+        registration: &PushRegistration,
+        outcome: &Outcome,
+        next: Next,
+    ) -> Result<(), Unsettled> {
+        let detail = outcome.detail();
+        match next {
+            Next::Accepted => {
+                self.taken().note(push);
+                self.metrics.outcome(PushOutcome::Accepted);
+                // The ack first: what follows a kill in between would be sent twice.
+                confirm(&push.message).await?;
+                self.tell(push, PushOutcome::Accepted, detail, None).await?;
+            }
+            Next::Unregister => {
+                self.store.unregister(push.device, registration.id).await?;
+                self.metrics.outcome(PushOutcome::Gone);
+                self.tell(push, PushOutcome::Gone, detail, None).await?;
+                let successor = self.store.registration(push.device).await?;
+                let successor = successor.is_some_and(|new| self.serves(push.channel, &new));
+                let kind = if successor {
+                    AckKind::Nak(None)
+                } else {
+                    AckKind::Ack
+                };
+                answer(&push.message, kind).await;
+            }
+            Next::Again(after) => {
+                if matches!(outcome, Outcome::Misconfigured { .. }) && self.misconfigured.now() {
+                    tracing::error!(push.channel = %push.channel, "pushes are not taken: {detail}");
+                }
+                self.metrics.outcome(PushOutcome::Retry);
+                answer(&push.message, AckKind::Nak(Some(after))).await;
+                self.tell(push, PushOutcome::Retry, detail, Some(after)).await?;
+            }
+            Next::GiveUp => self.give_up(push, detail).await?,
+        }
+        Ok(())
+    }
+
+    fn serves(&self, channel: Channel, registration: &PushRegistration) -> bool {
+        registration.request.target.channel() == channel
+    }
+
+    /// Tells operators what became of an attempt.
+    async fn tell(
+        &self,
+        push: &Delivered,
+        outcome: PushOutcome,
+        detail: &str,
+        retry: Option<Duration>,
+    ) -> Result<(), Unsettled> {
+        let at = self.time.now_ms();
+        let entry = PushTrace::Attempted {
+            seq: push.job.notice.seq(),
+            user: push.device.user,
+            device: push.device.device,
+            channel: push.channel,
+            at,
+            attempt: push.count,
+            outcome,
+            detail: detail.to_owned(),
+            retry_at: retry.map(|after| at + u64::try_from(after.as_millis()).unwrap_or(0)),
+        };
+        Ok(self.trace.write(&push.conversation, &entry).await?)
+    }
+
+    /// Something of ours did not answer: the push comes again.
+    async fn failed(&self, push: &Delivered, error: &Unsettled) {
+        self.metrics.failed();
+        tracing::debug!(push.channel = %push.channel, %error, "a push could not be settled; it comes again");
+        let after = backoff::pause(push.count, &mut rand::rng());
+        answer(&push.message, AckKind::Nak(Some(after))).await;
+    }
+
+    fn taken(&self) -> std::sync::MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn no_job(message: &jetstream::Message, why: &NoJob) {
+    if *why == NoJob::Unknown {
+        tracing::error!(subject = %message.subject, "an entry in the bucket pushes is none; ignoring it");
+    }
+    answer(message, AckKind::Ack).await;
+}
+
+/// Acks, and waits until NATS says so: it does not come again.
+async fn confirm(message: &jetstream::Message) -> Result<(), Unsettled> {
+    let confirmed = message.double_ack().await;
+    confirmed.map_err(|error| Unsettled::Ack(error.to_string()))
+}
+
+/// Tells the consumer what became of a message, without waiting.
+pub async fn answer(message: &jetstream::Message, kind: AckKind) {
+    if let Err(error) = message.ack_with(kind).await {
+        // It comes again by itself.
+        tracing::debug!(%error, "a push could not be answered");
+    }
+}

@@ -1,0 +1,152 @@
+//! Fetches what is to be pushed, never more than there is room for.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_nats::jetstream::{
+    self, Context,
+    consumer::{PullConsumer, pull},
+};
+use futures::{FutureExt as _, StreamExt as _, stream::ReadyChunks};
+use natterjack_nats::{topology::Bucket, wire::Channel};
+use natterjack_runtime::{health::Health, lifecycle::Shutdown};
+use rand::RngExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+
+use super::metrics::ChannelMetrics;
+
+/// Most entries that are asked for at once, and whose registrations are read at once.
+const FETCH_MAX: usize = 128;
+/// How long the server keeps a request for entries while there are none.
+const PULL: Duration = Duration::from_secs(5);
+/// Longest pause before the consumer is opened again.
+const REOPEN_MS_MAX: u64 = 500;
+/// How often the lag is looked at.
+const LAG_EVERY: Duration = Duration::from_secs(5);
+
+/// An entry as it came, with its part of the room that there is.
+pub type Fetched = (jetstream::Message, Instant, OwnedSemaphorePermit);
+
+/// A consumer to read from.
+pub struct Source {
+    /// Of the connection that reads.
+    pub context: Context,
+    /// Which consumer.
+    pub channel: Channel,
+    /// A permit for each entry that may be held at once.
+    pub room: Arc<Semaphore>,
+    /// When to stop.
+    pub shutdown: Shutdown,
+    /// Counts how often the connection broke: what was asked for before is not answered any more.
+    pub broken: watch::Receiver<u64>,
+    /// Where it says whether it can read.
+    pub health: Health,
+    /// Where it says how far it is.
+    pub metrics: ChannelMetrics,
+}
+
+impl Source {
+    /// Fetches until the drain, and hands on what comes, as much at once as there is.
+    pub async fn run(mut self, fetched: mpsc::Sender<Vec<Fetched>>) {
+        let shutdown = self.shutdown.clone();
+        let mut failing = false;
+        while !shutdown.is_draining() {
+            let read = tokio::select! {
+                read = self.read(&fetched, &mut failing) => read,
+                () = shutdown.draining() => return,
+            };
+            let Err(error) = read else { return };
+            if !std::mem::replace(&mut failing, true) {
+                tracing::warn!(push.channel = %self.channel, error, "pushes cannot be read; trying on");
+            }
+            self.health.set(self.check(), Err(error));
+            let pause = rand::rng().random_range(50..=REOPEN_MS_MAX);
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+    }
+
+    /// Reads until something fails, or nobody wants entries any more.
+    async fn read(&mut self, fetched: &mpsc::Sender<Vec<Fetched>>, failing: &mut bool) -> Result<(), String> {
+        let consumer: PullConsumer = self
+            .context
+            .get_consumer_from_stream(self.channel.as_str(), Bucket::Pushes.stream_name())
+            .await
+            .map_err(|error| error.to_string())?;
+        self.health.set(self.check(), Ok(()));
+        if std::mem::take(failing) {
+            tracing::info!(push.channel = %self.channel, "reading pushes again");
+        }
+        let mut lag = tokio::time::interval(LAG_EVERY);
+        loop {
+            if lag.tick().now_or_never().is_some() {
+                let info = consumer.get_info().await.map_err(|error| error.to_string())?;
+                self.metrics.lag(info.num_pending, info.num_ack_pending);
+            }
+            let mut room = self.room().await?;
+            self.broken.mark_unchanged();
+            let fetch = consumer
+                .fetch()
+                .max_messages(room.num_permits())
+                .expires(PULL)
+                .messages();
+            let pull = fetch.await.map_err(|error| error.to_string())?;
+            if !self
+                .hand_on(pull.ready_chunks(FETCH_MAX), &mut room, fetched)
+                .await?
+            {
+                return Ok(());
+            }
+        }
+    }
+
+    /// As much room as there is, and some at least.
+    async fn room(&self) -> Result<OwnedSemaphorePermit, String> {
+        let closed = |_| "the room is closed".to_owned();
+        let mut room = Arc::clone(&self.room).acquire_owned().await.map_err(closed)?;
+        let more = self.room.available_permits().min(FETCH_MAX - 1);
+        let more = u32::try_from(more).unwrap_or(0);
+        // Nobody else takes from it.
+        if let Ok(more) = Arc::clone(&self.room).try_acquire_many_owned(more) {
+            room.merge(more);
+        }
+        Ok(room)
+    }
+
+    /// `false` once nobody wants entries any more.
+    async fn hand_on(
+        &mut self,
+        mut pull: ReadyChunks<pull::Batch>,
+        room: &mut OwnedSemaphorePermit,
+        fetched: &mpsc::Sender<Vec<Fetched>>,
+    ) -> Result<bool, String> {
+        loop {
+            let next = tokio::select! {
+                biased;
+                next = pull.next() => next,
+                Ok(()) = self.broken.changed() => return Err("the connection broke".into()),
+            };
+            let Some(chunk) = next else { return Ok(true) };
+            let (mut batch, mut failed) = (Vec::with_capacity(chunk.len()), None);
+            for message in chunk {
+                match (message, room.split(1)) {
+                    (Ok(message), Some(part)) => batch.push((message, Instant::now(), part)),
+                    // More than was asked for: it comes again once its ack is overdue.
+                    (Ok(_), None) => tracing::error!("a consumer gave more than it was asked for"),
+                    (Err(error), _) => failed = Some(error.to_string()),
+                }
+            }
+            if !batch.is_empty() && fetched.send(batch).await.is_err() {
+                return Ok(false);
+            }
+            if let Some(error) = failed {
+                return Err(error);
+            }
+        }
+    }
+
+    fn check(&self) -> String {
+        format!("pushes by {}", self.channel)
+    }
+}
