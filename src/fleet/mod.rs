@@ -14,6 +14,7 @@ mod link;
 mod nats_nodes;
 mod phones;
 mod processes;
+pub mod push_service;
 mod role;
 mod scratch;
 mod socket;
