@@ -26,3 +26,4 @@ mod slow;
 mod strangers;
 mod support;
 mod watching;
+mod web_push;
