@@ -119,7 +119,12 @@ pub async fn start(parts: &Parts, deciding: &Connected, receipts: &Connected) ->
     let (sender, messages) = mpsc::channel(FETCH_MAX);
     let fetch = source(receipts, RECEIPTS.into()).run(sender, async |_| {});
     until_killed(tasks, "messages of RECEIPTS", fetch);
-    let withdraw = withdraw::run(takeback(receipts, &pushes), metrics, messages);
+    let withdraw = withdraw::run(
+        receipts.client.clone(),
+        takeback(receipts, &pushes),
+        metrics,
+        messages,
+    );
     until_killed(tasks, "withdraw", withdraw);
     Ok(Deciding { outcomes, time })
 }

@@ -18,6 +18,7 @@ mod source;
 mod takeback;
 mod trace;
 mod webpush;
+mod why;
 mod withdraw;
 
 use anyhow::Context as _;
@@ -80,7 +81,9 @@ pub async fn run_with(args: &Args, tasks: &Tasks, metrics: Metrics) -> anyhow::R
         names::PUSH,
         "Why messages were pushed or not, and pushes that were given up",
     );
-    send::serve(&parts, &deciding, &service.await?).await?;
+    let service = service.await?;
+    why::serve(&parts, &deciding.time, &service).await?;
+    send::serve(&parts, &deciding, &service).await?;
     client.flush().await?;
     health.set(STARTING, Ok(()));
     tracing::info!("the notifier is ready");

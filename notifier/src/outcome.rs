@@ -26,7 +26,7 @@ use reader::{Reader, Since};
 
 /// Most entries of one generation, of which there are two: some 100 bytes each.
 const ENTRIES_MAX: usize = 400_000;
-/// How far the clocks of two servers may be apart: a receipt may be stamped so much before its message.
+/// How far the clocks of two servers may be apart: a receipt may be stamped by so much before its message.
 const SKEW_MS: u64 = 5_000;
 /// How often receipts are read while nobody asks.
 const EVERY: Duration = Duration::from_millis(500);
@@ -100,6 +100,8 @@ struct Reading {
     reader: Reader,
     /// All that was stored before this moment is known.
     until: Option<Instant>,
+    /// What was asked to be kept when it was read last, Unix milliseconds.
+    kept_from_ms: u64,
 }
 
 impl Outcomes {
@@ -119,7 +121,11 @@ impl Outcomes {
         let reader = Reader::open(client).await?;
         Ok(Self(Arc::new(Shared {
             known: RwLock::new(Generations::new(window_ms, ENTRIES_MAX, u64::MAX)),
-            reading: Mutex::new(Reading { reader, until: None }),
+            reading: Mutex::new(Reading {
+                reader,
+                until: None,
+                kept_from_ms: u64::MAX,
+            }),
             keep_from_ms: AtomicU64::new(u64::MAX),
             window_ms,
             time,
@@ -142,16 +148,8 @@ impl Outcomes {
         self.known().reached(user, conversation)
     }
 
-    /// Whether all receipts for a message are known that was stored at this time, Unix milliseconds by the
-    /// server. If not, that nothing is told of somebody means nothing.
-    #[must_use]
-    pub fn covers(&self, stored_ms: u64) -> bool {
-        let from_ms = self.known().since_ms();
-        from_ms != u64::MAX && stored_ms >= from_ms.saturating_add(SKEW_MS)
-    }
-
-    /// What was stored since then will be asked for: it is kept beyond the window while there is room, and
-    /// read at the start. Unix milliseconds; a later time takes the place of an earlier one.
+    /// What was stored since then will be asked for: it is kept beyond the window while there is room, and read
+    /// again if it was let go already. Unix milliseconds; `u64::MAX` if nothing will be.
     pub fn keep_from(&self, unix_ms: u64) {
         self.0.keep_from_ms.store(unix_ms, Ordering::Relaxed);
     }
@@ -167,7 +165,7 @@ impl Outcomes {
             return Ok(());
         }
         let begun = Instant::now();
-        self.read(&mut reading.reader).await?;
+        self.read(&mut reading).await?;
         reading.until = Some(begun);
         Ok(())
     }
@@ -195,15 +193,22 @@ impl Outcomes {
         }
     }
 
-    async fn read(&self, reader: &mut Reader) -> Result<(), OutcomeError> {
+    async fn read(&self, reading: &mut Reading) -> Result<(), OutcomeError> {
+        let reader = &mut reading.reader;
         let head = reader.head().await?;
         self.0.time.heard(head.now_ms);
         let keep_from_ms = self.0.keep_from_ms.load(Ordering::Relaxed);
-        let since_ms = head
-            .now_ms
-            .saturating_sub(self.0.window_ms)
-            .min(keep_from_ms.max(head.now_ms.saturating_sub(BACK_MS_MAX)))
+        let oldest_ms = head.now_ms.saturating_sub(BACK_MS_MAX);
+        let needed_ms = keep_from_ms.max(oldest_ms);
+        let since_ms = needed_ms
+            .min(head.now_ms.saturating_sub(self.0.window_ms))
             .saturating_sub(SKEW_MS);
+        // Somebody has made a consumer anew, and everything in its stream is decided once more.
+        let moved_back = keep_from_ms < reading.kept_from_ms && needed_ms < self.known().since_ms();
+        if moved_back {
+            reader.start_over();
+        }
+        reading.kept_from_ms = keep_from_ms;
         if let Since::Anew(from_ms) = reader.place(&head, since_ms).await? {
             *self.write() = Generations::new(self.0.window_ms, ENTRIES_MAX, from_ms);
         }

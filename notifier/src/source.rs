@@ -21,6 +21,8 @@ pub const FETCH_MAX: usize = 256;
 const PULL: Duration = Duration::from_secs(5);
 /// Longest pause before the consumer is opened again.
 const REOPEN_MS_MAX: u64 = 500;
+/// After what time another process has what was handed back.
+const HANDED_BACK: Duration = Duration::from_millis(500);
 /// How often the lag is looked at.
 const LAG_EVERY: Duration = Duration::from_secs(5);
 /// The pause after a first failure, and the longest, in milliseconds.
@@ -74,9 +76,10 @@ impl Delivered {
         self.later(Duration::from_millis(pause_ms)).await;
     }
 
-    /// Another process has it at once.
+    /// Another process has it soon. Not at once: the server may not have heard yet that this one wants nothing
+    /// more, and would answer its last request with it.
     pub async fn hand_back(&self) {
-        self.answer(AckKind::Nak(None)).await;
+        self.later(HANDED_BACK).await;
     }
 
     async fn answer(&self, kind: AckKind) {

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use async_nats::Client;
 use natterjack_nats::{Conversation, UserId, wire::ReceiptBatch};
 use tokio::sync::mpsc;
 
@@ -15,8 +16,13 @@ use crate::{
 /// Most users and conversations that are looked up together.
 const PAIRS_MAX: usize = 2_000;
 
-/// Takes batches of receipts until none come any more.
-pub async fn run(takeback: Takeback, metrics: DecideMetrics, mut messages: mpsc::Receiver<Delivered>) {
+/// Takes batches of receipts, which came through this connection, until none come any more.
+pub async fn run(
+    client: Client,
+    takeback: Takeback,
+    metrics: DecideMetrics,
+    mut messages: mpsc::Receiver<Delivered>,
+) {
     let mut came = Vec::with_capacity(FETCH_MAX);
     while messages.recv_many(&mut came, FETCH_MAX).await > 0 {
         let mut over: HashMap<(UserId, Conversation), Over> = HashMap::new();
@@ -35,6 +41,10 @@ pub async fn run(takeback: Takeback, metrics: DecideMetrics, mut messages: mpsc:
             }
         }
         withdraw(&takeback, &metrics, over, those).await;
+    }
+    // What was answered last must be out before the connection goes with its last user.
+    if let Err(error) = client.flush().await {
+        tracing::debug!(%error, "what was answered last comes again");
     }
 }
 

@@ -87,7 +87,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_fine(text in any::<String>(), handle in "[a-z0-9_.-]{3,32}") {
-            Mentions::of(&text);
+            let _ = Mentions::of(&text);
             let text = format!("{text} @{handle} {text}");
             // A text of a hundred others may come before it.
             if text.matches('@').count() < 30 {

@@ -71,6 +71,10 @@ pub async fn run(decider: Decider, mut messages: mpsc::Receiver<Delivered>) {
     for waiting in room {
         waiting.delivered().hand_back().await;
     }
+    // What was answered last must be out before the connection goes with its last user.
+    if let Err(error) = decider.client.flush().await {
+        tracing::debug!(%error, "what was answered last comes again");
+    }
 }
 
 async fn decide(decider: &Decider, due: Vec<Waiting>) {

@@ -57,12 +57,24 @@ enum Connected {
 }
 use Connected::{Background, Foreground, No};
 
+/// What is known, when, who is connected, devices → why, pushed, nudged, looked at again.
+type Row = (
+    &'static str,
+    Standing,
+    Moment,
+    Connected,
+    &'static str,
+    PushReason,
+    &'static [u128],
+    bool,
+    bool,
+);
+
 #[test]
 fn the_table() {
     use PushReason::{NotRegistered, Nudged, Queued, Unconfirmed};
-    // What is known, when, who is connected, devices → why, pushed, nudged, looked at again.
     #[rustfmt::skip]
-    let table: &[(&str, Standing, Moment, Connected, &str, PushReason, &[u128], bool, bool)] = &[
+    let table: &[Row] = &[
         ("offline, one phone",            PLAIN,     FIRST, No,         "p",   Unconfirmed,   &[1],       false, false),
         ("offline, two phones",           PLAIN,     FIRST, No,         "pp",  Unconfirmed,   &[1, 2],    false, false),
         ("offline, no registration",      PLAIN,     FIRST, No,         "",    NotRegistered, &[],        false, false),

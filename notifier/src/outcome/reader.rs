@@ -80,6 +80,11 @@ impl Reader {
         })
     }
 
+    /// Forgets where it stands.
+    pub const fn start_over(&mut self) {
+        self.next = 0;
+    }
+
     /// What the leader says.
     ///
     /// # Errors

@@ -7,7 +7,9 @@ mod outages;
 mod outcomes;
 mod persister;
 mod read_and_deleted;
+mod receipts;
 mod twins;
+mod why;
 mod world;
 
-use world::{World, device, dm, group, user};
+use world::{World, device, dm, user};
