@@ -9,7 +9,7 @@ use natterjack_nats::{
     services::{
         self, Verb,
         accounts::Profiles,
-        conversations::{Audience, Audiences, Badges},
+        conversations::{self, Audience, Badges},
     },
     wire::WireError,
 };
@@ -17,7 +17,6 @@ use natterjack_nats::{
 /// How long the persister may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// The most that it takes in one question.
-const AUDIENCES_MAX: usize = 100;
 const BADGES_MAX: usize = 1_000;
 const PROFILES_MAX: usize = 100;
 /// Questions at once.
@@ -35,7 +34,7 @@ impl People {
         Self { client }
     }
 
-    /// Who is in these conversations; what does not exist is left out.
+    /// Who is in these conversations; nobody is in what does not exist.
     ///
     /// # Errors
     /// The persister is away.
@@ -43,11 +42,9 @@ impl People {
         &self,
         conversations: &[Conversation],
     ) -> Result<HashMap<Conversation, Audience>, WireError> {
-        let parts = conversations.chunks(AUDIENCES_MAX).map(|part| Audiences {
-            conversations: part.to_vec(),
-        });
-        let audiences = self.ask(parts.collect()).await?;
-        let named = audiences.into_iter().flatten();
+        // An answer has as many of them as fit into a message of NATS: this asks for the rest.
+        let audiences = conversations::audiences(&self.client, conversations, TIMEOUT).await?;
+        let named = audiences.into_iter();
         Ok(named.map(|audience| (audience.conversation, audience)).collect())
     }
 
