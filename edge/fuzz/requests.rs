@@ -13,7 +13,7 @@ use bolero::{check, generator::*};
 use natterjack_nats::{
     Conversation, DeviceId, GroupId, MessageId, UserId,
     services::accounts::{LogIn, Refresh, SignUp},
-    wire::WireError,
+    wire::{PushRequest, WireError},
 };
 use tokio::runtime::Runtime;
 use tower::ServiceExt;
@@ -23,7 +23,7 @@ use super::super::{
     extract::{Body, Path, Query, Whole, bearer, device},
     layered,
     limits::tests::args,
-    messages,
+    messages, push,
 };
 use crate::http::ApiError;
 
@@ -58,6 +58,8 @@ fn router() -> Router {
         .route("/text", body!(messages::NewText))
         .route("/receipt", body!(messages::Receipt))
         .route("/typing", body!(messages::Typing))
+        .route("/mute", body!(push::NewMute))
+        .route("/push", body!(PushRequest))
         .route("/users", query!(accounts::UsersQuery))
         .route("/list", query!(conversations::ListQuery))
         .route("/page", query!(messages::PageQuery))
@@ -79,7 +81,7 @@ fn router() -> Router {
     layered(routes, &Bounds::new(&args(&[])))
 }
 
-const PATHS: [&str; 23] = [
+const PATHS: [&str; 25] = [
     "/signup",
     "/login",
     "/refresh",
@@ -92,6 +94,8 @@ const PATHS: [&str; 23] = [
     "/text",
     "/receipt",
     "/typing",
+    "/mute",
+    "/push",
     "/users",
     "/list",
     "/page",
@@ -195,7 +199,7 @@ impl Asked {
         }
         let method = match self.method % 8 {
             // What the path knows, most of the time.
-            0..4 if usize::from(self.path) % PATHS.len() < 12 => Method::POST,
+            0..4 if usize::from(self.path) % PATHS.len() < 14 => Method::POST,
             0..4 => Method::GET,
             other => methods[usize::from(other) % methods.len()].clone(),
         };

@@ -227,6 +227,18 @@ async fn it_starts_stops_and_starts_again_and_keeps_what_two_people_said() -> an
     for text in ["bob: Hello!", "alice: Hi bob, good to see you", "bob: bye"] {
         bob.line(text).await?;
     }
+    // What he does not want to be pushed.
+    for (typed, told) in [
+        ("/mute 8h", "alice is muted until "),
+        ("/list", "alice"),
+        ("/unmute", "alice is not muted"),
+        ("/previews sender", "pushes say who writes, and not what"),
+        ("/mute soon", "/mute ["),
+    ] {
+        bob.say(typed).await?;
+        let line = bob.line(told).await?;
+        ensure!(typed != "/list" || line.contains("(muted until "), "{line}");
+    }
     bob.say("/quit").await?;
     bob.end().await?;
     plain.interrupt(&data).await?;
