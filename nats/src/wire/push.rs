@@ -281,7 +281,7 @@ pub enum PushTrace {
         channel: Channel,
         /// Unix milliseconds.
         at: u64,
-        /// The first is 1.
+        /// The first is 1. Counts also how often it was put off meanwhile because its push service was away.
         attempt: u32,
         /// What became of it.
         outcome: PushOutcome,
@@ -377,7 +377,7 @@ pub struct DeadPush {
     pub job: PushJob,
     /// When it was given up, Unix milliseconds.
     pub given_up_at: u64,
-    /// How often it was tried.
+    /// How often it was tried, or put off because its push service was away.
     pub attempts: u32,
     /// Why, and what to do.
     pub error: String,

@@ -106,22 +106,27 @@ impl<S: PushService> Board<S> {
     }
 
     /// Behind what is under way to the same device.
-    async fn queue(&mut self, ready: Box<Ready>) {
+    async fn queue(&mut self, mut ready: Box<Ready>) {
+        ready.queued = true;
         let Some(lane) = self.lanes.get_mut(&ready.delivered.device) else {
             return;
         };
         let of_the_same = lane
             .iter()
             .position(|other| other.delivered.conversation == ready.delivered.conversation);
-        if let Some(position) = of_the_same {
+        if let Some(other) = of_the_same.and_then(|position| lane.remove(position)) {
             // The older of two entries of one conversation is not needed any more.
-            let (older, newer) = match lane.remove(position) {
-                Some(other) if other.delivered.revision > ready.delivered.revision => (ready, other),
-                Some(other) => (other, ready),
-                None => return,
+            let (older, newer) = if other.delivered.revision > ready.delivered.revision {
+                (ready, other)
+            } else {
+                (other, ready)
             };
+            let twice = older.delivered.revision == newer.delivered.revision;
             lane.push_back(newer);
-            self.pusher.replaced(&older.delivered).await;
+            // Of one that was delivered twice, the later delivery is answered.
+            if !twice {
+                self.pusher.replaced(&older.delivered).await;
+            }
         } else if lane.len() < LANE_MAX {
             lane.push_back(ready);
         } else {

@@ -104,4 +104,6 @@ pub struct Ready {
     pub origin: Arc<str>,
     /// When the registration was read.
     pub read: Instant,
+    /// It waited for another push to the device, and the device may have moved meanwhile.
+    pub queued: bool,
 }

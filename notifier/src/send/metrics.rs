@@ -40,7 +40,7 @@ impl SendMetrics {
                 Family::default(),
             ),
             put_offs: metrics.register(
-                "push_put_offs",
+                "push_sends_put_off",
                 "Pushes that come again later without having been tried",
                 Family::default(),
             ),

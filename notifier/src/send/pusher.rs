@@ -145,7 +145,12 @@ impl<S: PushService> Pusher<S> {
 
     /// Tries a push once, and does what follows.
     pub async fn attempt(&self, mut ready: Ready) -> Verdict {
-        if ready.read.elapsed() > FRESH {
+        // It may have been delivered twice, as when NATS was away, and waited behind itself.
+        if self.taken().has(&ready.delivered) {
+            self.taken_before(&ready.delivered).await;
+            return Verdict::Unknown;
+        }
+        if ready.queued || ready.read.elapsed() > FRESH {
             match self.anew(&ready.delivered).await {
                 // Its place at another origin it gets when it comes again.
                 Ok(Some(registration)) if self.service.origin(&registration) != *ready.origin => {
@@ -215,6 +220,7 @@ impl<S: PushService> Pusher<S> {
             delivered,
             registration,
             read,
+            queued: false,
         }
     }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_nats::jetstream::{
-    self, Context,
+    self, AckKind, Context,
     consumer::{PullConsumer, pull},
 };
 use futures::{FutureExt as _, StreamExt as _, stream::ReadyChunks};
@@ -15,7 +15,7 @@ use natterjack_runtime::{health::Health, lifecycle::Shutdown};
 use rand::RngExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
-use super::metrics::ChannelMetrics;
+use super::{metrics::ChannelMetrics, pusher::answer};
 
 /// Most entries that are asked for at once, and whose registrations are read at once.
 const FETCH_MAX: usize = 128;
@@ -53,17 +53,18 @@ impl Source {
         let shutdown = self.shutdown.clone();
         let mut failing = false;
         while !shutdown.is_draining() {
-            let read = tokio::select! {
-                read = self.read(&fetched, &mut failing) => read,
-                () = shutdown.draining() => return,
+            let Err(error) = self.read(&fetched, &mut failing).await else {
+                return;
             };
-            let Err(error) = read else { return };
             if !std::mem::replace(&mut failing, true) {
                 tracing::warn!(push.channel = %self.channel, error, "pushes cannot be read; trying on");
             }
             self.health.set(self.check(), Err(error));
             let pause = rand::rng().random_range(50..=REOPEN_MS_MAX);
-            tokio::time::sleep(Duration::from_millis(pause)).await;
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(pause)) => {}
+                () = shutdown.draining() => {}
+            }
         }
     }
 
@@ -84,7 +85,10 @@ impl Source {
                 let info = consumer.get_info().await.map_err(|error| error.to_string())?;
                 self.metrics.lag(info.num_pending, info.num_ack_pending);
             }
-            let mut room = self.room().await?;
+            let mut room = tokio::select! {
+                room = self.room() => room?,
+                () = self.shutdown.draining() => return Ok(()),
+            };
             self.broken.mark_unchanged();
             let fetch = consumer
                 .fetch()
@@ -124,6 +128,10 @@ impl Source {
         loop {
             let next = tokio::select! {
                 biased;
+                () = self.shutdown.draining() => {
+                    hand_back(&mut pull).await;
+                    return Ok(false);
+                }
                 next = pull.next() => next,
                 Ok(()) = self.broken.changed() => return Err("the connection broke".into()),
             };
@@ -137,7 +145,12 @@ impl Source {
                     (Err(error), _) => failed = Some(error.to_string()),
                 }
             }
-            if !batch.is_empty() && fetched.send(batch).await.is_err() {
+            if !batch.is_empty()
+                && let Err(unwanted) = fetched.send(batch).await
+            {
+                for (message, ..) in unwanted.0 {
+                    answer(&message, AckKind::Nak(None)).await;
+                }
                 return Ok(false);
             }
             if let Some(error) = failed {
@@ -148,5 +161,14 @@ impl Source {
 
     fn check(&self) -> String {
         format!("pushes by {}", self.channel)
+    }
+}
+
+/// What has come and was not looked at goes to another process at once.
+async fn hand_back(pull: &mut ReadyChunks<pull::Batch>) {
+    while let Some(Some(chunk)) = pull.next().now_or_never() {
+        for message in chunk.into_iter().flatten() {
+            answer(&message, AckKind::Nak(None)).await;
+        }
     }
 }

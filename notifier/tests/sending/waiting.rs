@@ -1,0 +1,94 @@
+//! What changes while a push waits: for its device, or for its turn.
+
+use std::sync::Arc;
+
+use natterjack_nats::wire::{
+    Channel::WebPush,
+    PushOutcome::{Accepted, Dropped},
+};
+use tokio::sync::Semaphore;
+
+use crate::{Answer, PushServer, World, dm, until};
+
+/// A device that is being pushed for its conversation with 100, until the gate opens.
+async fn busy(world: &World, server: &PushServer) -> anyhow::Result<Arc<Semaphore>> {
+    let gate = Arc::new(Semaphore::new(0));
+    server.next("1", [Answer::Held(201, Arc::clone(&gate))]);
+    world.register(1, &server.endpoint("1")).await?;
+    world.tell(WebPush, 1, 100, 7).await?;
+    until("the device is being pushed", async || {
+        Ok((server.asked_for("1").len() == 1).then_some(()))
+    })
+    .await?;
+    Ok(gate)
+}
+
+#[tokio::test]
+async fn of_one_conversation_only_the_newest_that_waits_is_sent() -> anyhow::Result<()> {
+    let (world, notifier) = World::start().await?;
+    let server = PushServer::start().await?;
+    let gate = busy(&world, &server).await?;
+    world.tell(WebPush, 1, 200, 3).await?;
+    for seq in 8..=12 {
+        world.tell(WebPush, 1, 100, seq).await?;
+    }
+    // The one of the other conversation, and the last; the one under way has left the bucket.
+    until("all others are settled", async || {
+        let held = notifier.metric("push_held", &["webpush"]);
+        let two = world.outstanding(WebPush).await? == (0, 2);
+        Ok((two && held == Some(3.0)).then_some(()))
+    })
+    .await?;
+    assert_eq!(server.asked().len(), 1, "one after the other to one device");
+    gate.add_permits(1);
+    world.becomes(dm(1, 100), 12, Accepted).await?;
+    world.becomes(dm(1, 200), 3, Accepted).await?;
+    world.settled(WebPush).await?;
+    let asked = server.asked_for("1");
+    assert_eq!(asked.len(), 3, "{asked:?}");
+    // What the push service still keeps of a conversation, the next one replaces.
+    assert_eq!(asked[0].topic, asked[2].topic);
+    assert_ne!(asked[0].topic, asked[1].topic);
+    for seq in 8..12 {
+        let became = world.became(dm(1, 100), seq).await?;
+        assert!(
+            became.iter().all(|(outcome, _)| *outcome == Dropped),
+            "{became:?}"
+        );
+    }
+    notifier.stop().await
+}
+
+#[tokio::test]
+async fn a_device_that_is_logged_out_or_moves_meanwhile_is_not_pushed_where_it_was() -> anyhow::Result<()> {
+    let (world, notifier) = World::start().await?;
+    let server = PushServer::start().await?;
+    let gate = busy(&world, &server).await?;
+    world.tell(WebPush, 1, 200, 3).await?;
+    until("it waits", async || {
+        Ok((world.outstanding(WebPush).await? == (0, 2)).then_some(()))
+    })
+    .await?;
+    world.register(1, &server.endpoint("moved")).await?;
+    gate.add_permits(1);
+    world.becomes(dm(1, 200), 3, Accepted).await?;
+    assert_eq!(server.asked_for("1").len(), 1);
+    assert_eq!(server.asked_for("moved").len(), 1);
+    let gate = Arc::new(Semaphore::new(0));
+    server.next("moved", [Answer::Held(201, Arc::clone(&gate))]);
+    world.tell(WebPush, 1, 100, 8).await?;
+    until("it is being pushed", async || {
+        Ok((server.asked_for("moved").len() == 2).then_some(()))
+    })
+    .await?;
+    world.tell(WebPush, 1, 200, 4).await?;
+    until("the next waits", async || {
+        Ok((world.outstanding(WebPush).await? == (0, 2)).then_some(()))
+    })
+    .await?;
+    world.unregister(1).await?;
+    gate.add_permits(1);
+    world.becomes(dm(1, 200), 4, Dropped).await?;
+    assert_eq!(server.asked().len(), 3);
+    notifier.stop().await
+}
