@@ -8,6 +8,7 @@ mod chat;
 mod contract;
 mod devices;
 mod draining;
+mod firefox;
 mod gap;
 mod groups;
 mod http;

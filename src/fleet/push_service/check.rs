@@ -6,10 +6,8 @@ use axum::http::{HeaderMap, Method, header};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::Value;
 
-use super::Subscription;
-
 /// RFC 8291, section 4: what a push service has to take at least, and some take no more.
-pub(super) const BODY_BYTES_MAX: usize = 4_096;
+const BODY_BYTES_MAX: usize = 4_096;
 /// Salt, record size, length of the key, key (RFC 8188, section 2.1), a tag and one byte that delimits.
 const BODY_BYTES_MIN: usize = 16 + 4 + 1 + 65 + 16 + 1;
 /// RFC 8292, section 2.
@@ -17,14 +15,17 @@ const LIFETIME_MAX_S: u64 = 24 * 3_600;
 
 /// What the headers of a good request say.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Headers {
-    pub(super) topic: String,
-    pub(super) urgency: String,
-    pub(super) ttl_s: u64,
+pub struct Headers {
+    /// Its topic, which collapses.
+    pub topic: String,
+    /// Its urgency.
+    pub urgency: String,
+    /// For how long it may wait for the device.
+    pub ttl_s: u64,
 }
 
 /// What is wrong, and with which status that is said.
-pub(super) type Problem = (u16, String);
+pub type Problem = (u16, String);
 
 fn bad(words: impl Into<String>) -> Problem {
     (400, words.into())
@@ -39,12 +40,16 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Problem> {
     value.to_str().map_err(|_| bad(format!("{name} is no text")))
 }
 
-/// Checks everything but what needs the browser's key.
-pub(super) fn check(
+/// Checks everything but what needs the browser's key, for a subscription that was made with this
+/// `applicationServerKey`.
+///
+/// # Errors
+/// What is wrong with it, and the status to say so.
+pub fn check(
     method: &Method,
     headers: &HeaderMap,
     body: &[u8],
-    subscription: &Subscription,
+    application_server_key: &str,
     now_s: u64,
 ) -> Result<Headers, Problem> {
     if method != Method::POST {
@@ -71,7 +76,12 @@ pub(super) fn check(
     }
     let host = text(headers, "host")?;
     let authorization = text(headers, header::AUTHORIZATION.as_str())?;
-    check_vapid(authorization, &format!("http://{host}"), subscription, now_s)?;
+    check_vapid(
+        authorization,
+        &format!("http://{host}"),
+        application_server_key,
+        now_s,
+    )?;
     check_body(body)?;
     Ok(Headers {
         topic: topic.to_owned(),
@@ -102,7 +112,7 @@ fn check_body(body: &[u8]) -> Result<(), Problem> {
 fn check_vapid(
     authorization: &str,
     origin: &str,
-    subscription: &Subscription,
+    application_server_key: &str,
     now_s: u64,
 ) -> Result<(), Problem> {
     let wrong = |words: String| (401, words);
@@ -119,7 +129,7 @@ fn check_vapid(
             .ok_or_else(|| wrong(format!("no parameter {name}")))
     };
     let (token, key) = (parameter("t")?, parameter("k")?);
-    if key != subscription.application_server_key {
+    if key != application_server_key {
         return Err((
             403,
             "the key is not the one that this subscription was made with".into(),

@@ -23,6 +23,7 @@ use natterjack_runtime::clock::Clock;
 use serde_json::Value;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
+pub use check::{Headers, Problem, check};
 use independent::Opener;
 pub use subscription::Subscription;
 

@@ -103,7 +103,7 @@ async fn look(
     subscription: &Subscription,
 ) -> Result<(Headers, Option<Value>), Problem> {
     let now_s = state.clock.now_ms() / 1_000;
-    let found = check::check(method, headers, body, subscription, now_s)?;
+    let found = check::check(method, headers, body, &subscription.application_server_key, now_s)?;
     if state.depth == Depth::Headers {
         return Ok((found, None));
     }
