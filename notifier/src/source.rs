@@ -21,6 +21,8 @@ pub const FETCH_MAX: usize = 256;
 const PULL: Duration = Duration::from_secs(5);
 /// Longest pause before the consumer is opened again.
 const REOPEN_MS_MAX: u64 = 500;
+/// How long a question may go on after the drain began.
+const DRAIN: Duration = Duration::from_secs(1);
 /// After what time another process has what was handed back.
 const HANDED_BACK: Duration = Duration::from_millis(500);
 /// How often the lag is looked at.
@@ -114,7 +116,8 @@ impl Source {
         while !shutdown.is_draining() {
             let read = tokio::select! {
                 read = self.read(&messages, &looked, &mut failing) => read,
-                () = shutdown.draining() => return,
+                // It ends by itself, and hands back what is on its way, unless it is in the middle of a question.
+                () = async { shutdown.draining().await; tokio::time::sleep(DRAIN).await } => return,
             };
             let Err(error) = read else { return };
             if !std::mem::replace(&mut failing, true) {
@@ -172,9 +175,14 @@ impl Source {
         pull: &mut pull::Batch,
         messages: &mpsc::Sender<Delivered>,
     ) -> Result<bool, String> {
+        let shutdown = self.shutdown.clone();
         loop {
             let next = tokio::select! {
                 biased;
+                () = shutdown.draining() => {
+                    hand_back_all(pull).await;
+                    return Ok(false);
+                }
                 next = pull.next() => next,
                 Ok(()) = self.broken.changed() => return Err("the connection broke".into()),
             };
@@ -190,14 +198,30 @@ impl Source {
                 );
                 continue;
             };
-            if let Err(unwanted) = messages.send(delivered).await {
-                unwanted.0.hand_back().await;
+            let permit = tokio::select! {
+                biased;
+                () = shutdown.draining() => None,
+                permit = messages.reserve() => permit.ok(),
+            };
+            let Some(permit) = permit else {
+                delivered.hand_back().await;
+                hand_back_all(pull).await;
                 return Ok(false);
-            }
+            };
+            permit.send(delivered);
         }
     }
 
     fn check(&self) -> String {
         format!("consumer of {}", self.stream)
+    }
+}
+
+/// What has come already and nobody took: it would come again only after the consumer's ack wait.
+async fn hand_back_all(pull: &mut pull::Batch) {
+    while let Some(Some(Ok(message))) = pull.next().now_or_never() {
+        if let Some(delivered) = Delivered::new(message) {
+            delivered.hand_back().await;
+        }
     }
 }

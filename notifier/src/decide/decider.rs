@@ -1,7 +1,7 @@
 //! Decides batches of texts, and settles them.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     time::{Duration, Instant},
 };
 
@@ -87,10 +87,11 @@ impl Decider {
             })
             .collect();
         let mut open = self.recipients(&mut looks).await;
-        let mut stuck: BTreeMap<usize, ()> = BTreeMap::new();
+        let mut stuck = BTreeSet::new();
         let mut failure: Option<Failure> = None;
         match open.stuck.take() {
-            None => self.health.set(CHECK, Ok(())),
+            None if open.asked => self.health.set(CHECK, Ok(())),
+            None => {}
             Some((those, error)) => {
                 self.health.set(
                     CHECK,
@@ -98,7 +99,7 @@ impl Decider {
                         "{error}; nothing that is not confirmed is pushed meanwhile"
                     )),
                 );
-                stuck.extend(those.into_iter().map(|at| (at, ())));
+                stuck.extend(those);
                 failure = Some(error.into());
             }
         }
@@ -113,12 +114,12 @@ impl Decider {
         if !concerned.is_empty()
             && let Err(error) = self.hand_over(&mut looks, open).await
         {
-            stuck.extend(concerned.into_iter().map(|at| (at, ())));
+            stuck.extend(concerned);
             failure = Some(error);
         }
         let (mut done, mut again) = (Vec::new(), Vec::new());
         for (at, look) in looks.into_iter().enumerate() {
-            if stuck.contains_key(&at) {
+            if stuck.contains(&at) {
                 again.push(look.text.delivered);
             } else {
                 done.push(look);

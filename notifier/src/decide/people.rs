@@ -9,15 +9,14 @@ use natterjack_nats::{
     services::{
         self, Verb,
         accounts::Profiles,
-        conversations::{self, Audience, Badges},
+        conversations::{self, AUDIENCE_CONVERSATIONS_MAX, Audience, BADGE_USERS_MAX, Badges},
     },
     wire::WireError,
 };
 
 /// How long the persister may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// The most that it takes in one question.
-const BADGES_MAX: usize = 1_000;
+/// The most users that it names in one answer.
 const PROFILES_MAX: usize = 100;
 /// Questions at once.
 const AT_ONCE: usize = 4;
@@ -42,9 +41,13 @@ impl People {
         &self,
         conversations: &[Conversation],
     ) -> Result<HashMap<Conversation, Audience>, WireError> {
-        // An answer has as many of them as fit into a message of NATS: this asks for the rest.
-        let audiences = conversations::audiences(&self.client, conversations, TIMEOUT).await?;
-        let named = audiences.into_iter();
+        let parts = conversations.chunks(AUDIENCE_CONVERSATIONS_MAX);
+        let questions: Vec<_> = parts
+            .map(|part| conversations::audiences(&self.client, part, TIMEOUT))
+            .collect();
+        let answers = stream::iter(questions).buffer_unordered(AT_ONCE);
+        let answers: Vec<Vec<Audience>> = answers.try_collect().await?;
+        let named = answers.into_iter().flatten();
         Ok(named.map(|audience| (audience.conversation, audience)).collect())
     }
 
@@ -54,7 +57,7 @@ impl People {
     /// The persister is away.
     pub async fn badges(&self, users: &[UserId]) -> Result<HashMap<UserId, u32>, WireError> {
         let parts = users
-            .chunks(BADGES_MAX)
+            .chunks(BADGE_USERS_MAX)
             .map(|part| Badges { users: part.to_vec() });
         let badges = self.ask(parts.collect()).await?;
         let badges = badges.into_iter().flatten();

@@ -32,6 +32,8 @@ pub struct Open {
     /// What was read before it was decided again: if another look, which did not come to its end, had handed
     /// it over before it was read, it is taken back.
     pub over: OverOf,
+    /// Whether the persister was asked.
+    pub asked: bool,
     /// Looks that cannot go on, by their place in the batch, and why: the persister is away.
     pub stuck: Option<(BTreeSet<usize>, WireError)>,
 }
@@ -49,6 +51,7 @@ impl Decider {
         let conversations: BTreeSet<Conversation> =
             asking.iter().map(|at| looks[*at].text.conversation).collect();
         let conversations: Vec<Conversation> = conversations.into_iter().collect();
+        open.asked = !conversations.is_empty();
         match self.people.audiences(&conversations).await {
             Ok(audiences) => open.audiences = audiences,
             Err(error) => {
@@ -58,6 +61,7 @@ impl Decider {
         }
         for at in asking {
             let look = &mut looks[at];
+            // The answer has each of them.
             if let Some(audience) = open.audiences.get(&look.text.conversation) {
                 self.by_audience(at, look, audience, &mut open.candidates, &mut open.over);
             }

@@ -8,6 +8,7 @@ mod outcomes;
 mod persister;
 mod read_and_deleted;
 mod receipts;
+mod speed;
 mod twins;
 mod why;
 mod world;

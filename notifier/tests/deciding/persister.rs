@@ -11,7 +11,9 @@ use natterjack_nats::{
     Conversation, GroupId, UserId, cluster,
     services::{
         accounts::Profiles,
-        conversations::{Audience, Audiences, Badge, Badges, Listener},
+        conversations::{
+            AUDIENCE_CONVERSATIONS_MAX, Audience, Audiences, BADGE_USERS_MAX, Badge, Badges, Listener,
+        },
         names,
     },
     wire::{Code, Profile, PushPreview, WireError},
@@ -26,8 +28,6 @@ pub struct Table {
     /// Those who differ from the default, in their 1:1 chats.
     pub listeners: BTreeMap<(Conversation, UserId), Listener>,
     pub badges: HashMap<UserId, u32>,
-    /// Audiences that were asked for.
-    pub asked: u64,
 }
 
 /// Somebody of whom nothing is special; named by the last letters of the id.
@@ -54,7 +54,7 @@ pub fn handle(user: UserId) -> String {
 }
 
 impl Table {
-    fn audience(&self, conversation: Conversation) -> Option<Audience> {
+    fn audience(&self, conversation: Conversation) -> Audience {
         let (title, members) = match conversation {
             Conversation::Dm(dm) => {
                 let of = |user| {
@@ -63,17 +63,18 @@ impl Table {
                 };
                 (None, vec![of(dm.low()), of(dm.high())])
             }
-            Conversation::Group(group) => {
-                let (title, members) = self.groups.get(&group)?;
-                (Some(title.clone()), members.clone())
-            }
-            Conversation::User(_) => return None,
+            // One that does not exist has nobody in it.
+            Conversation::Group(group) => match self.groups.get(&group) {
+                Some((title, members)) => (Some(title.clone()), members.clone()),
+                None => (None, Vec::new()),
+            },
+            Conversation::User(_) => (None, Vec::new()),
         };
-        Some(Audience {
+        Audience {
             conversation,
             title,
             members,
-        })
+        }
     }
 }
 
@@ -101,33 +102,24 @@ impl Persister {
     }
 }
 
-/// Fewer than the real one has room for, so that whoever asks has to ask again.
-const AUDIENCES_ANSWERED: usize = 3;
-
 fn too_many() -> WireError {
     WireError::new(Code::BadRequest, "asked for more than the persister answers")
 }
 
+/// As many as are said to fit into one answer.
+const FIT: usize = 64;
+
 async fn audiences(table: Arc<Mutex<Table>>, request: Audiences) -> Result<Vec<Audience>, WireError> {
-    if request.conversations.len() > 100 {
+    if request.conversations.len() > AUDIENCE_CONVERSATIONS_MAX {
         return Err(too_many());
     }
-    let mut table = table.lock().unwrap();
-    // As many as fit into an answer, and nobody in what does not exist.
-    let found = request.conversations.into_iter().take(AUDIENCES_ANSWERED);
-    let nobody = |conversation| Audience {
-        conversation,
-        title: None,
-        members: Vec::new(),
-    };
-    let audiences = found.map(|conversation| table.audience(conversation).unwrap_or(nobody(conversation)));
-    let audiences: Vec<_> = audiences.collect();
-    table.asked += audiences.len() as u64;
-    Ok(audiences)
+    let table = table.lock().unwrap();
+    let fit = request.conversations.into_iter().take(FIT);
+    Ok(fit.map(|conversation| table.audience(conversation)).collect())
 }
 
 async fn badges(table: Arc<Mutex<Table>>, request: Badges) -> Result<Vec<Badge>, WireError> {
-    if request.users.len() > 1_000 {
+    if request.users.len() > BADGE_USERS_MAX {
         return Err(too_many());
     }
     let table = table.lock().unwrap();
