@@ -29,10 +29,11 @@ pub async fn at_rest(stage: &Stage, crowd: &Crowd, within: Duration) -> anyhow::
     let truth = crowd.part().await?;
     let deadline = Instant::now() + within;
     loop {
-        let mut sessions = Sessions::new();
+        let (mut sessions, mut entries) = (Sessions::new(), Vec::new());
         for (key, session) in audit::bucket::<DeviceSession>(&client, Bucket::Sessions).await? {
             let (_, user, device) = kv::parse_session(&key).with_context(|| format!("the key {key}"))?;
             *sessions.entry((user, device)).or_default() |= session.active;
+            entries.push((user.to_string(), format!("{key}: {session:?}")));
         }
         let mut stored = Vec::new();
         for (key, record) in audit::bucket::<PresenceRecord>(&client, Bucket::Presence).await? {
@@ -44,7 +45,14 @@ pub async fn at_rest(stage: &Stage, crowd: &Crowd, within: Duration) -> anyhow::
         });
         match agreed {
             Ok(compared) => return Ok(compared),
-            Err(violation) if Instant::now() > deadline => return Err(violation.into()),
+            Err(mut violation) if Instant::now() > deadline => {
+                // Which edge says so tells most about why.
+                entries.retain(|(user, _)| violation.what.contains(user));
+                violation
+                    .around
+                    .extend(entries.into_iter().map(|(_, entry)| entry));
+                return Err(violation.into());
+            }
             Err(_) => sleep(POLL).await,
         }
     }
