@@ -70,7 +70,6 @@ pub async fn start(parts: &Parts, deciding: &Connected, receipts: &Connected) ->
     floors.look().await;
     let (tasks, health) = (&parts.tasks, &parts.health);
     until_drain(tasks, "receipts", outcomes.clone().run(health.clone()));
-    let trace = Trace::new(deciding.client.clone());
     let people = People::new(parts.client.clone());
     let takeback = |connected: &Connected, pushes: &Pushes| Takeback {
         pushes: pushes.clone(),
@@ -87,33 +86,35 @@ pub async fn start(parts: &Parts, deciding: &Connected, receipts: &Connected) ->
         health: health.clone(),
         metrics: metrics.clone(),
     };
-    let pushes = Pushes::open(deciding.client.clone(), metrics.conflicts.clone()).await?;
-    let decider = Decider {
-        client: deciding.client.clone(),
-        shards: parts.shards,
-        outcomes: outcomes.clone(),
-        takeback: takeback(deciding, &pushes),
-        pushes,
-        people: people.clone(),
-        trace,
-        time: time.clone(),
-        metrics: metrics.clone(),
-        health: health.clone(),
-        grace_ms: parts.args.grace_ms,
-        ttl_ms: parts.args.ttl_hours * 3_600_000,
-        preview: parts.args.preview,
-    };
     for shard in parts.shards.all() {
         let (sender, messages) = mpsc::channel(FETCH_MAX);
         let stream = chat_stream(shard);
         let (fetch, decide) = (format!("messages of {stream}"), format!("decide {stream}"));
+        // Of its own: async-nats bounds how many writes of one context wait for their ack, and each shard makes
+        // many before it awaits them.
+        let pushes = Pushes::open(deciding.client.clone(), metrics.conflicts.clone()).await?;
+        let decider = Decider {
+            client: deciding.client.clone(),
+            shards: parts.shards,
+            outcomes: outcomes.clone(),
+            takeback: takeback(deciding, &pushes),
+            pushes,
+            people: people.clone(),
+            trace: Trace::new(deciding.client.clone()),
+            time: time.clone(),
+            metrics: metrics.clone(),
+            health: health.clone(),
+            grace_ms: parts.args.grace_ms,
+            ttl_ms: parts.args.ttl_hours * 3_600_000,
+            preview: parts.args.preview,
+        };
         let floors = floors.clone();
         let looked = move |info| {
             let floors = floors.clone();
             async move { floors.note(shard, &info).await }
         };
         until_killed(tasks, fetch, source(deciding, stream).run(sender, looked));
-        until_killed(tasks, decide, room::run(decider.clone(), messages));
+        until_killed(tasks, decide, room::run(decider, messages));
     }
     let pushes = Pushes::open(receipts.client.clone(), metrics.conflicts.clone()).await?;
     let (sender, messages) = mpsc::channel(FETCH_MAX);

@@ -71,13 +71,13 @@ pub struct Deletion {
 
 impl Decider {
     /// Decides texts that are due, all of one shard, and settles them: those that could not be decided, and
-    /// those that are looked at once more, come again.
-    pub async fn decide(&self, texts: Vec<Text>) {
+    /// those that are looked at once more, come again. `false` if something was away that deciding needs.
+    pub async fn decide(&self, texts: Vec<Text>) -> bool {
         let started = Instant::now();
         if let Err(error) = self.outcomes.know_all_before(started).await {
             let texts = texts.into_iter().map(|text| text.delivered).collect();
             self.failed(texts, &error.into()).await;
-            return;
+            return false;
         }
         let mut looks: Vec<Look> = texts
             .into_iter()
@@ -125,11 +125,12 @@ impl Decider {
                 done.push(look);
             }
         }
-        if let Some(failure) = failure {
-            self.failed(again, &failure).await;
+        if let Some(failure) = &failure {
+            self.failed(again, failure).await;
         }
-        self.settle(done).await;
+        let settled = self.settle(done).await;
         self.metrics.took(started.elapsed());
+        settled && failure.is_none()
     }
 
     fn moment(&self, text: &Text) -> Moment {
@@ -144,8 +145,8 @@ impl Decider {
         }
     }
 
-    /// Tells why, then acks: what is not traced comes again.
-    async fn settle(&self, looks: Vec<Look>) {
+    /// Tells why, then acks: what is not traced comes again, and the answer is `false`.
+    async fn settle(&self, looks: Vec<Look>) -> bool {
         let now_ms = self.time.now_ms();
         let traces: Vec<_> = looks
             .iter()
@@ -162,7 +163,7 @@ impl Decider {
             for look in looks {
                 look.text.delivered.failed().await;
             }
-            return;
+            return false;
         }
         for look in looks {
             self.metrics.texts.inc();
@@ -178,6 +179,7 @@ impl Decider {
                 look.text.delivered.done().await;
             }
         }
+        true
     }
 
     /// Takes back what was told of messages that were deleted.

@@ -10,6 +10,7 @@ use natterjack_nats::{
     subjects::chat,
     wire::{Kind, Stored},
 };
+use rand::RngExt as _;
 use tokio::sync::mpsc;
 
 use super::{Decider, decider::Deletion, look::Text};
@@ -22,6 +23,8 @@ const ROOM_MAX: usize = 2 * FETCH_MAX;
 const HOLD_MAX_MS: u64 = 10_000;
 /// What becomes due so soon after another is decided with it.
 const TOGETHER: Duration = Duration::from_millis(20);
+/// The longest pause after something was away that deciding needs, in milliseconds.
+const AWAY_MS: u64 = 500;
 /// Most messages that are decided together.
 const BATCH_MAX: usize = FETCH_MAX;
 
@@ -85,8 +88,10 @@ async fn decide(decider: &Decider, due: Vec<Waiting>) {
             Waiting::Deletion(deletion) => deletions.push(deletion),
         }
     }
-    if !texts.is_empty() {
-        decider.decide(texts).await;
+    if !texts.is_empty() && !decider.decide(texts).await {
+        // All that waits comes again and again meanwhile, and must not keep the server busy with nothing.
+        let pause_ms = rand::rng().random_range(AWAY_MS / 2..=AWAY_MS);
+        tokio::time::sleep(Duration::from_millis(pause_ms)).await;
     }
     if !deletions.is_empty() {
         decider.take_back_deleted(deletions).await;

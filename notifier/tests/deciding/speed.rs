@@ -9,6 +9,8 @@ use natterjack_nats::{
     wire::{Channel, Cursor, ReceiptBatch, ReceiptOf},
 };
 
+use natterjack_runtime::{lifecycle::Tasks, metrics::Metrics};
+
 use crate::{World, device, dm, user, world::until};
 
 const ME: u128 = 1;
@@ -62,7 +64,8 @@ async fn measure(everybody: Everybody) -> anyhow::Result<()> {
     }
     tokio::time::sleep(Duration::from_millis(world.args.grace_ms)).await;
     let started = Instant::now();
-    let tasks = world.notifier().await?;
+    let (tasks, metrics) = (Tasks::new(), Metrics::new("notifier"));
+    natterjack_notifier::run_with(&world.args, &tasks, metrics.clone()).await?;
     let ready = started.elapsed();
     until("everything is decided", async || {
         world.settled().await?;
@@ -75,6 +78,12 @@ async fn measure(everybody: Everybody) -> anyhow::Result<()> {
         "speed: {everybody:?}: {MESSAGES} messages in {took:.2?} = {a_second} a second; {} handed over",
         world.writes().await?
     );
+    let encoded = metrics.encode();
+    let of_batches =
+        |line: &&str| line.starts_with("natterjack_push_decide_seconds_") && !line.contains("_bucket{");
+    for line in encoded.lines().filter(of_batches) {
+        println!("speed: {line}");
+    }
     tasks.stop(Duration::from_secs(10)).await
 }
 
