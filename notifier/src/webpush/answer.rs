@@ -31,8 +31,8 @@ impl Answer {
         }
     }
 
-    /// What became of the push; `vouched` is whether the push service took another one of ours lately,
-    /// with the same signature.
+    /// What became of the push; `vouched` is whether the push service takes our signature
+    /// with other pushes ([`Vouched`](super::vouched::Vouched)).
     ///
     /// 413 is the caller's: it sends less.
     pub(super) fn outcome(&self, origin: &str, vouched: bool) -> Outcome {

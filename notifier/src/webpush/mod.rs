@@ -98,9 +98,13 @@ impl WebPush {
                 continue;
             }
             let now_ms = self.clock.now_ms();
-            let outcome = answer.outcome(&origin, self.vouched.lately(&origin, now_ms));
+            let vouched = match answer.status {
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.vouched.refused(&origin, now_ms),
+                _ => false,
+            };
+            let outcome = answer.outcome(&origin, vouched);
             if matches!(outcome, Outcome::Accepted { .. }) {
-                self.vouched.note(&origin, now_ms);
+                self.vouched.taken(&origin, now_ms);
             }
             return outcome;
         }

@@ -23,8 +23,8 @@ fn message(conversation: Conversation, mention: bool) -> Notice {
 fn what_is_meant_for_one_person_is_urgent() {
     let group = Conversation::Group(GroupId::from_parts(1, 1));
     assert_eq!(urgency(&message(dm(), false)), "high");
-    assert_eq!(urgency(&message(group.clone(), true)), "high");
-    assert_eq!(urgency(&message(group.clone(), false)), "normal");
+    assert_eq!(urgency(&message(group, true)), "high");
+    assert_eq!(urgency(&message(group, false)), "normal");
     let withdrawal = Notice::Withdraw {
         conversation: group,
         seq: 1,

@@ -163,3 +163,7 @@ fn check_vapid(
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "check_tests.rs"]
+mod tests;

@@ -75,7 +75,7 @@ async fn a_message_becomes_a_notification_in_firefox() -> anyhow::Result<()> {
             // Bob is away.
             let dm = alice.dm(&bob);
             let text = "Frösche 🐸 quaken \"laut\"\nund lange";
-            let seq = alice.say(dm.clone(), text).await?;
+            let seq = alice.say(dm, text).await?;
             let shown = shows(&mut browser, seq).await?;
             ensure!(shown.as_array().is_some_and(|shown| shown.len() == 1), "{shown}");
             let notification = &shown[0];
