@@ -19,11 +19,13 @@ use tokio::{
 };
 
 use super::{
+    answers::answer,
     backoff,
-    job::{Device, Ready},
+    job::{Delivered, Device, Ready},
     origins::{Admission, Origins, Permit, Verdict},
-    pusher::{self, Pusher},
+    pusher::{Prepared, Pusher},
     source::Fetched,
+    verdict::Due,
 };
 use crate::push::PushService;
 
@@ -34,8 +36,6 @@ const LANE_MAX: usize = 8;
 const WAIT_MAX: Duration = Duration::from_secs(15);
 /// How often those who wait are looked at without anything having happened.
 const TICK: Duration = Duration::from_millis(250);
-/// Batches whose registrations are read at once.
-const PREPARED_MAX: usize = 2;
 
 /// The board of one kind of push service.
 pub struct Board<S> {
@@ -46,6 +46,8 @@ pub struct Board<S> {
     /// For a place, first come first served.
     waiting: VecDeque<Box<Ready>>,
     attempts: JoinSet<Verdict>,
+    /// Those that need no attempt.
+    settling: JoinSet<()>,
     under_way: HashMap<Id, (Device, Permit)>,
 }
 
@@ -59,30 +61,36 @@ impl<S: PushService> Board<S> {
             lanes: HashMap::new(),
             waiting: VecDeque::new(),
             attempts: JoinSet::new(),
+            settling: JoinSet::new(),
             under_way: HashMap::new(),
         }
     }
 
     /// Pushes what comes, until nothing comes any more or the drain begins; then ends what is under way.
     pub async fn run(mut self, mut fetched: mpsc::Receiver<Vec<Fetched>>, shutdown: Shutdown) {
-        let mut preparing: JoinSet<Vec<Ready>> = JoinSet::new();
+        // One at a time: two entries of one conversation keep their order.
+        let mut preparing: JoinSet<Prepared> = JoinSet::new();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                batch = fetched.recv(), if preparing.len() < PREPARED_MAX => {
+                batch = fetched.recv(), if preparing.is_empty() => {
                     let Some(batch) = batch else { break };
                     let pusher = Arc::clone(&self.pusher);
                     preparing.spawn(async move { pusher.prepare(batch).await });
                 }
                 Some(prepared) = preparing.join_next() => match prepared {
-                    Ok(prepared) => for ready in prepared {
-                        self.place(Box::new(ready)).await;
-                    },
+                    Ok(prepared) => {
+                        self.settle(prepared.settled);
+                        for ready in prepared.ready {
+                            self.place(Box::new(ready)).await;
+                        }
+                    }
                     // Its pushes come again once their acks are overdue.
                     Err(error) => tracing::error!(%error, "pushes could not be prepared"),
                 },
                 Some(ended) = self.attempts.join_next_with_id() => self.ended(ended).await,
+                Some(settled) = self.settling.join_next() => report(settled),
                 _ = tick.tick() => self.look().await,
                 () = shutdown.draining() => break,
             }
@@ -91,6 +99,18 @@ impl<S: PushService> Board<S> {
         self.hand_back(fetched, preparing).await;
         while let Some(ended) = self.attempts.join_next_with_id().await {
             self.close(ended);
+        }
+        while let Some(settled) = self.settling.join_next().await {
+            report(settled);
+        }
+        self.pusher.flush().await;
+    }
+
+    fn settle(&mut self, settled: Vec<(Delivered, Due)>) {
+        if !settled.is_empty() {
+            let pusher = Arc::clone(&self.pusher);
+            self.settling
+                .spawn(async move { pusher.settle_all(settled).await });
         }
     }
 
@@ -215,11 +235,11 @@ impl<S: PushService> Board<S> {
     async fn hand_back(
         &mut self,
         mut fetched: mpsc::Receiver<Vec<Fetched>>,
-        mut preparing: JoinSet<Vec<Ready>>,
+        mut preparing: JoinSet<Prepared>,
     ) {
         while let Some(batch) = fetched.recv().await {
             for (message, ..) in batch {
-                pusher::answer(&message, AckKind::Nak(None)).await;
+                answer(&message, AckKind::Nak(None)).await;
             }
         }
         let lanes = std::mem::take(&mut self.lanes).into_values().flatten();
@@ -227,9 +247,18 @@ impl<S: PushService> Board<S> {
             self.put_off(&ready, "draining", Duration::ZERO).await;
         }
         while let Some(prepared) = preparing.join_next().await {
-            for ready in prepared.unwrap_or_default() {
+            let prepared = prepared.unwrap_or_default();
+            self.settle(prepared.settled);
+            for ready in prepared.ready {
                 self.put_off(&ready, "draining", Duration::ZERO).await;
             }
         }
+    }
+}
+
+fn report(settled: Result<(), JoinError>) {
+    if let Err(error) = settled {
+        // What it held comes again once its acks are overdue.
+        tracing::error!(%error, "pushes could not be settled");
     }
 }

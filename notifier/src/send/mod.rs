@@ -13,6 +13,7 @@
 //!
 //! A push that waits for long waits in its consumer: nothing here grows with what is put off.
 
+mod answers;
 mod backoff;
 mod board;
 mod dead;
@@ -23,6 +24,7 @@ mod pusher;
 mod seldom;
 mod source;
 mod store;
+mod taken;
 mod verdict;
 
 use std::{sync::Arc, time::Duration};
@@ -97,6 +99,7 @@ async fn start_one<S: PushService>(
     let in_flight_max = usize::from(parts.args.in_flight_max);
     let metrics = metrics.of(channel);
     let source = Source {
+        client: store.client().clone(),
         context: store.context().clone(),
         channel,
         room: Arc::new(Semaphore::new(in_flight_max * HELD_PER_PLACE)),

@@ -1,30 +1,31 @@
 //! One push, from its delivery to its end: whether it is still due, the attempt, and what follows.
 
 use std::{
-    collections::{HashSet, VecDeque},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use async_nats::jetstream::{self, AckKind};
+use async_nats::jetstream::AckKind;
 use futures::{StreamExt as _, stream};
 use natterjack_nats::wire::{Channel, DeadPush, Notice, PushOutcome, PushRegistration, PushTrace};
 use natterjack_runtime::server_time::ServerTime;
 
 use super::{
+    answers::{Unsettled, answer, confirm, no_job},
     backoff,
-    job::{Delivered, NoJob, Ready},
+    job::{Delivered, Ready},
     metrics::ChannelMetrics,
     origins::Verdict,
     seldom::Seldom,
     source::Fetched,
-    store::{Store, StoreError},
+    store::Store,
+    taken::Taken,
     verdict::{self, Due, Facts, Next},
 };
 use crate::{
     outcome::Outcomes,
     push::{Outcome, Push, PushService, Scope},
-    trace::{Trace, TraceError},
+    trace::Trace,
 };
 
 /// Longest that one attempt may take, whatever the service does; well below the consumer's ack wait.
@@ -33,18 +34,14 @@ const ATTEMPT_MAX: Duration = Duration::from_secs(30);
 const FRESH: Duration = Duration::from_millis(250);
 /// Pushes that are settled at once without being tried.
 const SETTLE_MAX: usize = 32;
-/// Most pushes of which it is remembered that they were taken although NATS did not confirm it.
-const TAKEN_MAX: usize = 8_192;
 
-/// Why a push could not be settled: it comes again.
-#[derive(Debug, thiserror::Error)]
-enum Unsettled {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Trace(#[from] TraceError),
-    #[error("NATS did not confirm an ack: {0}")]
-    Ack(String),
+/// What became of a batch before anything of it was tried.
+#[derive(Debug, Default)]
+pub struct Prepared {
+    /// These are to be tried.
+    pub ready: Vec<Ready>,
+    /// These are not, and are to be settled.
+    pub settled: Vec<(Delivered, Due)>,
 }
 
 /// What all pushes of one kind share.
@@ -71,40 +68,9 @@ pub struct Pusher<S> {
     pub given_up: Seldom,
 }
 
-/// Pushes that were taken and not confirmed to be acked, as when NATS went away in between: they come again,
-/// and are not sent again from here.
-#[derive(Debug, Default)]
-pub struct Taken {
-    set: HashSet<(u64, u64)>,
-    order: VecDeque<(u64, u64)>,
-}
-
-impl Taken {
-    /// A revision alone is not enough: the bucket may have been made anew.
-    fn id(push: &Delivered) -> (u64, u64) {
-        (push.revision, push.job.decided_at)
-    }
-
-    fn note(&mut self, push: &Delivered) {
-        let id = Self::id(push);
-        if self.set.insert(id) {
-            self.order.push_back(id);
-        }
-        while self.order.len() > TAKEN_MAX {
-            if let Some(oldest) = self.order.pop_front() {
-                self.set.remove(&oldest);
-            }
-        }
-    }
-
-    fn has(&self, push: &Delivered) -> bool {
-        self.set.contains(&Self::id(push))
-    }
-}
-
 impl<S: PushService> Pusher<S> {
-    /// Settles what need not be tried, and hands back what is.
-    pub async fn prepare(&self, fetched: Vec<Fetched>) -> Vec<Ready> {
+    /// Finds out what is due of what was fetched, and what is not.
+    pub async fn prepare(&self, fetched: Vec<Fetched>) -> Prepared {
         let mut pushes = Vec::with_capacity(fetched.len());
         for (message, at, room) in fetched {
             match Delivered::new(message, at, room) {
@@ -120,27 +86,32 @@ impl<S: PushService> Pusher<S> {
                 for push in &pushes {
                     self.failed(push, &error).await;
                 }
-                return Vec::new();
+                return Prepared::default();
             }
         };
         let read = Instant::now();
-        let mut ready = Vec::with_capacity(pushes.len());
-        let mut settled = Vec::new();
+        let mut prepared = Prepared::default();
         for push in pushes {
             let registration = known.registration(push.device).cloned();
             match (
                 self.due(&push, registration.as_ref(), known.replaced(&push)),
                 registration,
             ) {
-                (Due::Send(_), Some(registration)) => ready.push(self.ready(push, registration, read)),
-                (due, _) => settled.push((push, due)),
+                (Due::Send(_), Some(registration)) => {
+                    prepared.ready.push(self.ready(push, registration, read));
+                }
+                (due, _) => prepared.settled.push((push, due)),
             }
         }
+        prepared
+    }
+
+    /// Ends pushes that are not tried.
+    pub async fn settle_all(&self, settled: Vec<(Delivered, Due)>) {
         let settle = |(push, due)| async move { self.settle(&push, due).await };
         stream::iter(settled)
             .for_each_concurrent(SETTLE_MAX, settle)
             .await;
-        ready
     }
 
     /// Tries a push once, and does what follows.
@@ -206,6 +177,13 @@ impl<S: PushService> Pusher<S> {
         // At its end it comes once more, to be given up.
         let after = after.min(rest.max(Duration::from_secs(1)));
         answer(&push.message, AckKind::Nak(Some(after))).await;
+    }
+
+    /// Returns once all answers have left: a connection that is dropped takes those with it that have not.
+    pub async fn flush(&self) {
+        if let Err(error) = self.store.client().flush().await {
+            tracing::debug!(%error, "the last answers did not leave");
+        }
     }
 
     /// One that waited behind a later entry of its conversation.
@@ -408,26 +386,5 @@ impl<S: PushService> Pusher<S> {
 
     fn taken(&self) -> std::sync::MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-async fn no_job(message: &jetstream::Message, why: &NoJob) {
-    if *why == NoJob::Unknown {
-        tracing::error!(subject = %message.subject, "an entry in the bucket pushes is none; ignoring it");
-    }
-    answer(message, AckKind::Ack).await;
-}
-
-/// Acks, and waits until NATS says so: it does not come again.
-async fn confirm(message: &jetstream::Message) -> Result<(), Unsettled> {
-    let confirmed = message.double_ack().await;
-    confirmed.map_err(|error| Unsettled::Ack(error.to_string()))
-}
-
-/// Tells the consumer what became of a message, without waiting.
-pub async fn answer(message: &jetstream::Message, kind: AckKind) {
-    if let Err(error) = message.ack_with(kind).await {
-        // It comes again by itself.
-        tracing::debug!(%error, "a push could not be answered");
     }
 }

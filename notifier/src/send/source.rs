@@ -5,9 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_nats::jetstream::{
-    self, AckKind, Context,
-    consumer::{PullConsumer, pull},
+use async_nats::{
+    Client,
+    jetstream::{
+        self, AckKind, Context,
+        consumer::{PullConsumer, pull},
+    },
 };
 use futures::{FutureExt as _, StreamExt as _, stream::ReadyChunks};
 use natterjack_nats::{topology::Bucket, wire::Channel};
@@ -15,7 +18,7 @@ use natterjack_runtime::{health::Health, lifecycle::Shutdown};
 use rand::RngExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
-use super::{metrics::ChannelMetrics, pusher::answer};
+use super::{answers::answer, metrics::ChannelMetrics};
 
 /// Most entries that are asked for at once, and whose registrations are read at once.
 const FETCH_MAX: usize = 128;
@@ -23,6 +26,8 @@ const FETCH_MAX: usize = 128;
 const PULL: Duration = Duration::from_secs(5);
 /// Longest pause before the consumer is opened again.
 const REOPEN_MS_MAX: u64 = 500;
+/// What the server has sent when the drain begins is here within this time of the last that came.
+const ON_THE_WAY: Duration = Duration::from_millis(250);
 /// How often the lag is looked at.
 const LAG_EVERY: Duration = Duration::from_secs(5);
 
@@ -31,7 +36,9 @@ pub type Fetched = (jetstream::Message, Instant, OwnedSemaphorePermit);
 
 /// A consumer to read from.
 pub struct Source {
-    /// Of the connection that reads.
+    /// The connection that reads.
+    pub client: Client,
+    /// Of this connection.
     pub context: Context,
     /// Which consumer.
     pub channel: Channel,
@@ -50,6 +57,14 @@ pub struct Source {
 impl Source {
     /// Fetches until the drain, and hands on what comes, as much at once as there is.
     pub async fn run(mut self, fetched: mpsc::Sender<Vec<Fetched>>) {
+        self.fetch(fetched).await;
+        // A connection that is dropped takes with it what has not left.
+        if let Err(error) = self.client.flush().await {
+            tracing::debug!(%error, "the last answers did not leave");
+        }
+    }
+
+    async fn fetch(&mut self, fetched: mpsc::Sender<Vec<Fetched>>) {
         let shutdown = self.shutdown.clone();
         let mut failing = false;
         while !shutdown.is_draining() {
@@ -151,6 +166,7 @@ impl Source {
                 for (message, ..) in unwanted.0 {
                     answer(&message, AckKind::Nak(None)).await;
                 }
+                hand_back(&mut pull).await;
                 return Ok(false);
             }
             if let Some(error) = failed {
@@ -164,11 +180,12 @@ impl Source {
     }
 }
 
-/// What has come and was not looked at goes to another process at once.
+/// What has come and was not looked at, or is on its way, goes to another process.
 async fn hand_back(pull: &mut ReadyChunks<pull::Batch>) {
-    while let Some(Some(chunk)) = pull.next().now_or_never() {
+    while let Ok(Some(chunk)) = tokio::time::timeout(ON_THE_WAY, pull.next()).await {
         for message in chunk.into_iter().flatten() {
-            answer(&message, AckKind::Nak(None)).await;
+            // Not at once: it would come to this process again, which still asks.
+            answer(&message, AckKind::Nak(Some(ON_THE_WAY * 2))).await;
         }
     }
 }

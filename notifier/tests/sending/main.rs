@@ -6,6 +6,7 @@
 mod accounts;
 mod dead_services;
 mod fcm;
+mod fcm_schema;
 mod fcm_server;
 mod kills;
 mod outcomes;
