@@ -23,7 +23,7 @@ pub use ground::{Ground, GroundConfig};
 pub use house::House;
 pub use link::{Link, Weather};
 pub use nats_nodes::NatsNodes;
-pub use phones::{Mood, Phones, Taken};
+pub use phones::{Phones, Taken};
 pub use processes::{Fleet, FleetConfig};
 pub use role::RoleProcess;
 pub use scratch::Scratch;

@@ -19,6 +19,7 @@ mod moving;
 mod nudged;
 mod plain_run;
 mod polling;
+mod push;
 mod refusals;
 mod registering;
 mod resume;
