@@ -21,6 +21,7 @@ mod crowd;
 mod memory;
 mod outages;
 mod presence;
+mod push;
 mod torture;
 
 use std::path::Path;
