@@ -107,7 +107,7 @@ fn every_documented_error_has_its_meaning() {
         ),
         (
             400,
-            error(400, "INVALID_ARGUMENT", too_big, &[invalid.clone()]),
+            error(400, "INVALID_ARGUMENT", too_big, std::slice::from_ref(&invalid)),
             "less",
         ),
         (
