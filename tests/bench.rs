@@ -327,3 +327,23 @@ fn who_comes_and_goes_stands_next_to_bare_writes() {
     let frames = number(&result, "/watching/1/frames_each");
     assert!((0.3..3.0).contains(&frames), "{frames} frames a change");
 }
+
+#[test]
+fn pushes_stand_next_to_encrypting_alone() {
+    let result = bench(&["push", "--users", "60", "--rate", "40", "--grace-ms", "200"]);
+    about(&result, "push", 1.0);
+    for (half, role) in [
+        ("encrypt", "encrypt"),
+        ("decide", "notifier"),
+        ("push", "notifier"),
+    ] {
+        assert!(number(&result, &format!("/{half}/per_second/median")) > 0.0);
+        assert!(number(&result, &format!("/{half}/cpu_us_each/{role}/median")) >= 0.0);
+    }
+    assert!(number(&result, "/body_bytes") > 200.0);
+    let of = |what: &str| number(&result, &format!("/delay/{what}_ms"));
+    let delays = ["p50", "p99", "max"].map(of);
+    // Whoever is pushed before the grace is over had no chance to confirm. The ack comes a moment after the
+    // message was stored.
+    assert!(delays[0] > 150.0 && delays.is_sorted(), "{delays:?}");
+}

@@ -32,7 +32,7 @@ pub use args::Args;
 pub use outcome::{OutcomeError, Outcomes, Reached};
 pub use push::{Outcome, Push, PushService, Scope};
 pub use trace::{Trace, TraceError};
-pub use webpush::{VapidError, WebPush};
+pub use webpush::{VapidError, WebPush, sample};
 
 /// The check that fails until everything was started.
 const STARTING: &str = "start";

@@ -38,16 +38,22 @@ pub struct Roles {
     pub presences: usize,
     /// Their grace.
     pub grace_ms: u64,
+    /// Notifiers, which push to this machine too.
+    pub notifiers: usize,
+    /// Their grace.
+    pub push_grace_ms: u64,
 }
 
 impl Roles {
-    /// So many edges, and presence as a plain run has it.
+    /// So many edges, and presence as a plain run has it. Pushes are measured by themselves.
     #[must_use]
     pub const fn usual(edges: usize) -> Self {
         Self {
             edges,
             presences: 1,
             grace_ms: 3_000,
+            notifiers: 0,
+            push_grace_ms: 5_000,
         }
     }
 }
@@ -279,6 +285,8 @@ impl Cluster {
             all.extend(own.edges.iter().map(|edge| ("edge", edge.program().pid())));
             let presences = own.presences.iter();
             all.extend(presences.map(|presence| ("presence", presence.program().pid())));
+            let notifiers = own.notifiers.iter();
+            all.extend(notifiers.map(|notifier| ("notifier", notifier.program().pid())));
             all.push(("persister", own.persister.program().pid()));
             let Own { servers, .. } = own;
             all.extend(servers.nats.iter().map(|nats| ("nats-server", nats.pid())));

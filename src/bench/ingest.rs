@@ -69,7 +69,7 @@ pub async fn measure(
     let mut costs = (Cost::default(), Cost::default());
     for repetition in 0..args.measure.repetitions {
         let bare = bare(cluster, database_url, rows, repetition, &targets, &text).await?;
-        hold(cluster, &client, true).await?;
+        hold(cluster, &client, topology::PERSISTER, true).await?;
         let meter = Meter::start(cluster);
         let filling = stream::iter(0..rows)
             .map(|number| raw.publish(number, &text))
@@ -77,7 +77,7 @@ pub async fn measure(
         filling.try_collect::<()>().await?;
         let filled = meter.stop(cluster);
         let meter = Meter::start(cluster);
-        hold(cluster, &client, false).await?;
+        hold(cluster, &client, topology::PERSISTER, false).await?;
         cluster.settle().await?;
         let caught_up = meter.stop(cluster);
         let rate = |cost: &Cost| float(rows) / cost.seconds;

@@ -28,6 +28,7 @@ mod pace;
 mod page;
 mod population;
 mod presence;
+mod push;
 mod raw;
 mod report;
 mod resume;
@@ -69,6 +70,8 @@ enum Command {
     Resume(resume::Args),
     /// Who comes and goes, how soon it is told, and what it costs, next to bare KV writes
     Presence(presence::Args),
+    /// Pushes a second, what each costs, and how soon it leaves, next to encrypting alone
+    Push(push::Args),
     /// The bare WebSocket gateway of the fan-out's baseline
     #[command(hide = true)]
     Gateway(gateway::Args),
@@ -91,6 +94,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Command::History(args) => show(&args.measure.output, history::run(&args, progress)).await,
         Command::Resume(args) => show(&args.measure.output, resume::run(&args, progress)).await,
         Command::Presence(args) => show(&args.measure.output, presence::run(&args, progress)).await,
+        Command::Push(args) => show(&args.measure.output, push::run(&args, progress)).await,
         Command::Gateway(args) => gateway::run(&args).await,
         Command::Crowd(args) => idle::crowd::run(&args).await,
     }

@@ -131,6 +131,7 @@ pub async fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Result>
             edges: 0,
             presences: 0,
             grace_ms: 0,
+            ..Roles::usual(0)
         };
         let own = args.cluster.below(&format!("raw-{repetition}"));
         let bare = Cluster::start_with(&own, nobody, progress).await?;
@@ -247,6 +248,7 @@ async fn start(args: &Args, repetition: usize, progress: &dyn Progress) -> anyho
         edges: usize::from(args.edges),
         presences: usize::from(args.presences),
         grace_ms: args.grace_ms,
+        ..Roles::usual(0)
     };
     let own = args.cluster.below(&format!("presence-{repetition}"));
     Cluster::start_with(&own, roles, progress).await

@@ -99,7 +99,7 @@ pub async fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Result>
     )
     .await?;
     let client = cluster::connect(&cluster.nats_url, "natterjack bench resume", |_| {}).await?;
-    hold(&cluster, &client, true).await?;
+    hold(&cluster, &client, topology::PERSISTER, true).await?;
     progress.say("sending what they will have missed …");
     let missed_by_crowd = usize::from(args.crowd_missed);
     let one = missed(
@@ -124,7 +124,7 @@ pub async fn run(args: &Args, progress: &dyn Progress) -> anyhow::Result<Result>
     let mut results = Vec::new();
     for place in [Place::Tail, Place::Postgres] {
         if place == Place::Postgres {
-            hold(&bench.cluster, &bench.client, false).await?;
+            hold(&bench.cluster, &bench.client, topology::PERSISTER, false).await?;
             bench.cluster.settle().await?;
         }
         for who in [&one, &crowd] {

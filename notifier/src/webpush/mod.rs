@@ -7,6 +7,7 @@
 mod answer;
 mod crypto;
 mod payload;
+pub mod sample;
 #[cfg(test)]
 mod tests;
 mod vapid;

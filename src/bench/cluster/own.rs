@@ -25,6 +25,7 @@ pub struct Own {
     // In the order in which they go: who works, then the servers, then what they stand in.
     pub edges: Vec<RoleProcess>,
     pub presences: Vec<RoleProcess>,
+    pub notifiers: Vec<RoleProcess>,
     pub persister: RoleProcess,
     pub servers: LocalServers,
     data: DataDir,
@@ -84,6 +85,14 @@ impl Own {
             let dir = dir.join(format!("presence-{index}"));
             presences.push(RoleProcess::start(&binary, "presence", "--admin-listen", &words, &dir).await?);
         }
+        let grace_ms = roles.push_grace_ms.to_string();
+        let pushing = ["--push-anywhere", "--grace-ms", &grace_ms];
+        let words: Vec<_> = nats.into_iter().chain(pushing).collect();
+        let mut notifiers = Vec::new();
+        for index in 0..roles.notifiers {
+            let dir = dir.join(format!("notifier-{index}"));
+            notifiers.push(RoleProcess::start(&binary, "notifier", "--admin-listen", &words, &dir).await?);
+        }
         let words: Vec<_> = nats.into_iter().chain(["--no-rate-limits"]).collect();
         let mut edges = Vec::new();
         for index in 0..roles.edges {
@@ -93,6 +102,7 @@ impl Own {
         Ok(Self {
             edges,
             presences,
+            notifiers,
             persister,
             servers,
             data,
@@ -116,6 +126,7 @@ impl Own {
         let Self {
             edges,
             presences,
+            notifiers,
             persister,
             servers,
             data,
@@ -125,8 +136,8 @@ impl Own {
         for edge in &edges {
             edge.stop().await?;
         }
-        for presence in &presences {
-            presence.stop().await?;
+        for role in presences.iter().chain(&notifiers) {
+            role.stop().await?;
         }
         persister.stop().await?;
         servers.stop().await;
