@@ -1,10 +1,11 @@
 //! Takes back what devices were told: of messages that were read elsewhere, or deleted.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use natterjack_nats::{
     Conversation, UserId,
-    wire::{Notice, PushTrace, WireError},
+    wire::{Notice, PushJob, PushTrace, WireError},
 };
 use natterjack_runtime::server_time::ServerTime;
 
@@ -13,6 +14,9 @@ use crate::{
     pushes::{PushKey, Pushes, PushesError, Told, withdrawn},
     trace::{Trace, TraceError},
 };
+
+/// Questions at once.
+const AT_ONCE: usize = 8;
 
 /// What need not be seen any more of a conversation, by a user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -92,6 +96,7 @@ impl Takeback {
         let users: BTreeSet<UserId> = told.iter().map(|(key, _)| key.user).collect();
         let users: Vec<UserId> = users.into_iter().collect();
         let badges = self.people.badges(&users).await.map_err(TakebackError::People)?;
+        let unread = self.unread_before(&told, over).await?;
         let now_ms = self.time.now_ms();
         let changes: Vec<_> = told
             .into_iter()
@@ -101,8 +106,13 @@ impl Takeback {
                     .cloned()
                     .unwrap_or_default();
                 let badge = badges.get(&key.user).copied().unwrap_or(0);
+                let stays = unread.contains(&(key.user, key.conversation));
                 let change = move |told: &Told| {
-                    let (up_to, _) = over.of(message_of(told)?)?;
+                    let seq = message_of(told)?;
+                    let (up_to, _) = over.of(seq)?;
+                    if stays && seq > over.read {
+                        return without_text(told.job.as_ref()?, now_ms);
+                    }
                     Some(withdrawn(key.conversation, up_to, badge, now_ms))
                 };
                 (key, told, change)
@@ -130,6 +140,64 @@ impl Takeback {
         self.trace.write_all(&traces).await?;
         Ok(())
     }
+}
+
+impl Takeback {
+    /// Where a deleted message had taken the place of earlier ones that nobody has read.
+    async fn unread_before(
+        &self,
+        told: &[(PushKey, Told)],
+        over: &HashMap<(UserId, Conversation), Over>,
+    ) -> Result<HashSet<(UserId, Conversation)>, TakebackError> {
+        let deleted: BTreeSet<(UserId, Conversation)> = told
+            .iter()
+            .filter(|(key, told)| {
+                let read = over
+                    .get(&(key.user, key.conversation))
+                    .map_or(0, |over| over.read);
+                message_of(told).is_some_and(|seq| seq > read)
+            })
+            .map(|(key, _)| (key.user, key.conversation))
+            .collect();
+        let questions = stream::iter(deleted).map(|(user, conversation)| async move {
+            let unread = self.people.has_unread(user, conversation).await;
+            let unread = unread.map_err(TakebackError::People)?;
+            Ok::<_, TakebackError>(unread.then_some((user, conversation)))
+        });
+        let found: Vec<_> = questions.buffer_unordered(AT_ONCE).try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+}
+
+/// The same notice without what was deleted: the place of the message before it is not known here, and that
+/// something is unread is still true. `None` if it says nothing of the text as it is.
+fn without_text(job: &PushJob, now_ms: u64) -> Option<PushJob> {
+    let Notice::Message {
+        conversation,
+        seq,
+        id,
+        sent_at,
+        title,
+        body: Some(_),
+        badge,
+        ..
+    } = &job.notice
+    else {
+        return None;
+    };
+    Some(PushJob {
+        notice: Notice::Message {
+            conversation: *conversation,
+            seq: *seq,
+            id: *id,
+            sent_at: *sent_at,
+            title: title.clone(),
+            body: None,
+            badge: *badge,
+            mention: false,
+        },
+        decided_at: now_ms,
+    })
 }
 
 /// The message that a device was told of, if it was not taken back.

@@ -42,6 +42,13 @@ impl ServerTime {
         *base = (*base).max(base_ms);
     }
 
+    /// A server stored something at `unix_ms`: it is later than that by now, and nobody knows by how much.
+    pub fn at_least(&self, unix_ms: u64) {
+        let base_ms = unix_ms.saturating_sub(self.elapsed_ms());
+        let mut base = self.base_ms.lock().unwrap_or_else(PoisonError::into_inner);
+        *base = (*base).max(base_ms);
+    }
+
     /// Unix milliseconds, by the servers.
     #[must_use]
     pub fn now_ms(&self) -> u64 {
@@ -74,6 +81,16 @@ mod tests {
         assert!(time.now_ms() >= first);
         time.heard(1_700_000_100_000);
         assert!((1_700_000_100_000..1_700_000_160_000).contains(&time.now_ms()));
+    }
+
+    #[test]
+    fn what_is_old_does_not_set_the_clock_back() {
+        let time = ServerTime::new();
+        time.at_least(1_700_000_000_000);
+        let first = time.now_ms();
+        assert!(first >= 1_700_000_000_000);
+        time.at_least(1_600_000_000_000);
+        assert!(time.now_ms() >= first);
     }
 
     #[test]

@@ -235,7 +235,8 @@ impl Decider {
                     sender: names.get(&stored.sender).map(String::as_str),
                     title: audience.and_then(|audience| audience.title.as_deref()),
                 };
-                let badge = badges.get(&key.user).copied().unwrap_or(0);
+                // This one at least is unread, also where the persister has not counted it yet, or counts no muted ones.
+                let badge = badges.get(&key.user).copied().unwrap_or(0).max(1);
                 let job = PushJob {
                     notice: notice(&shown, candidate.preview, badge, candidate.mention),
                     decided_at: now_ms,

@@ -9,7 +9,7 @@ use natterjack_nats::{
     services::{
         self, Verb,
         accounts::Profiles,
-        conversations::{self, AUDIENCE_CONVERSATIONS_MAX, Audience, BADGE_USERS_MAX, Badges},
+        conversations::{self, AUDIENCE_CONVERSATIONS_MAX, Audience, BADGE_USERS_MAX, Badges, One},
     },
     wire::WireError,
 };
@@ -62,6 +62,18 @@ impl People {
         let badges = self.ask(parts.collect()).await?;
         let badges = badges.into_iter().flatten();
         Ok(badges.map(|badge| (badge.user, badge.unread)).collect())
+    }
+
+    /// Whether there is something in a conversation that the user has not read; not if they are no longer in it.
+    ///
+    /// # Errors
+    /// The persister is away.
+    pub async fn has_unread(&self, user: UserId, conversation: Conversation) -> Result<bool, WireError> {
+        match services::call(&self.client, &One { user, conversation }, TIMEOUT).await {
+            Ok(summary) => Ok(summary.unread > 0),
+            Err(error) if !error.retryable => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The names of these users; who does not exist is left out.

@@ -17,6 +17,10 @@ use super::{
 };
 use crate::{outcome::Reached, takeback::Over};
 
+/// So far may the clock of the persister, which says when somebody joined, be from that of NATS: rather one
+/// push too many than one too few.
+const CLOCKS_MS: u64 = 2_000;
+
 /// The answers of the persister, by conversation.
 pub type AudiencesOf = HashMap<Conversation, Audience>;
 /// What was read, by whom.
@@ -112,7 +116,7 @@ impl Decider {
                 .is_some_and(|handle| mentions.names(handle));
             let standing = Standing {
                 own: user == look.text.stored.sender,
-                joined_later: listener.joined_at > look.text.delivered.stored_ms,
+                joined_later: listener.joined_at > look.text.delivered.stored_ms + CLOCKS_MS,
                 muted: self.muted(listener, mention),
                 ..standing(look.seq(), reached)
             };

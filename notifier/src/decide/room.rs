@@ -110,7 +110,7 @@ fn take_due(decider: &Decider, room: &mut Vec<Waiting>) -> Vec<Waiting> {
 
 /// Lets a message in, if it has to wait for something; all but texts and deletions are settled by having come.
 async fn enter(decider: &Decider, room: &mut Vec<Waiting>, message: Delivered) {
-    decider.time.heard(message.stored_ms);
+    decider.time.at_least(message.stored_ms);
     let Some(waiting) = read(decider.shards, message).await else {
         return;
     };

@@ -80,8 +80,6 @@ pub const fn gate(standing: &Standing, moment: Moment) -> Option<PushReason> {
         PushReason::Confirmed
     } else if standing.deleted {
         PushReason::Deleted
-    } else if standing.muted {
-        PushReason::Muted
     } else if moment.age_ms > moment.ttl_ms {
         PushReason::TooOld
     } else {
@@ -109,6 +107,15 @@ pub fn decide(
     // Who is connected and lacks it. One that has it and is in the background has nothing to repair, and is
     // not woken for it; after the second grace a nudge has been tried.
     let nudge = connected && (!standing.delivered || (active && !moment.is_last()));
+    if standing.muted {
+        // What is not pushed is repaired all the same.
+        return Decision {
+            reason: PushReason::Muted,
+            push: Vec::new(),
+            nudge,
+            again: false,
+        };
+    }
     let untold = || targets.iter().filter(|target| !target.told);
     let waits = |target: &Target| target.active && !moment.is_last();
     let again = untold().any(waits);

@@ -12,11 +12,11 @@ use natterjack_nats::{
     services::{
         accounts::Profiles,
         conversations::{
-            AUDIENCE_CONVERSATIONS_MAX, Audience, Audiences, BADGE_USERS_MAX, Badge, Badges, Listener,
+            AUDIENCE_CONVERSATIONS_MAX, Audience, Audiences, BADGE_USERS_MAX, Badge, Badges, Listener, One,
         },
         names,
     },
-    wire::{Code, Profile, PushPreview, WireError},
+    wire::{Code, ConversationSummary, Cursor, Profile, PushPreview, WireError},
 };
 use natterjack_runtime::{lifecycle::Tasks, metrics::Metrics};
 use natterjack_service::Host;
@@ -28,6 +28,8 @@ pub struct Table {
     /// Those who differ from the default, in their 1:1 chats.
     pub listeners: BTreeMap<(Conversation, UserId), Listener>,
     pub badges: HashMap<UserId, u32>,
+    /// In one conversation; nothing, if it is not here.
+    pub unread: HashMap<(UserId, Conversation), u32>,
 }
 
 /// Somebody of whom nothing is special; named by the last letters of the id.
@@ -91,6 +93,7 @@ impl Persister {
         let conversations = host.service(names::CONVERSATIONS, "of a test").await?;
         conversations.verb(table, audiences).await?;
         conversations.verb(table, badges).await?;
+        conversations.verb(table, one).await?;
         let accounts = host.service(names::ACCOUNTS, "of a test").await?;
         accounts.verb(table, profiles).await?;
         client.flush().await?;
@@ -128,6 +131,24 @@ async fn badges(table: Arc<Mutex<Table>>, request: Badges) -> Result<Vec<Badge>,
         unread: table.badges.get(&user).copied().unwrap_or(1),
     };
     Ok(request.users.into_iter().map(badge).collect())
+}
+
+async fn one(table: Arc<Mutex<Table>>, request: One) -> Result<ConversationSummary, WireError> {
+    let key = (request.user, request.conversation);
+    let unread = table.lock().unwrap().unread.get(&key).copied().unwrap_or(0);
+    Ok(ConversationSummary {
+        conversation: request.conversation,
+        head: 0,
+        last_message: None,
+        unread,
+        cursor: Cursor::default(),
+        mute: None,
+        title: None,
+        role: None,
+        member_count: None,
+        peer: None,
+        peer_cursor: None,
+    })
 }
 
 async fn profiles(_: Arc<Mutex<Table>>, request: Profiles) -> Result<Vec<Profile>, WireError> {

@@ -84,6 +84,25 @@ async fn what_was_deleted_is_not_pushed_and_taken_back() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_deletion_does_not_take_the_push_of_what_is_unread_before_it() -> anyhow::Result<()> {
+    let (world, _tasks, _persister) = World::start().await?;
+    world.register(user(2), device(2), Channel::WebPush).await?;
+    let first = world.send(dm(ME, 2), user(ME), "important").await?;
+    world.told(user(2), device(2), dm(ME, 2), first).await?;
+    let second = world.send(dm(ME, 2), user(ME), "oops").await?;
+    world.told(user(2), device(2), dm(ME, 2), second).await?;
+    world.table.lock().unwrap().unread.insert((user(2), dm(ME, 2)), 1);
+    world
+        .say(dm(ME, 2), user(ME), Content::Delete { target: second })
+        .await?;
+    world.settled().await?;
+    let job = world.job(user(2), device(2), Channel::WebPush, dm(ME, 2)).await?;
+    let notice = job.expect("it stays").notice;
+    assert!(matches!(notice, Notice::Message { body: None, .. }), "{notice:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_edit_is_not_pushed_and_what_it_says_is() -> anyhow::Result<()> {
     let (world, _tasks, _persister) = World::start().await?;
     world.register(user(2), device(2), Channel::WebPush).await?;
