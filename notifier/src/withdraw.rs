@@ -1,7 +1,7 @@
 //! Withdraws what was read elsewhere: a push that was not sent yet never is, and one that is shown goes where
 //! the platform can.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use async_nats::Client;
 use natterjack_nats::{Conversation, UserId, wire::ReceiptBatch};
@@ -16,6 +16,10 @@ use crate::{
 /// Most users and conversations that are looked up together.
 const PAIRS_MAX: usize = 2_000;
 
+/// So old is a receipt before it is looked at: the badge of a withdrawal is the persister's count, and it
+/// reads the same receipts. What was not sent yet needs no withdrawal: who sends it asks first.
+const COUNTED_MS: u64 = 1_000;
+
 /// Takes batches of receipts, which came through this connection, until none come any more.
 pub async fn run(
     client: Client,
@@ -25,6 +29,9 @@ pub async fn run(
 ) {
     let mut came = Vec::with_capacity(FETCH_MAX);
     while messages.recv_many(&mut came, FETCH_MAX).await > 0 {
+        let newest_ms = came.iter().map(|message| message.stored_ms).max().unwrap_or(0);
+        let rest_ms = (newest_ms + COUNTED_MS).saturating_sub(takeback.time.now_ms());
+        tokio::time::sleep(Duration::from_millis(rest_ms.min(COUNTED_MS))).await;
         let mut over: HashMap<(UserId, Conversation), Over> = HashMap::new();
         let mut those = Vec::new();
         for message in came.drain(..) {

@@ -305,10 +305,21 @@ impl Decider {
         if !told.is_empty() {
             self.outcomes.know_all_before(std::time::Instant::now()).await?;
         }
+        // Another process may have treated a deletion before there was anything to take back.
+        let firsts = told.iter().map(|(_, conversation, seq)| (*conversation, *seq));
+        let mut since: HashMap<Conversation, u64> = HashMap::new();
+        for (conversation, seq) in firsts {
+            let first = since.entry(conversation).or_insert(seq);
+            *first = (*first).min(seq);
+        }
+        let changes = Changes::read(&self.client, self.shards, &since).await?;
         for (user, conversation, seq) in told {
             let read = self.outcomes.reached(user, conversation).read;
             if read >= seq {
                 over.insert((user, conversation), Over::read(read));
+            } else if changes.deleted(conversation, seq) {
+                let over = over.entry((user, conversation)).or_default();
+                over.deleted.insert(seq);
             }
         }
         if !over.is_empty() {
