@@ -9,7 +9,7 @@ use futures::future::try_join_all;
 use natterjack_nats::{
     DeviceId, UserId,
     services::accounts::{
-        Devices, RemovePush, RevokeDevice, RevokeOthers, SetPush, SetPushPreview, Settings, SignUp,
+        Devices, LogIn, RemovePush, RevokeDevice, RevokeOthers, SetPush, SetPushPreview, Settings, SignUp,
     },
     subjects::kv,
     topology::Bucket,
@@ -19,18 +19,23 @@ use natterjack_nats::{
     },
 };
 
-/// Somebody with one device.
-async fn somebody(world: &World, handle: &str) -> anyhow::Result<(UserId, DeviceId)> {
-    let device = HelloDevice {
+const PASSWORD: &str = "correct horse";
+
+fn device() -> HelloDevice {
+    HelloDevice {
         id: None,
         name: "browser".into(),
         platform: "web".into(),
-    };
+    }
+}
+
+/// Somebody with one device.
+async fn somebody(world: &World, handle: &str) -> anyhow::Result<(UserId, DeviceId)> {
     let request = SignUp {
         handle: handle.into(),
-        password: "correct horse".into(),
+        password: PASSWORD.into(),
         name: None,
-        device,
+        device: device(),
     };
     let tokens = world.call(&request).await?;
     Ok((tokens.user.id, tokens.device))
@@ -50,13 +55,24 @@ fn browser(endpoint: &str) -> PushRequest {
 }
 
 fn phone(token: &str) -> PushRequest {
+    phone_of(FcmOs::Android, token)
+}
+
+fn phone_of(os: FcmOs, token: &str) -> PushRequest {
+    let token = token.into();
     PushRequest {
-        target: PushTarget::Fcm {
-            token: token.into(),
-            os: FcmOs::Android,
-        },
+        target: PushTarget::Fcm { token, os },
         silent: true,
     }
+}
+
+/// The same browser after it made new keys.
+fn rekeyed(endpoint: &str) -> PushRequest {
+    let mut request = browser(endpoint);
+    if let PushTarget::WebPush { keys, .. } = &mut request.target {
+        keys.p256dh = "another key".into();
+    }
+    request
 }
 
 async fn set(world: &World, (user, device): (UserId, DeviceId), request: PushRequest) -> Option<Code> {
@@ -110,7 +126,13 @@ async fn a_device_registers_rotates_and_leaves() -> anyhow::Result<()> {
         anyhow::Ok(devices.first().context("no device")?.push)
     };
     ensure!(shown().await?.is_none() && registered(&world, me).await?.is_none());
-    ensure!(set(&world, me, browser("one")).await.is_none());
+    let one = SetPush {
+        user: me.0,
+        device: me.1,
+        request: browser("one"),
+    };
+    let told = world.call(&one).await?;
+    ensure!(told.id == me.1 && told.push == Some(Channel::WebPush) && told.created_at > 0);
     let first = registered(&world, me).await?.context("none")?;
     ensure!(first.request == browser("one") && first.registered_at > 0);
     ensure!(shown().await? == Some(Channel::WebPush) && claims(&world).await? == claim(me));
@@ -170,6 +192,57 @@ async fn a_browser_has_one_user_at_a_time() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn other_keys_or_another_system_are_the_same_browser_or_phone() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let persister = world.persister().await?;
+    let (ada, bob) = (somebody(&world, "ada").await?, somebody(&world, "bob").await?);
+    let pairs = [
+        (browser("shared"), rekeyed("shared")),
+        (phone("token"), phone_of(FcmOs::Ios, "token")),
+    ];
+    for (first, second) in pairs {
+        // One's own: the claim stays.
+        ensure!(set(&world, ada, first.clone()).await.is_none());
+        ensure!(set(&world, ada, second.clone()).await.is_none());
+        let own = registered(&world, ada).await?.context("none")?;
+        ensure!(own.request == second && claims(&world).await? == claim(ada));
+        // Another's: it is taken.
+        ensure!(set(&world, bob, first.clone()).await.is_none());
+        ensure!(registered(&world, ada).await?.is_none(), "both have {first:?}");
+        ensure!(registered(&world, bob).await?.is_some() && claims(&world).await? == claim(bob));
+        ensure!(set(&world, ada, second.clone()).await.is_none());
+        ensure!(registered(&world, bob).await?.is_none(), "both have {second:?}");
+        ensure!(registered(&world, ada).await?.is_some() && claims(&world).await? == claim(ada));
+    }
+    persister.stop(common::PATIENCE).await
+}
+
+#[tokio::test]
+async fn who_cannot_claim_a_browser_is_not_registered_there() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let persister = world.persister().await?;
+    let (ada, bob) = (somebody(&world, "ada").await?, somebody(&world, "bob").await?);
+    ensure!(set(&world, ada, browser("shared")).await.is_none());
+    // Claims can be read, and not be written.
+    let stream = world
+        .jetstream
+        .get_stream(Bucket::PushTargets.stream_name())
+        .await?;
+    let config = stream.cached_info().config.clone();
+    let mut shut = config.clone();
+    shut.max_message_size = 1;
+    world.jetstream.update_stream(shut).await?;
+    ensure!(set(&world, bob, browser("shared")).await.is_some());
+    ensure!(registered(&world, bob).await?.is_none());
+    world.jetstream.update_stream(config).await?;
+    // The one before comes again, and is alone.
+    ensure!(set(&world, ada, browser("shared")).await.is_none());
+    ensure!(registered(&world, ada).await?.is_some() && registered(&world, bob).await?.is_none());
+    ensure!(claims(&world).await? == claim(ada));
+    persister.stop(common::PATIENCE).await
+}
+
+#[tokio::test]
 async fn of_many_who_take_one_browser_at_once_one_has_it() -> anyhow::Result<()> {
     let world = World::start().await?;
     let persister = world.persister().await?;
@@ -225,6 +298,45 @@ async fn a_registration_ends_with_its_device() -> anyhow::Result<()> {
     };
     world.call(&others).await?;
     ensure!(registered(&world, bob).await?.is_none() && claims(&world).await?.is_empty());
+
+    // Of several, the one that stays keeps its own; one that was taken back, or lost to somebody, is no
+    // hindrance and not touched.
+    let carol = somebody(&world, "carol").await?;
+    let mut more = Vec::new();
+    for _ in 0..3 {
+        let login = LogIn {
+            handle: "carol".into(),
+            password: PASSWORD.into(),
+            device: device(),
+        };
+        more.push((carol.0, world.call(&login).await?.device));
+    }
+    ensure!(set(&world, carol, browser("stays")).await.is_none());
+    for (device, endpoint) in more.iter().zip(["taken back", "lost", "left"]) {
+        ensure!(set(&world, *device, browser(endpoint)).await.is_none());
+    }
+    let back = RemovePush {
+        user: carol.0,
+        device: more[0].1,
+        id: None,
+    };
+    world.call(&back).await?;
+    let dora = somebody(&world, "dora").await?;
+    ensure!(set(&world, dora, browser("lost")).await.is_none());
+    ensure!(claims(&world).await?.len() == 3);
+    let others = RevokeOthers {
+        user: carol.0,
+        except: carol.1,
+    };
+    world.call(&others).await?;
+    for device in &more {
+        ensure!(registered(&world, *device).await?.is_none());
+    }
+    ensure!(registered(&world, carol).await?.is_some() && registered(&world, dora).await?.is_some());
+    let (mut left, mut expected) = (claims(&world).await?, [claim(carol), claim(dora)].concat());
+    left.sort();
+    expected.sort();
+    ensure!(left == expected);
     persister.stop(common::PATIENCE).await
 }
 

@@ -3,11 +3,11 @@
 use std::{cmp::Reverse, time::Duration};
 
 use natterjack_nats::{
-    DeviceId,
+    DeviceId, UserId,
     services::{
         accounts::{Devices, RevokeDevice, RevokeOthers},
         call,
-        presence::Sessions,
+        presence::{OpenSession, Sessions},
     },
     wire::{Device, WireError},
 };
@@ -26,26 +26,33 @@ impl App {
     /// The service is away.
     pub async fn devices(&self, caller: &Caller) -> Result<Vec<Device>, WireError> {
         let user = caller.user;
-        let (devices, sessions) = (Devices { user }, Sessions { user });
-        let (devices, open) = tokio::join!(
-            self.ask(&devices),
-            call(&self.nats.service, &sessions, SESSIONS_TIMEOUT),
-        );
-        let open = open.unwrap_or_else(|error| {
-            tracing::debug!(%error, "who is connected is not known; a list of devices is answered without it");
-            Vec::new()
-        });
-        let (mut devices, now_ms) = (devices?, self.clock.now_ms());
+        let devices = Devices { user };
+        let (devices, open) = tokio::join!(self.ask(&devices), self.open_sessions(user));
+        let mut devices = devices?;
         for device in &mut devices {
-            device.current = device.id == caller.device;
-            device.online = open.iter().any(|session| session.device == device.id);
-            if device.online {
-                device.last_seen = now_ms;
-            }
+            self.show(caller, device, &open);
         }
         // Stable: of those that are here now, the one whose last login or refresh is youngest.
         devices.sort_by_key(|device| Reverse(device.last_seen));
         Ok(devices)
+    }
+
+    /// The user's sessions; none while presence is away.
+    pub(super) async fn open_sessions(&self, user: UserId) -> Vec<OpenSession> {
+        let open = call(&self.nats.service, &Sessions { user }, SESSIONS_TIMEOUT).await;
+        open.unwrap_or_else(|error| {
+            tracing::debug!(%error, "who is connected is not known; devices are answered without it");
+            Vec::new()
+        })
+    }
+
+    /// Fills in what the accounts do not know of a device: who asks, and whether it is connected.
+    pub(super) fn show(&self, caller: &Caller, device: &mut Device, open: &[OpenSession]) {
+        device.current = device.id == caller.device;
+        device.online = open.iter().any(|session| session.device == device.id);
+        if device.online {
+            device.last_seen = self.clock.now_ms();
+        }
     }
 
     /// Ends one of the caller's devices, perhaps the one that asks.

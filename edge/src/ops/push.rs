@@ -210,18 +210,11 @@ impl App {
             device,
             request,
         };
-        self.ask(&registration).await?;
-        let devices = self.devices(caller).await?;
-        let registered = devices.into_iter().find(|found| found.id == device);
-        let registered = registered.ok_or_else(|| {
-            let told = "this device was revoked meanwhile; log in again";
-            WireError::new(Code::NotFound, told)
-        })?;
-        Ok(Device {
-            // What was just stored may not have reached whoever answers.
-            push: Some(channel),
-            ..registered
-        })
+        // The list of devices may not know yet what was just stored.
+        let (registered, open) = tokio::join!(self.ask(&registration), self.open_sessions(user));
+        let mut registered = registered?;
+        self.show(caller, &mut registered, &open);
+        Ok(registered)
     }
 
     /// Takes back what the caller's device has registered; nothing if it has not.

@@ -121,7 +121,8 @@ pub struct Devices {
 }
 
 /// Registers a device for pushes, in place of what it had registered. A target that another device had
-/// registered before leaves that one: a browser or a phone has one user at a time.
+/// registered before leaves that one: a browser or a phone has one user at a time. The answer is the device
+/// as it was stored, while the list of [`Devices`] may be a moment behind.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SetPush {
     /// Whose.
@@ -179,7 +180,7 @@ verbs! { names::ACCOUNTS =>
     FindUsers as "find" -> Vec<Profile>;
     SetProfile as "set_profile" -> Profile;
     Devices as "devices" -> Vec<Device>;
-    SetPush as "set_push" -> Done;
+    SetPush as "set_push" -> Device;
     RemovePush as "remove_push" -> Done;
     SetPushPreview as "set_push_preview" -> Chosen;
     Settings as "settings" -> Chosen;

@@ -159,8 +159,8 @@ impl Devices {
 
     /// Ends a device. Again is the same as once.
     ///
-    /// Where it was pushed goes with it. The revocation is written first: if something fails after it, the device is still there, and
-    /// whoever revokes it again finishes the work. The entry then goes only if nobody got a token for
+    /// Where it was pushed goes with it. The revocation is written first: if something fails after it, the
+    /// device is still there, and whoever revokes it again finishes the work. The entry then goes only if nobody got a token for
     /// it meanwhile, so that the revocation hits every token that there is. Of an id that was never
     /// a device there is no token: nothing is written, or anybody could fill both buckets.
     pub async fn revoke(&self, user: UserId, device: DeviceId) -> Result<(), DeviceError> {
@@ -182,7 +182,10 @@ impl Devices {
             };
             if store::purge(&self.devices, Bucket::Devices, &key, revision, MARKER_TTL).await? {
                 return match record.push() {
-                    Some(push) => self.release((user, device), &push.request.target).await,
+                    Some(push) => {
+                        let key = push::key_of(&push.request.target);
+                        self.release((user, device), &key).await
+                    }
                     None => Ok(()),
                 };
             }

@@ -6,7 +6,7 @@ use natterjack_nats::{
         Done,
         accounts::{Chosen, RemovePush, SetPush, SetPushPreview, Settings},
     },
-    wire::PushPreview,
+    wire::{Device, PushPreview},
 };
 use tokio_postgres::Row;
 
@@ -17,15 +17,14 @@ use crate::{
 };
 
 impl Accounts {
-    /// Registers a device for pushes.
-    pub async fn set_push(&self, request: SetPush) -> Result<Done, Failure> {
+    /// Registers a device for pushes; answers it.
+    pub async fn set_push(&self, request: SetPush) -> Result<Device, Failure> {
         let SetPush {
             user,
             device,
             request,
         } = request;
-        self.devices.set_push(user, device, request).await?;
-        Ok(Done {})
+        Ok(self.devices.set_push(user, device, request).await?)
     }
 
     /// Takes a registration back.
