@@ -34,6 +34,8 @@ const LANE_MAX: usize = 8;
 /// Who has waited for longer goes back to the consumer: with the longest attempt, it is answered before its
 /// ack is overdue.
 const WAIT_MAX: Duration = Duration::from_secs(15);
+/// The pause of one that found no room to wait stops growing after so many.
+const BUSY_COUNT_MAX: u32 = 5;
 /// How often those who wait are looked at without anything having happened.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -45,6 +47,8 @@ pub struct Board<S> {
     lanes: HashMap<Device, VecDeque<Box<Ready>>>,
     /// For a place, first come first served.
     waiting: VecDeque<Box<Ready>>,
+    /// How many of these wait for each origin.
+    waiting_for: HashMap<Arc<str>, usize>,
     attempts: JoinSet<Verdict>,
     /// Those that need no attempt.
     settling: JoinSet<()>,
@@ -60,6 +64,7 @@ impl<S: PushService> Board<S> {
             origins: Origins::new(in_flight_max, per_origin_max),
             lanes: HashMap::new(),
             waiting: VecDeque::new(),
+            waiting_for: HashMap::new(),
             attempts: JoinSet::new(),
             settling: JoinSet::new(),
             under_way: HashMap::new(),
@@ -117,12 +122,26 @@ impl<S: PushService> Board<S> {
     /// Starts a push, or finds it a place to wait.
     async fn place(&mut self, ready: Box<Ready>) {
         if ready.delivered.fetched.elapsed() > WAIT_MAX {
-            self.put_off(&ready, "waited", Duration::ZERO).await;
+            // Not at once: it would come before all others, and wait again.
+            self.put_off_busy(&ready, "waited").await;
         } else if self.lanes.contains_key(&ready.delivered.device) {
             self.queue(ready).await;
         } else if let Some(ready) = self.admit(ready).await {
-            self.waiting.push_back(ready);
+            if self.is_crowded(&ready.origin) {
+                self.put_off_busy(&ready, "busy").await;
+            } else {
+                *self.waiting_for.entry(Arc::clone(&ready.origin)).or_default() += 1;
+                self.waiting.push_back(ready);
+            }
         }
+    }
+
+    /// Whether as many wait for an origin as may: more would take the room of all others.
+    fn is_crowded(&self, origin: &Arc<str>) -> bool {
+        let in_lanes = self.lanes.values().flatten();
+        let in_lanes = in_lanes.filter(|ready| ready.origin == *origin).count();
+        let waiting = self.waiting_for.get(origin).copied().unwrap_or(0);
+        waiting + in_lanes >= self.origins.waiting_max(origin)
     }
 
     /// Behind what is under way to the same device.
@@ -147,11 +166,15 @@ impl<S: PushService> Board<S> {
             if !twice {
                 self.pusher.replaced(&older.delivered).await;
             }
-        } else if lane.len() < LANE_MAX {
+            return;
+        }
+        let (first, full) = (lane.is_empty(), lane.len() >= LANE_MAX);
+        if full {
+            self.put_off_busy(&ready, "device").await;
+        } else if !first && self.is_crowded(&ready.origin) {
+            self.put_off_busy(&ready, "busy").await;
+        } else if let Some(lane) = self.lanes.get_mut(&ready.delivered.device) {
             lane.push_back(ready);
-        } else {
-            let after = backoff::pause(ready.delivered.count, &mut rand::rng());
-            self.put_off(&ready, "device", after).await;
         }
     }
 
@@ -180,6 +203,13 @@ impl<S: PushService> Board<S> {
                 None
             }
         }
+    }
+
+    async fn put_off_busy(&self, ready: &Ready, why: &'static str) {
+        // Nothing has failed: it comes again before long.
+        let count = ready.delivered.count.min(BUSY_COUNT_MAX);
+        let after = backoff::pause(count, &mut rand::rng());
+        self.put_off(ready, why, after).await;
     }
 
     async fn put_off(&self, ready: &Ready, why: &'static str, after: Duration) {
@@ -216,6 +246,7 @@ impl<S: PushService> Board<S> {
 
     /// Starts who may go now, in the order in which they came.
     async fn fill(&mut self) {
+        self.waiting_for.clear();
         for ready in std::mem::take(&mut self.waiting) {
             self.place(ready).await;
         }

@@ -2,7 +2,8 @@
 //!
 //! An origin that fails some times in a row, or asks for patience, is paused: nothing is sent to it until the
 //! pause is over, then one push as a probe, whose answer ends the pause or begins a longer one. An origin that
-//! hangs keeps no more than its own places. Origins come from registrations, so that strangers choose them:
+//! hangs keeps no more than its own places, and for one that is slow no more wait than it will get through
+//! soon. Origins come from registrations, so that strangers choose them:
 //! those that have not answered yet share half of all places, and no more are remembered than a bound.
 
 use std::{
@@ -27,6 +28,10 @@ pub const MISCONFIGURED_PAUSE: Duration = Duration::from_secs(30);
 const MISCONFIGURED_USERS: usize = 3;
 /// An origin from which nothing came back for so long, while something is under way, hangs.
 const STALL: Duration = Duration::from_secs(1);
+/// What an origin gets through in this time may wait for it.
+const SOON: Duration = Duration::from_secs(2);
+/// For each of its places so many may wait for an origin, however slow it is.
+const WAITING_PER_PLACE: usize = 2;
 /// One that was not used for so long is forgotten.
 const IDLE: Duration = Duration::from_secs(15 * 60);
 /// Most origins that are remembered; more than can be in use at once.
@@ -71,11 +76,14 @@ pub struct Permit {
     user: UserId,
     proven: bool,
     probe: bool,
+    since: Instant,
 }
 
 #[derive(Debug)]
 struct Origin {
     in_flight: usize,
+    /// How long attempts took lately.
+    took: Duration,
     /// When something last came back, or the first was sent.
     moved: Instant,
     touched: Instant,
@@ -176,6 +184,7 @@ impl Origins {
             user,
             proven,
             probe,
+            since: now,
         })
     }
 
@@ -187,6 +196,10 @@ impl Origins {
             return;
         };
         state.in_flight -= 1;
+        if verdict != Verdict::Unknown {
+            // An average in which the last four count most.
+            state.took = (state.took * 3 + now.saturating_duration_since(permit.since)) / 4;
+        }
         state.moved = now;
         state.touched = now;
         match verdict {
@@ -225,6 +238,14 @@ impl Origins {
     pub fn forget_idle(&mut self, now: Instant) {
         self.states
             .retain(|_, state| state.in_flight > 0 || now.saturating_duration_since(state.touched) < IDLE);
+    }
+
+    /// How many may wait for an origin: what it gets through soon, and for each of its places some at least.
+    pub fn waiting_max(&self, origin: &str) -> usize {
+        let took = self.states.get(origin).map_or(Duration::ZERO, |state| state.took);
+        let each = SOON.as_millis() / took.as_millis().max(1);
+        let each = usize::try_from(each).unwrap_or(usize::MAX);
+        self.per_origin_max.saturating_mul(each.max(WAITING_PER_PLACE))
     }
 
     /// Pushes under way.
@@ -268,6 +289,7 @@ impl Origin {
     fn new(now: Instant) -> Self {
         Self {
             in_flight: 0,
+            took: Duration::ZERO,
             moved: now,
             touched: now,
             proven: false,

@@ -126,6 +126,32 @@ fn one_that_hangs_keeps_its_places_and_no_more() {
 }
 
 #[test]
+fn for_a_slow_one_fewer_may_wait() {
+    let mut world = World::new();
+    world.tell("quick", Verdict::Answered);
+    for _ in 0..20 {
+        let permit = world.go("slow");
+        world.now += Duration::from_secs(5);
+        world.ended(&permit, Verdict::Answered);
+    }
+    assert_eq!(
+        world.origins.waiting_max("slow"),
+        PER_ORIGIN_MAX * WAITING_PER_PLACE
+    );
+    assert!(world.origins.waiting_max("quick") > 1_000);
+    for _ in 0..40 {
+        let permit = world.go("slow");
+        world.now += Duration::from_millis(100);
+        world.ended(&permit, Verdict::Answered);
+    }
+    let again = world.origins.waiting_max("slow");
+    assert!(
+        (PER_ORIGIN_MAX * 19..=PER_ORIGIN_MAX * 20).contains(&again),
+        "{again}"
+    );
+}
+
+#[test]
 fn those_that_never_answered_share_half_of_the_places() {
     let mut world = World::new();
     world.tell("alive", Verdict::Answered);

@@ -27,6 +27,8 @@ pub enum Answer {
     RetryAfter(u16, u64),
     /// Nothing, for ever.
     Hang,
+    /// That it is taken, each so long after the one before.
+    Drip(Duration),
     /// This status, once the test lets it.
     Held(u16, Arc<Semaphore>),
 }
@@ -51,6 +53,7 @@ struct Script {
     default: Option<Answer>,
     asked: Vec<Asked>,
     slow: Duration,
+    drips: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Clone)]
@@ -140,7 +143,7 @@ async fn push(
     };
     assert_eq!(header("content-encoding"), "aes128gcm");
     assert!(!body.is_empty() && body.len() <= 4_096);
-    let (answer, slow) = {
+    let (answer, slow, drips) = {
         let mut script = script.lock().unwrap();
         let next = script.next.get_mut(&path).and_then(VecDeque::pop_front);
         let answer = next
@@ -155,7 +158,7 @@ async fn push(
             at: Instant::now(),
             taken,
         });
-        (answer, script.slow)
+        (answer, script.slow, Arc::clone(&script.drips))
     };
     tokio::time::sleep(slow).await;
     let status = |status| StatusCode::from_u16(status).unwrap();
@@ -165,6 +168,11 @@ async fn push(
             (status(code), [(header::RETRY_AFTER, seconds.to_string())]).into_response()
         }
         Answer::Hang => std::future::pending().await,
+        Answer::Drip(every) => {
+            let _turn = drips.lock().await;
+            tokio::time::sleep(every).await;
+            StatusCode::CREATED.into_response()
+        }
         Answer::Held(code, gate) => {
             gate.acquire().await.unwrap().forget();
             status(code).into_response()
