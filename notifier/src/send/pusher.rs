@@ -30,7 +30,7 @@ use crate::{
 
 /// Longest that one attempt may take, whatever the service does; well below the consumer's ack wait.
 const ATTEMPT_MAX: Duration = Duration::from_secs(30);
-/// What was known of a push before it waited for longer than this is read again.
+/// Whether a push that waited for longer than this was replaced meanwhile is read again.
 const FRESH: Duration = Duration::from_millis(250);
 /// Pushes that are settled at once without being tried.
 const SETTLE_MAX: usize = 32;
@@ -121,19 +121,18 @@ impl<S: PushService> Pusher<S> {
             self.taken_before(&ready.delivered).await;
             return Verdict::Unknown;
         }
-        if ready.queued || ready.read.elapsed() > FRESH {
-            match self.anew(&ready.delivered).await {
-                // Its place at another origin it gets when it comes again.
-                Ok(Some(registration)) if self.service.origin(&registration) != *ready.origin => {
-                    answer(&ready.delivered.message, AckKind::Nak(None)).await;
-                    return Verdict::Unknown;
-                }
-                Ok(Some(registration)) => ready.registration = registration,
-                Ok(None) => return Verdict::Unknown,
-                Err(error) => {
-                    self.failed(&ready.delivered, &error).await;
-                    return Verdict::Unknown;
-                }
+        match self.anew(&ready).await {
+            // Its place at another origin it gets when it comes again.
+            Ok(Some(registration)) if self.service.origin(&registration) != *ready.origin => {
+                let after = backoff::pause(1, &mut rand::rng());
+                self.put_off(&ready.delivered, "moved", after).await;
+                return Verdict::Unknown;
+            }
+            Ok(Some(registration)) => ready.registration = registration,
+            Ok(None) => return Verdict::Unknown,
+            Err(error) => {
+                self.failed(&ready.delivered, &error).await;
+                return Verdict::Unknown;
             }
         }
         let Ready {
@@ -215,12 +214,20 @@ impl<S: PushService> Pusher<S> {
         verdict::due(&push.job, facts)
     }
 
-    /// Reads again what is known of a push; `None` if it is settled by that.
-    async fn anew(&self, push: &Delivered) -> Result<Option<PushRegistration>, Unsettled> {
-        let known = self.store.known(std::slice::from_ref(push)).await?;
-        let registration = known.registration(push.device);
-        match self.due(push, registration, known.replaced(push)) {
-            Due::Send(_) => Ok(registration.cloned()),
+    /// Reads again where a push goes, and whether it is due still; `None` if it is settled by that.
+    ///
+    /// The leader is asked: batches are read from any replica, and one that is behind would have a device
+    /// pushed that was logged out, or the browser of somebody else by now.
+    async fn anew(&self, ready: &Ready) -> Result<Option<PushRegistration>, Unsettled> {
+        let push = &ready.delivered;
+        let replaced = if ready.queued || ready.read.elapsed() > FRESH {
+            self.store.is_replaced(push).await?
+        } else {
+            false
+        };
+        let registration = self.store.registration(push.device).await?;
+        match self.due(push, registration.as_ref(), replaced) {
+            Due::Send(_) => Ok(registration),
             due => {
                 self.settle(push, due).await;
                 Ok(None)

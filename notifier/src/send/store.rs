@@ -174,6 +174,16 @@ impl Store {
         Ok(known)
     }
 
+    /// Whether something newer stands in the place of a job.
+    ///
+    /// # Errors
+    /// NATS did not answer.
+    pub async fn is_replaced(&self, job: &Delivered) -> Result<bool, StoreError> {
+        let subject = keys::subject(Bucket::Pushes, &job.key());
+        let newest = self.last(Bucket::Pushes, &[subject]).await?;
+        Ok(newest.iter().any(|newest| newest.seq > job.revision))
+    }
+
     /// Where a device is reached, as the leader has it.
     ///
     /// # Errors
