@@ -6,10 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use natterjack_nats::{
-    Conversation,
-    wire::{FcmOs, Notice},
-};
+use natterjack_nats::wire::{FcmOs, Notice};
 use serde::Serialize;
 use unicode_segmentation::UnicodeSegmentation as _;
 
@@ -18,6 +15,8 @@ use unicode_segmentation::UnicodeSegmentation as _;
 const BYTES_MAX: usize = 3_700;
 /// FCM keeps nothing for longer: four weeks.
 const TTL_S_MAX: u64 = 2_419_200;
+/// The longest `apns-collapse-id`, by Apple's documentation of the headers.
+const COLLAPSE_ID_BYTES_MAX: usize = 64;
 /// What stands where something was left out.
 const CUT: &str = "…";
 
@@ -33,28 +32,18 @@ struct Message<'a> {
     /// `notice`: our own [`Notice`] as JSON, since all values are texts.
     data: BTreeMap<&'static str, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    android: Option<Android<'a>>,
+    android: Option<Android>,
     #[serde(skip_serializing_if = "Option::is_none")]
     apns: Option<Apns<'a>>,
 }
 
+/// Data alone, which the app shows. FCM collapses notification messages by app whatever their key says, and of
+/// messages with keys it keeps four for a phone that is off: it would show fewer conversations than have news
+/// (<https://firebase.google.com/docs/cloud-messaging/customize-messages/collapsible-message-types>).
 #[derive(Debug, Serialize)]
-struct Android<'a> {
-    collapse_key: String,
+struct Android {
     priority: &'static str,
     ttl: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    notification: Option<AndroidNotification<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-struct AndroidNotification<'a> {
-    title: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body: Option<&'a str>,
-    /// One that is shown with the same tag is replaced.
-    tag: String,
-    notification_count: u32,
 }
 
 #[derive(Debug, Serialize)]
@@ -157,7 +146,7 @@ impl Parts<'_> {
         }
         let data = BTreeMap::from([("notice", serde_json::to_string(&notice)?)]);
         let (android, apns) = match self.os {
-            FcmOs::Android => (Some(self.android(text)), None),
+            FcmOs::Android => (Some(self.android()), None),
             FcmOs::Ios => (None, Some(self.apns(text))),
         };
         let message = Message {
@@ -169,23 +158,14 @@ impl Parts<'_> {
         serde_json::to_vec(&Request { message })
     }
 
-    fn android<'a>(&'a self, body: Option<&'a str>) -> Android<'a> {
-        let conversation = self.notice.conversation();
-        let notification = match self.notice {
-            Notice::Message { title, badge, .. } => Some(AndroidNotification {
-                title,
-                body,
-                tag: conversation.to_string(),
-                notification_count: *badge,
-            }),
-            Notice::Withdraw { .. } => None,
-        };
+    fn android(&self) -> Android {
         Android {
-            collapse_key: collapse_key(conversation),
-            // A push that shows nothing does not wake a phone that sleeps.
-            priority: if notification.is_some() { "HIGH" } else { "NORMAL" },
+            priority: match self.notice {
+                Notice::Message { .. } => "HIGH",
+                // A push that shows nothing does not wake a phone that sleeps.
+                Notice::Withdraw { .. } => "NORMAL",
+            },
             ttl: format!("{}s", self.ttl.as_secs().min(TTL_S_MAX)),
-            notification,
         }
     }
 
@@ -214,8 +194,7 @@ impl Parts<'_> {
                 "apns-expiration",
                 self.now_s.saturating_add(self.ttl.as_secs()).to_string(),
             ),
-            // At most 64 bytes.
-            ("apns-collapse-id", collapse_key(conversation)),
+            ("apns-collapse-id", collapse_id(&conversation.to_string())),
         ]);
         Apns {
             headers,
@@ -224,12 +203,12 @@ impl Parts<'_> {
     }
 }
 
-/// The same for all messages of a conversation: 32 characters.
-fn collapse_key(conversation: &Conversation) -> String {
-    let hash = digest::digest(&digest::SHA256, conversation.to_string().as_bytes());
-    let mut key = URL_SAFE_NO_PAD.encode(hash);
-    key.truncate(32);
-    key
+/// The conversation's name, by which the app finds what is shown; a hash of one that is longer than APNs takes.
+fn collapse_id(conversation: &str) -> String {
+    if conversation.len() <= COLLAPSE_ID_BYTES_MAX {
+        return conversation.to_owned();
+    }
+    URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, conversation.as_bytes()))
 }
 
 /// The beginning of a text, of whole graphemes and at most so many bytes, with a sign that something is

@@ -47,10 +47,15 @@ async fn both_platforms_are_pushed_with_one_token() -> anyhow::Result<()> {
     }
     assert_eq!(server.grants(), (1, 1), "one for all, also for those at once");
     let android = &server.taken("2")[0];
-    assert_eq!(android["android"]["notification"]["body"], "text 7");
-    assert_eq!(android["android"]["notification"]["tag"], dm(2, 100).to_string());
     let notice: serde_json::Value = serde_json::from_str(android["data"]["notice"].as_str().unwrap())?;
     assert_eq!((&notice["type"], &notice["seq"]), (&json!("message"), &json!(7)));
+    assert_eq!(
+        (&notice["title"], &notice["body"]),
+        (&json!("User 100"), &json!("text 7"))
+    );
+    assert_eq!(notice["conversation"], dm(2, 100).to_string());
+    let ios = &server.taken("1")[0];
+    assert_eq!(ios["apns"]["headers"]["apns-collapse-id"], dm(1, 100).to_string());
     // What was shown is taken back where that is allowed.
     for (number, os) in [(21, Android), (22, Ios)] {
         let token = number.to_string();
@@ -123,10 +128,8 @@ async fn every_documented_error_has_its_consequence() -> anyhow::Result<()> {
         assert_eq!(world.registered(number).await?.is_some(), *stays, "{failures:?}");
     }
     let shrunk = &server.taken("9")[0];
-    assert!(
-        shrunk["android"]["notification"].get("body").is_none(),
-        "{shrunk}"
-    );
+    let notice: serde_json::Value = serde_json::from_str(shrunk["data"]["notice"].as_str().unwrap())?;
+    assert!(notice.get("body").is_none(), "{shrunk}");
     assert_eq!(world.dead().await?.pushes.len(), 3);
     assert_eq!(server.wrong(), Vec::<String>::new());
     notifier.stop().await

@@ -23,12 +23,9 @@ pub struct Message {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "that they are there, and of which type, is what matters")]
 struct Android {
-    collapse_key: Option<String>,
     priority: Priority,
     ttl: String,
-    notification: Option<AndroidNotification>,
 }
 
 #[derive(Deserialize)]
@@ -36,16 +33,6 @@ struct Android {
 enum Priority {
     Normal,
     High,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "that they are there, and of which type, is what matters")]
-struct AndroidNotification {
-    title: String,
-    body: Option<String>,
-    tag: Option<String>,
-    notification_count: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -73,7 +60,7 @@ impl Request {
             return Err(format!("{size} bytes of data"));
         }
         match (&message.android, &message.apns) {
-            (Some(android), None) => android.check(),
+            (Some(android), None) => android.check(&message.data),
             (None, Some(apns)) => apns.check(&message.data),
             _ => Err("exactly one platform was expected".into()),
         }
@@ -81,12 +68,17 @@ impl Request {
 }
 
 impl Android {
-    fn check(&self) -> Result<(), String> {
+    /// Data alone: nothing that FCM would show or collapse by itself.
+    fn check(&self, data: &BTreeMap<String, String>) -> Result<(), String> {
         let seconds = self.ttl.strip_suffix('s').and_then(|ttl| ttl.parse::<u64>().ok());
         if seconds.is_none_or(|seconds| seconds > 2_419_200) {
             return Err(format!("ttl {}", self.ttl));
         }
-        if matches!(self.priority, Priority::High) != self.notification.is_some() {
+        let notice = data.get("notice").map(|text| serde_json::from_str::<Value>(text));
+        let Some(Ok(notice)) = notice else {
+            return Err(format!("no notice in {data:?}"));
+        };
+        if matches!(self.priority, Priority::High) != (notice["type"] == "message") {
             return Err("what shows something is urgent, and nothing else is".into());
         }
         Ok(())
