@@ -40,12 +40,16 @@ impl Answer {
         match self.status.as_u16() {
             200..=299 => Outcome::Accepted { detail: words },
             404 | 410 => Outcome::Gone { detail: words },
-            // Only the subscription is left to be wrong: it was made with another key than ours. Were it
-            // taken for a mistake of the operator's, one user could stop the pushes of all others.
-            401 | 403 if vouched => Outcome::Refused {
+            // The subscription seems to be wrong: made with another key than ours. Were it taken for a
+            // mistake of the operator's, one user could stop the pushes of all others. It may yet be a
+            // moment's fault of the push service's, or the first sign of one of ours: it is tried on.
+            401 | 403 if vouched => Outcome::Later {
+                after: self.retry_after,
+                scope: Scope::Device,
                 detail: format!(
-                    "{words}; {origin} takes our other pushes: this subscription was made with another \
-                     applicationServerKey than the one in GET /v1/push, and the device has to subscribe anew"
+                    "{words}; {origin} takes our other pushes: if this lasts, this subscription was made with \
+                     another applicationServerKey than the one in GET /v1/push, and the device has to subscribe \
+                     anew"
                 ),
             },
             401 | 403 => Outcome::Misconfigured {
@@ -66,7 +70,10 @@ impl Answer {
                 scope: Scope::Origin,
                 detail: words,
             },
-            300..=399 => Outcome::Refused {
+            // As a proxy or a captive portal in between does for a while.
+            300..=399 => Outcome::Later {
+                after: self.retry_after,
+                scope: Scope::Origin,
                 detail: format!("{words}; {origin} answers with a redirect, and none is followed"),
             },
             413 => Outcome::Refused {
@@ -109,18 +116,18 @@ mod tests {
             (&[404, 410], "gone"),
             (&[401, 403], "misconfigured"),
             (&[429], "later to it"),
-            (&[408, 425, 500, 502, 503, 504, 507], "later there"),
             (
-                &[301, 302, 307, 308, 400, 402, 405, 406, 411, 413, 415, 422],
-                "refused",
+                &[301, 302, 307, 308, 408, 425, 500, 502, 503, 504, 507],
+                "later there",
             ),
+            (&[400, 402, 405, 406, 411, 413, 415, 422], "refused"),
         ] {
             for status in statuses {
                 assert_eq!(kind(*status, false), meaning, "{status}");
             }
         }
-        assert_eq!(kind(403, true), "refused");
-        assert_eq!(kind(401, true), "refused");
+        assert_eq!(kind(403, true), "later to it");
+        assert_eq!(kind(401, true), "later to it");
     }
 
     #[test]

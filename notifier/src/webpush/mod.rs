@@ -146,7 +146,12 @@ impl WebPush {
                 text: text_of(response, ANSWER_BYTES_MAX).await,
             }),
             Err(error) => match Outbound::forbidden(&error) {
-                Some(forbidden) => Err(refused(forbidden.to_string())),
+                // A name was checked when the device registered: what it leads to now may be a resolver's fault.
+                Some(forbidden) => Err(Outcome::Later {
+                    after: None,
+                    scope: Scope::Origin,
+                    detail: forbidden.to_string(),
+                }),
                 None => Err(Outcome::Later {
                     after: None,
                     scope: Scope::Origin,

@@ -10,8 +10,7 @@ use std::{
 
 /// What "lately" is: shorter than a wrong clock or a new key could go unnoticed.
 const LATELY: Duration = Duration::from_mins(10);
-/// So many refusals in a row are blamed on the pushes. What is blamed is given up, so that few are lost where
-/// the blame is wrong.
+/// So many refusals in a row are blamed on the pushes; more are an operator's to look at.
 const REFUSALS_MAX: u32 = 2;
 /// Origins that are remembered.
 const ORIGINS_MAX: usize = 1_024;
