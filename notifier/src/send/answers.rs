@@ -1,9 +1,20 @@
 //! What a consumer is told of what it delivered.
 
-use async_nats::jetstream::{self, AckKind};
+use std::time::Duration;
+
+use async_nats::{
+    Client, RequestErrorKind,
+    jetstream::{self, AckKind},
+};
+use bytes::Bytes;
 
 use super::{job::NoJob, store::StoreError};
 use crate::trace::TraceError;
+
+/// How often an ack that nobody listens for is sent again: for 5 s.
+const CONFIRM_TRIES: u32 = 20;
+/// The pause before that.
+const CONFIRM_PAUSE: Duration = Duration::from_millis(250);
 
 /// Why a push could not be settled: it comes again.
 #[derive(Debug, thiserror::Error)]
@@ -28,9 +39,24 @@ pub async fn no_job(message: &jetstream::Message, why: &NoJob) {
 }
 
 /// Acks, and waits until NATS says so: it does not come again.
-pub async fn confirm(message: &jetstream::Message) -> Result<(), Unsettled> {
-    let confirmed = message.double_ack().await;
-    confirmed.map_err(|error| Unsettled::Ack(error.to_string()))
+///
+/// While a consumer changes its leader nobody listens for its acks: that is tried again for a moment. (The
+/// library's own `double_ack` takes the server's word that nobody listens for a confirmation.)
+pub async fn confirm(client: &Client, message: &jetstream::Message) -> Result<(), Unsettled> {
+    let reply = message.reply.clone();
+    let reply = reply.ok_or_else(|| Unsettled::Ack("it was not delivered by a consumer".into()))?;
+    let mut tries = 0;
+    loop {
+        let request = client.request(reply.clone(), Bytes::from(AckKind::Ack)).await;
+        match request {
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == RequestErrorKind::NoResponders && tries < CONFIRM_TRIES => {
+                tries += 1;
+                tokio::time::sleep(CONFIRM_PAUSE).await;
+            }
+            Err(error) => return Err(Unsettled::Ack(error.to_string())),
+        }
+    }
 }
 
 /// Tells the consumer what became of a message, without waiting.
@@ -38,5 +64,47 @@ pub async fn answer(message: &jetstream::Message, kind: AckKind) {
     if let Err(error) = message.ack_with(kind).await {
         // It comes again by itself.
         tracing::debug!(%error, "a push could not be answered");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_nats::jetstream::stream::Config;
+    use futures::StreamExt as _;
+    use natterjack_runtime::servers::{NatsConfig, NatsServer, StderrProgress, Tools, testing_tools_dir};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_listening_is_no_confirmation() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let tools = Tools::locate_or_install(&testing_tools_dir(), &StderrProgress).await;
+        let tools = tools.expect("nats-server");
+        let nats = NatsServer::start(&tools, NatsConfig::new(dir.path())).await;
+        let nats = nats.expect("it starts");
+        let client = async_nats::connect(nats.url()).await.expect("a connection");
+        let context = jetstream::new(client.clone());
+        let stream = context.create_stream(Config {
+            name: "S".into(),
+            subjects: vec!["s".into()],
+            ..Config::default()
+        });
+        let stream = stream.await.expect("a stream");
+        for _ in 0..2 {
+            let sent = context.publish("s", "x".into()).await.expect("sent");
+            sent.await.expect("stored");
+        }
+        let config = jetstream::consumer::pull::Config {
+            durable_name: Some("c".into()),
+            ..Default::default()
+        };
+        let consumer = stream.create_consumer(config).await.expect("a consumer");
+        let mut messages = consumer.fetch().max_messages(2).messages().await.expect("a pull");
+        let mut next = async || messages.next().await.expect("one").expect("a message");
+        let (first, second) = (next().await, next().await);
+        confirm(&client, &first).await.expect("it is confirmed");
+        stream.delete_consumer("c").await.expect("it is deleted");
+        let lost = confirm(&client, &second).await;
+        assert!(matches!(lost, Err(Unsettled::Ack(_))), "{lost:?}");
     }
 }

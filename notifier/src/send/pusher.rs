@@ -257,7 +257,7 @@ impl<S: PushService> Pusher<S> {
         );
         let settled = async {
             told.await?;
-            confirm(&push.message).await
+            confirm(self.store.client(), &push.message).await
         };
         if let Err(error) = settled.await {
             self.failed(push, &error).await;
@@ -311,7 +311,7 @@ impl<S: PushService> Pusher<S> {
             );
         }
         self.tell(push, PushOutcome::GivenUp, error, None).await?;
-        confirm(&push.message).await
+        confirm(self.store.client(), &push.message).await
     }
 
     async fn follow(
@@ -327,7 +327,7 @@ impl<S: PushService> Pusher<S> {
                 self.taken().note(push);
                 self.metrics.outcome(PushOutcome::Accepted);
                 // The ack first: what follows a kill in between would be sent twice.
-                confirm(&push.message).await?;
+                confirm(self.store.client(), &push.message).await?;
                 self.tell(push, PushOutcome::Accepted, detail, None).await?;
             }
             Next::Unregister => {
