@@ -12,7 +12,7 @@ use super::{PAYLOAD_BYTES_MAX, Signer, VapidError, crypto, decode, payload};
 #[must_use]
 pub fn keys() -> WebPushKeys {
     WebPushKeys {
-        p256dh: "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcaxOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"
+        p256dh: "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"
             .into(),
         auth: "BTBZMqHH6r4Tts7J_aSIgg".into(),
     }
