@@ -27,6 +27,9 @@ pub const PRESENCE: &str = "presence";
 /// has one consumer for each [`Channel`], by its name.
 pub const NOTIFIER: &str = "notifier";
 
+/// Most pushes of one [`Channel`] that may wait to be tried again.
+pub const PUSHES_UNACKED_MAX: i64 = 1_000_000;
+
 /// All consumers, each with its stream's name.
 #[must_use]
 pub fn consumers(settings: &Settings) -> Vec<(String, pull::Config)> {
@@ -73,9 +76,12 @@ pub fn consumers(settings: &Settings) -> Vec<(String, pull::Config)> {
             durable_name: Some(channel.as_str().into()),
             description: Some("Pushes; what is tried again later waits unacked".into()),
             filter_subject: kv::subject(Bucket::Pushes, &kv::pushes_of_channel(*channel)),
-            // Longer than the longest request; those that wait for a push service that is away must not keep
-            // others waiting.
+            // Longer than the longest request.
             ack_wait: Duration::from_secs(60),
+            // All that wait for a push service that is away, for as long as a push is tried, count here: were
+            // there more, nothing would be delivered for the others of the channel either. The notifier warns
+            // before that.
+            max_ack_pending: PUSHES_UNACKED_MAX,
             ..notifier.clone()
         };
         (Bucket::Pushes.stream_name(), pushes)

@@ -5,7 +5,7 @@ mod consumers;
 mod streams;
 
 pub use buckets::{Bucket, MARKERS_KEPT, buckets};
-pub use consumers::{NOTIFIER, PERSISTER, PRESENCE, consumers};
+pub use consumers::{NOTIFIER, PERSISTER, PRESENCE, PUSHES_UNACKED_MAX, consumers};
 pub use streams::{PUSH_DEAD, PUSH_TRACE, RECEIPTS, chat_stream, streams};
 
 use std::time::Duration;
