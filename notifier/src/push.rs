@@ -21,6 +21,12 @@ pub trait PushService: Send + Sync + 'static {
         (in_flight_max / 4).max(1)
     }
 
+    /// Of how many users an origin must refuse pushes in a row before an operator is told, if it has never taken
+    /// one: devices name origins, and strangers could hold the alert with one of theirs.
+    fn refused_users_max(&self) -> usize {
+        3
+    }
+
     /// Tries once. Dropped in the middle, it may or may not have been sent.
     fn push(&self, push: Push<'_>) -> impl Future<Output = Outcome> + Send;
 }

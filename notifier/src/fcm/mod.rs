@@ -172,6 +172,11 @@ impl PushService for Fcm {
         in_flight_max
     }
 
+    /// Its origins are the operator's own.
+    fn refused_users_max(&self) -> usize {
+        1
+    }
+
     async fn push(&self, push: Push<'_>) -> Outcome {
         let PushTarget::Fcm { token, os } = &push.registration.request.target else {
             return Outcome::Refused {

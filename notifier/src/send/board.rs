@@ -59,9 +59,10 @@ impl<S: PushService> Board<S> {
     /// Nothing is under way yet.
     pub fn new(pusher: Arc<Pusher<S>>, in_flight_max: usize) -> Self {
         let per_origin_max = pusher.service.per_origin_max(in_flight_max);
+        let refused_users_max = pusher.service.refused_users_max();
         Self {
             pusher,
-            origins: Origins::new(in_flight_max, per_origin_max),
+            origins: Origins::new(in_flight_max, per_origin_max, refused_users_max),
             lanes: HashMap::new(),
             waiting: VecDeque::new(),
             waiting_for: HashMap::new(),
@@ -238,8 +239,12 @@ impl<S: PushService> Board<S> {
         };
         self.origins
             .ended(&permit, verdict, Instant::now(), &mut rand::rng());
-        if !self.origins.misconfigured() && self.pusher.misconfigured.over() {
-            tracing::info!("a push service takes our pushes again");
+        if !self.origins.is_misconfigured(permit.origin()) && self.pusher.misconfigured.over(permit.origin())
+        {
+            tracing::info!(
+                push.origin = permit.origin(),
+                "a push service takes our pushes again"
+            );
         }
         self.lanes.remove(&device).unwrap_or_default()
     }

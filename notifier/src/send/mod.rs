@@ -31,7 +31,12 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use async_nats::jetstream;
-use natterjack_nats::{subjects::kv, topology::Bucket, wire::VapidKey};
+use bytes::Bytes;
+use natterjack_nats::{
+    subjects::kv,
+    topology::Bucket,
+    wire::{Channel, VapidKey},
+};
 use natterjack_runtime::{
     clock::Clock,
     outbound::{Outbound, Reach},
@@ -46,6 +51,7 @@ use board::Board;
 use metrics::SendMetrics;
 use pusher::Pusher;
 pub use seldom::Seldom;
+use seldom::SeldomEach;
 use source::Source;
 use store::Store;
 
@@ -72,6 +78,15 @@ pub async fn start(parts: &Parts, deciding: &Deciding) -> anyhow::Result<()> {
     if let Some(fcm) = Fcm::open(&parts.args, Clock::system())? {
         announce(parts, fcm.project()).await?;
         start_one(parts, deciding, &metrics, fcm).await?;
+    } else if let Some(project) = announced(parts).await? {
+        // Pushes for phones are decided on all the same, and wait for somebody who sends them.
+        metrics.of(Channel::Fcm).misconfigured(true);
+        tracing::error!(
+            fcm.project = %String::from_utf8_lossy(&project),
+            "devices register for FCM with this project, and this notifier has no credentials for it: set \
+             --fcm-credentials (NATTERJACK_FCM_CREDENTIALS) and restart; or, to go on without FCM, remove the key \
+             with `nats kv del cluster fcm`"
+        );
     }
     Ok(())
 }
@@ -107,6 +122,7 @@ async fn start_one<S: PushService>(
         broken,
         health: parts.health.clone(),
         metrics: metrics.clone(),
+        full: Seldom::default(),
     };
     let pusher = Pusher {
         service,
@@ -117,7 +133,7 @@ async fn start_one<S: PushService>(
         ttl: Duration::from_secs(parts.args.ttl_hours * 3_600),
         metrics,
         taken: std::sync::Mutex::default(),
-        misconfigured: Seldom::default(),
+        misconfigured: SeldomEach::default(),
         given_up: Seldom::default(),
     };
     let board = Board::new(Arc::new(pusher), in_flight_max);
@@ -137,11 +153,16 @@ async fn vapid_key(parts: &Parts) -> anyhow::Result<VapidKey> {
     serde_json::from_slice(&stored).context("the key for Web Push in the bucket push_keys is damaged")
 }
 
-/// Tells everybody that there is FCM here, and of which project.
-async fn announce(parts: &Parts, project: &str) -> anyhow::Result<()> {
+/// The project that everybody is told of.
+async fn announced(parts: &Parts) -> anyhow::Result<Option<Bytes>> {
     let context = jetstream::new(parts.client.clone());
     let bucket = context.get_key_value(Bucket::Cluster.name()).await?;
-    let known = bucket.get(kv::cluster::FCM).await?;
+    Ok(bucket.get(kv::cluster::FCM).await?)
+}
+
+/// Tells everybody that there is FCM here, and of which project.
+async fn announce(parts: &Parts, project: &str) -> anyhow::Result<()> {
+    let known = announced(parts).await?;
     if known.as_deref() != Some(project.as_bytes()) {
         if let Some(other) = known {
             tracing::warn!(
@@ -150,6 +171,8 @@ async fn announce(parts: &Parts, project: &str) -> anyhow::Result<()> {
                 "another Firebase project than before: apps have to be built for it, and register anew"
             );
         }
+        let context = jetstream::new(parts.client.clone());
+        let bucket = context.get_key_value(Bucket::Cluster.name()).await?;
         bucket.put(kv::cluster::FCM, project.to_owned().into()).await?;
     }
     Ok(())

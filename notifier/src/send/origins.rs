@@ -79,6 +79,13 @@ pub struct Permit {
     since: Instant,
 }
 
+impl Permit {
+    /// Where it is.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+}
+
 #[derive(Debug)]
 struct Origin {
     in_flight: usize,
@@ -90,6 +97,8 @@ struct Origin {
     /// Whether it has answered since it last failed for good.
     proven: bool,
     failures: u32,
+    /// Whether it has ever answered.
+    answered: bool,
     /// Those whose pushes it refused in a row as misconfigured.
     refused: Vec<UserId>,
     pause: Option<Pause>,
@@ -108,6 +117,8 @@ struct Pause {
 pub struct Origins {
     in_flight_max: usize,
     per_origin_max: usize,
+    /// One that never answered is heard once it refused the pushes of so many users.
+    refused_users_max: usize,
     in_flight: usize,
     unproven_in_flight: usize,
     states: HashMap<Arc<str>, Origin>,
@@ -115,10 +126,11 @@ pub struct Origins {
 
 impl Origins {
     /// None is known yet.
-    pub fn new(in_flight_max: usize, per_origin_max: usize) -> Self {
+    pub fn new(in_flight_max: usize, per_origin_max: usize, refused_users_max: usize) -> Self {
         Self {
             in_flight_max,
             per_origin_max,
+            refused_users_max,
             in_flight: 0,
             unproven_in_flight: 0,
             states: HashMap::new(),
@@ -205,6 +217,7 @@ impl Origins {
         match verdict {
             Verdict::Answered => {
                 state.proven = true;
+                state.answered = true;
                 state.failures = 0;
                 state.refused.clear();
                 // What was sent before the pause says nothing about whether it is over.
@@ -258,9 +271,19 @@ impl Origins {
         self.states.values().filter(|state| state.pause.is_some()).count()
     }
 
-    /// Whether the last that some origin said is that it does not take our pushes.
+    /// Whether the last that some origin said is that it does not take our pushes: one that anybody names is
+    /// heard if it has answered otherwise before, or says so to several users.
     pub fn misconfigured(&self) -> bool {
-        self.states.values().any(|state| !state.refused.is_empty())
+        let max = self.refused_users_max;
+        self.states.values().any(|state| state.is_misconfigured(max))
+    }
+
+    /// Whether this origin does not take our pushes.
+    pub fn is_misconfigured(&self, origin: &str) -> bool {
+        let max = self.refused_users_max;
+        self.states
+            .get(origin)
+            .is_some_and(|state| state.is_misconfigured(max))
     }
 
     fn state(&mut self, origin: &Arc<str>, now: Instant) -> &mut Origin {
@@ -294,9 +317,15 @@ impl Origin {
             touched: now,
             proven: false,
             failures: 0,
+            answered: false,
             refused: Vec::new(),
             pause: None,
         }
+    }
+
+    fn is_misconfigured(&self, refused_users_max: usize) -> bool {
+        let heard = self.answered || self.refused.len() >= refused_users_max;
+        heard && !self.refused.is_empty()
     }
 
     fn pause(

@@ -17,7 +17,7 @@ struct World {
 impl World {
     fn new() -> Self {
         Self {
-            origins: Origins::new(IN_FLIGHT_MAX, PER_ORIGIN_MAX),
+            origins: Origins::new(IN_FLIGHT_MAX, PER_ORIGIN_MAX, MISCONFIGURED_USERS),
             now: Instant::now(),
             random: StdRng::seed_from_u64(1),
         }
@@ -172,6 +172,10 @@ fn a_single_user_cannot_make_an_origin_misconfigured_for_all() {
     for _ in 0..10 {
         world.tell("a", Verdict::Misconfigured);
     }
+    assert!(!world.origins.misconfigured(), "anybody can name an origin");
+    assert_eq!(world.origins.paused(), 0);
+    world.tell("a", Verdict::Answered);
+    world.tell("a", Verdict::Misconfigured);
     assert!(world.origins.misconfigured(), "an operator should look");
     assert_eq!(world.origins.paused(), 0);
     world.tell("a", Verdict::Answered);

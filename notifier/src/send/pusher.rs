@@ -16,7 +16,7 @@ use super::{
     job::{Delivered, Ready},
     metrics::ChannelMetrics,
     origins::Verdict,
-    seldom::Seldom,
+    seldom::{Seldom, SeldomEach},
     source::Fetched,
     store::Store,
     taken::Taken,
@@ -62,8 +62,8 @@ pub struct Pusher<S> {
     pub metrics: ChannelMetrics,
     /// See [`Taken`].
     pub taken: Mutex<Taken>,
-    /// When an operator was last told that something must be mended.
-    pub misconfigured: Seldom,
+    /// When an operator was last told of an origin where something must be mended.
+    pub misconfigured: SeldomEach,
     /// When it was last told that something was given up.
     pub given_up: Seldom,
 }
@@ -344,8 +344,11 @@ impl<S: PushService> Pusher<S> {
                 answer(&push.message, kind).await;
             }
             Next::Again(after) => {
-                if matches!(outcome, Outcome::Misconfigured { .. }) && self.misconfigured.now() {
-                    tracing::error!(push.channel = %push.channel, "pushes are not taken: {detail}");
+                if matches!(outcome, Outcome::Misconfigured { .. }) {
+                    let origin = self.service.origin(registration);
+                    if self.misconfigured.now(&origin) {
+                        tracing::error!(push.channel = %push.channel, origin, "pushes are not taken: {detail}");
+                    }
                 }
                 self.metrics.outcome(PushOutcome::Retry);
                 answer(&push.message, AckKind::Nak(Some(after))).await;

@@ -1,6 +1,7 @@
 //! What an operator is told again and again, but not each time that it happens.
 
 use std::{
+    collections::HashMap,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -30,6 +31,37 @@ impl Seldom {
     }
 }
 
+/// Names that are remembered at once. Strangers choose them.
+const NAMES_MAX: usize = 1_024;
+
+/// The same for each of many names.
+#[derive(Debug, Default)]
+pub struct SeldomEach(Mutex<HashMap<String, Instant>>);
+
+impl SeldomEach {
+    /// Whether it is to be told now of this name. While too many names are remembered, others are not told.
+    pub fn now(&self, name: &str) -> bool {
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if names.len() >= NAMES_MAX {
+            names.retain(|_, at| at.elapsed() < EVERY);
+        }
+        let due = match names.get(name) {
+            Some(at) => at.elapsed() >= EVERY,
+            None => names.len() < NAMES_MAX,
+        };
+        if due {
+            names.insert(name.to_owned(), Instant::now());
+        }
+        due
+    }
+
+    /// It is over with this name. Whether it had been told.
+    pub fn over(&self, name: &str) -> bool {
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        names.remove(name).is_some()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,5 +72,14 @@ mod tests {
         assert!(!seldom.over());
         assert!(seldom.now() && !seldom.now());
         assert!(seldom.over() && seldom.now());
+    }
+
+    #[test]
+    fn each_name_for_itself_and_not_too_many() {
+        let seldom = SeldomEach::default();
+        assert!(seldom.now("a") && !seldom.now("a") && seldom.now("b"));
+        assert!(!seldom.over("c") && seldom.over("a") && seldom.now("a"));
+        let told = (0..2 * NAMES_MAX).filter(|name| seldom.now(&name.to_string()));
+        assert_eq!(told.count(), NAMES_MAX - 2);
     }
 }

@@ -18,7 +18,7 @@ use natterjack_runtime::{health::Health, lifecycle::Shutdown};
 use rand::RngExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
-use super::{answers::answer, metrics::ChannelMetrics};
+use super::{answers::answer, metrics::ChannelMetrics, seldom::Seldom};
 
 /// Most entries that are asked for at once, and whose registrations are read at once.
 const FETCH_MAX: usize = 128;
@@ -52,6 +52,8 @@ pub struct Source {
     pub health: Health,
     /// Where it says how far it is.
     pub metrics: ChannelMetrics,
+    /// When it was last told that almost as many wait as may.
+    pub full: Seldom,
 }
 
 impl Source {
@@ -99,6 +101,7 @@ impl Source {
             if lag.tick().now_or_never().is_some() {
                 let info = consumer.get_info().await.map_err(|error| error.to_string())?;
                 self.metrics.lag(info.num_pending, info.num_ack_pending);
+                self.warn_if_full(info.num_ack_pending, info.config.max_ack_pending);
             }
             let mut room = tokio::select! {
                 room = self.room() => room?,
@@ -172,6 +175,22 @@ impl Source {
             if let Some(error) = failed {
                 return Err(error);
             }
+        }
+    }
+
+    /// Where as many are unacked as may be, nothing is delivered any more.
+    fn warn_if_full(&self, unacked: usize, max: i64) {
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
+        if unacked < max / 10 * 9 {
+            self.full.over();
+        } else if self.full.now() {
+            tracing::warn!(
+                push.channel = %self.channel,
+                unacked,
+                max,
+                "almost as many pushes wait to be tried again as may wait; beyond that none is pushed, wherever it \
+                 goes: see push_origins_paused, and the trace of one of them for what its push service says"
+            );
         }
     }
 

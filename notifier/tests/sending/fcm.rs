@@ -264,3 +264,15 @@ async fn credentials_that_are_none_are_said_at_the_start() -> anyhow::Result<()>
     assert!(format!("{error:#}").contains("--fcm-credentials"), "{error:#}");
     Ok(())
 }
+
+#[tokio::test]
+async fn credentials_that_are_missed_are_an_alert() -> anyhow::Result<()> {
+    let (mut world, _server, notifier) = start().await?;
+    assert_eq!(notifier.metric("push_misconfigured", &["fcm"]), Some(0.0));
+    notifier.stop().await?;
+    // The options lost them, and devices still register.
+    world.args.fcm_credentials = None;
+    let notifier = world.notifier().await?;
+    assert_eq!(notifier.metric("push_misconfigured", &["fcm"]), Some(1.0));
+    notifier.stop().await
+}

@@ -142,24 +142,38 @@ async fn what_is_too_old_is_given_up_without_being_sent() -> anyhow::Result<()> 
 async fn an_error_of_ours_is_an_alert_and_loses_nothing() -> anyhow::Result<()> {
     let (world, notifier) = World::start().await?;
     let server = PushServer::start().await?;
-    server.next("1", [Answer::Status(401)]);
-    let id = world.register(1, &server.endpoint("1")).await?;
     let alert = || notifier.metric("push_misconfigured", &["webpush"]);
     assert_eq!(alert(), Some(0.0));
-    world.tell(WebPush, 1, 100, 7).await?;
+    // Of an origin that never took a push, a single user's word is none: anybody may name one.
+    let strange = PushServer::start().await?;
+    strange.always(Answer::Status(401));
+    world.register(9, &strange.endpoint("9")).await?;
+    world.tell(WebPush, 9, 100, 7).await?;
+    world.becomes(dm(9, 100), 7, Retry).await?;
+    let mut ids = Vec::new();
+    for number in [1, 3, 4] {
+        let path = number.to_string();
+        server.next(&path, [Answer::Status(401)]);
+        ids.push(world.register(number, &server.endpoint(&path)).await?);
+        assert_eq!(alert(), Some(0.0));
+        world.tell(WebPush, number, 100, 7).await?;
+        world.becomes(dm(number, 100), 7, Retry).await?;
+    }
     until("an operator is told", async || {
         Ok((alert() == Some(1.0)).then_some(()))
     })
     .await?;
-    let became = world.becomes(dm(1, 100), 7, Accepted).await?;
-    assert_eq!(became[0].0, Retry);
-    assert!(became[0].1.contains("401"), "{became:?}");
-    let asked = server.asked_for("1");
-    assert!(
-        asked[1].at - asked[0].at >= Duration::from_secs(15),
-        "the queue is not burnt"
-    );
-    assert_eq!(world.registered(1).await?, Some(id));
+    for (number, id) in [1, 3, 4].into_iter().zip(ids) {
+        let became = world.becomes(dm(number, 100), 7, Accepted).await?;
+        assert_eq!(became[0].0, Retry);
+        assert!(became[0].1.contains("401"), "{became:?}");
+        let asked = server.asked_for(&number.to_string());
+        assert!(
+            asked[1].at - asked[0].at >= Duration::from_secs(15),
+            "the queue is not burnt"
+        );
+        assert_eq!(world.registered(number).await?, Some(id));
+    }
     until("the alert is over", async || {
         Ok((alert() == Some(0.0)).then_some(()))
     })
