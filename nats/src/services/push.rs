@@ -66,7 +66,7 @@ pub struct Replayed {
     /// So many are pushed again.
     pub replayed: u64,
     /// So many had been overtaken by a later message of their conversation, or their device is no longer
-    /// registered: they are left out, and gone.
+    /// registered, or they are older than what is remembered of pushes: they are left out, and gone.
     pub overtaken: u64,
     /// So many are left: ask again.
     pub left: u64,

@@ -10,7 +10,7 @@ use natterjack_nats::{
     direct::{self, Bounds, Direct},
     services::push::{Dead, DeadPage, Replay, Replayed},
     subjects::{kv as keys, push},
-    topology::{Bucket, PUSH_DEAD},
+    topology::{Bucket, PUSH_DEAD, PUSHES_KEPT},
     wire::{Code, DeadPush, PushJob, WireError},
 };
 use natterjack_runtime::server_time::ServerTime;
@@ -140,12 +140,13 @@ impl Graveyard {
         Ok(info.state.messages)
     }
 
-    /// Pushes one again, unless nobody needs it any more, and removes it either way.
+    /// Pushes one again, unless nobody needs it any more, and removes it either way. What does not decode stays:
+    /// a later version may have written it.
     async fn raise(&self, message: &Direct, answer: &mut Replayed) -> Result<(), StoreError> {
-        let again = match decode(message) {
-            Some(dead) => self.again(dead).await?,
-            None => false,
+        let Some(dead) = decode(message) else {
+            return Ok(());
         };
+        let again = self.again(dead).await?;
         match self.store.dead().delete_message(message.seq).await {
             Ok(_) => {}
             // Another replay at the same time was first.
@@ -162,6 +163,11 @@ impl Graveyard {
 
     /// Whether it is pushed again.
     async fn again(&self, dead: DeadPush) -> Result<bool, StoreError> {
+        // Whether something later was pushed, or it was read, is not known of what is older.
+        let age = Duration::from_millis(self.time.now_ms().saturating_sub(dead.job.decided_at));
+        if age >= PUSHES_KEPT {
+            return Ok(false);
+        }
         let device = Device {
             user: dead.user,
             device: dead.device,

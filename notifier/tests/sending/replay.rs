@@ -2,13 +2,20 @@
 
 use natterjack_nats::{
     services::push::{Dead, Replay, Replayed},
+    subjects::push,
+    topology::{PUSH_DEAD, PUSHES_KEPT},
     wire::{
         Channel::WebPush,
         PushOutcome::{Accepted, GivenUp},
     },
 };
 
-use crate::{Answer, PushServer, World, dm};
+use natterjack_runtime::clock::Clock;
+
+use crate::{
+    Answer, PushServer, World, dm,
+    world::{device, user},
+};
 
 /// Pushes to these users are given up.
 async fn bury(
@@ -84,5 +91,42 @@ async fn pages_and_single_ones() -> anyhow::Result<()> {
     assert!(left.iter().all(|(other, _)| other != seq));
     let error = world.call(&one).await.expect_err("it is not there any more");
     assert!(error.to_string().contains("svc.push.dead"), "{error}");
+    notifier.stop().await
+}
+
+#[tokio::test]
+async fn what_is_too_old_is_left_out_and_what_is_not_understood_stays() -> anyhow::Result<()> {
+    let (world, notifier) = World::start().await?;
+    let server = PushServer::start().await?;
+    bury(&world, &server, 1..=1).await?;
+    let asked = server.asked().len();
+    let (seq, mut letter) = world.dead().await?.pushes.remove(0);
+    let stream = world.jetstream.get_stream(PUSH_DEAD).await?;
+    stream.delete_message(seq).await?;
+    // What was pushed or read since may be forgotten.
+    let kept_ms = u64::try_from(PUSHES_KEPT.as_millis())?;
+    letter.job.decided_at = Clock::system().now_ms() - kept_ms - 1_000;
+    let subject = push::dead(WebPush, user(1), device(1));
+    for payload in [serde_json::to_vec(&letter)?, b"from a later version".to_vec()] {
+        world
+            .jetstream
+            .publish(subject.clone(), payload.into())
+            .await?
+            .await?;
+    }
+    let expected = Replayed {
+        replayed: 0,
+        overtaken: 1,
+        left: 0,
+    };
+    assert_eq!(world.call(&Replay::default()).await?, expected);
+    let mut stream = world.jetstream.get_stream(PUSH_DEAD).await?;
+    assert_eq!(
+        stream.info().await?.state.messages,
+        1,
+        "the one that was not understood"
+    );
+    world.settled(WebPush).await?;
+    assert_eq!(server.asked().len(), asked);
     notifier.stop().await
 }
