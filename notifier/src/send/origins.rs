@@ -249,8 +249,11 @@ impl Origins {
 
     /// Forgets those that nobody used for long.
     pub fn forget_idle(&mut self, now: Instant) {
-        self.states
-            .retain(|_, state| state.in_flight > 0 || now.saturating_duration_since(state.touched) < IDLE);
+        self.states.retain(|_, state| {
+            // A pause that was asked for may be longer.
+            let paused = state.pause.as_ref().is_some_and(|pause| pause.until > now);
+            state.in_flight > 0 || paused || now.saturating_duration_since(state.touched) < IDLE
+        });
     }
 
     /// How many may wait for an origin: what it gets through soon, and for each of its places some at least.

@@ -108,6 +108,19 @@ fn a_pause_that_is_asked_for_begins_at_once_and_is_not_cut_short() {
 }
 
 #[test]
+fn a_long_pause_is_not_forgotten() {
+    let mut world = World::new();
+    let asked = IDLE * 3;
+    world.tell("a", Verdict::Failed { after: Some(asked) });
+    world.now += IDLE * 2;
+    world.origins.forget_idle(world.now);
+    assert_eq!(world.put_off("a").0, "paused");
+    world.now += IDLE * 4;
+    world.origins.forget_idle(world.now);
+    assert!(world.origins.states.is_empty());
+}
+
+#[test]
 fn one_that_hangs_keeps_its_places_and_no_more() {
     let mut world = World::new();
     world.tell("alive", Verdict::Answered);

@@ -352,7 +352,11 @@ impl<S: PushService> Pusher<S> {
                 }
                 self.metrics.outcome(PushOutcome::Retry);
                 answer(&push.message, AckKind::Nak(Some(after))).await;
-                self.tell(push, PushOutcome::Retry, detail, Some(after)).await?;
+                // It is answered: a trace that fails must not bring it back sooner than was asked for.
+                if let Err(error) = self.tell(push, PushOutcome::Retry, detail, Some(after)).await {
+                    self.metrics.failed();
+                    tracing::debug!(%error, "an attempt that is repeated could not be traced");
+                }
             }
             Next::GiveUp => self.give_up(push, detail).await?,
         }
