@@ -87,7 +87,7 @@ fn kv(name: &str, json: &Value) {
     match name {
         "kv.presence" => drop(round_trip::<PresenceRecord>(name, json)),
         "kv.session" => drop(round_trip::<DeviceSession>(name, json)),
-        "kv.push" => drop(round_trip::<PushJob>(name, json)),
+        "kv.push" | "kv.push_sent" => drop(round_trip::<PushJob>(name, json)),
         "kv.push_registration" => drop(round_trip::<PushRegistration>(name, json)),
         "kv.lease" => drop(round_trip::<Lease>(name, json)),
         _ => panic!("{name}: no type is known for this file"),

@@ -254,5 +254,6 @@ pub fn withdrawn(conversation: Conversation, seq: u64, badge: u32, now_ms: u64) 
             badge,
         },
         decided_at: now_ms,
+        sent_at: None,
     }
 }

@@ -197,6 +197,7 @@ fn without_text(job: &PushJob, now_ms: u64) -> Option<PushJob> {
             mention: false,
         },
         decided_at: now_ms,
+        sent_at: None,
     })
 }
 

@@ -249,6 +249,21 @@ pub struct PushJob {
     pub notice: Notice,
     /// When it was decided, by the NATS server's clock, Unix milliseconds: tells when to give up.
     pub decided_at: u64,
+    /// When a push service took it, Unix milliseconds: it is not sent again, whatever a consumer forgets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<u64>,
+}
+
+impl PushJob {
+    /// What is to be sent.
+    #[must_use]
+    pub const fn new(notice: Notice, decided_at: u64) -> Self {
+        Self {
+            notice,
+            decided_at,
+            sent_at: None,
+        }
+    }
 }
 
 /// One entry of the stream `PUSH_TRACE`, on `push.trace.<conversation>`: why a message was pushed to whom,

@@ -240,6 +240,7 @@ impl Decider {
                 let job = PushJob {
                     notice: notice(&shown, candidate.preview, badge, candidate.mention),
                     decided_at: now_ms,
+                    sent_at: None,
                 };
                 (at, (key, told.get(&key).cloned().unwrap_or_default(), tell(job)))
             })

@@ -182,6 +182,7 @@ impl Graveyard {
         let job = PushJob {
             notice,
             decided_at: self.time.now_ms(),
+            sent_at: None,
         };
         let value = serde_json::to_vec(&job).map_err(|error| failed(Bucket::Pushes.name(), &error))?;
         for _ in 0..TRIES {

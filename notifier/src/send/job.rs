@@ -48,6 +48,8 @@ pub struct Delivered {
 pub enum NoJob {
     /// A mark that something was removed.
     Mark,
+    /// What a push service has taken.
+    Sent,
     /// Something that no notifier wrote.
     Unknown,
 }
@@ -64,9 +66,10 @@ impl Delivered {
             let count = u32::try_from(info.delivered).unwrap_or(1).max(1);
             (info.stream_sequence, count)
         });
-        let job = serde_json::from_slice(&message.payload);
+        let job = serde_json::from_slice::<PushJob>(&message.payload);
         match (key, place, job) {
             _ if message.payload.is_empty() => Err(Box::new((message, NoJob::Mark))),
+            (_, _, Ok(job)) if job.sent_at.is_some() => Err(Box::new((message, NoJob::Sent))),
             (Some((channel, user, device, conversation)), Some((revision, count)), Ok(job)) => Ok(Self {
                 message,
                 channel,

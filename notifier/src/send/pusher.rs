@@ -79,6 +79,10 @@ impl<S: PushService> Pusher<S> {
                 Err(refused) => no_job(&refused.0, &refused.1).await,
             }
         }
+        // All of them may have been notes of what was sent.
+        if pushes.is_empty() {
+            return Prepared::default();
+        }
         let known = match self.store.known(&pushes).await {
             Ok(known) => known,
             Err(error) => {
@@ -257,7 +261,9 @@ impl<S: PushService> Pusher<S> {
         );
         let settled = async {
             told.await?;
-            confirm(self.store.client(), &push.message).await
+            confirm(self.store.client(), &push.message).await?;
+            self.store.note_sent(push, self.time.now_ms()).await?;
+            Ok(())
         };
         if let Err(error) = settled.await {
             self.failed(push, &error).await;
@@ -327,7 +333,11 @@ impl<S: PushService> Pusher<S> {
                 self.taken().note(push);
                 self.metrics.outcome(PushOutcome::Accepted);
                 // The ack first: what follows a kill in between would be sent twice.
+
                 confirm(self.store.client(), &push.message).await?;
+
+                self.store.note_sent(push, self.time.now_ms()).await?;
+
                 self.tell(push, PushOutcome::Accepted, detail, None).await?;
             }
             Next::Unregister => {

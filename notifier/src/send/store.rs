@@ -5,7 +5,8 @@ use std::{collections::HashMap, time::Duration};
 use async_nats::{
     Client,
     jetstream::{
-        self, kv,
+        self,
+        kv::{self, UpdateErrorKind},
         stream::{LastRawMessageErrorKind, Stream},
     },
 };
@@ -15,7 +16,7 @@ use natterjack_nats::{
     services::{self, accounts::RemovePush},
     subjects::{kv as keys, push},
     topology::{Bucket, PUSH_DEAD},
-    wire::{DeadPush, PushRegistration, WireError},
+    wire::{DeadPush, PushJob, PushRegistration, WireError},
 };
 use serde::Deserialize;
 use uuid::Uuid;
@@ -215,6 +216,31 @@ impl Store {
         let removed = services::call(&self.client, &request, CALL_TIMEOUT).await;
         removed.map_err(StoreError::Accounts)?;
         Ok(())
+    }
+
+    /// Notes that a push service has taken what an entry says. The entry itself says so from then on, and the one
+    /// without the note is gone: nats-server confirms acks before it writes them, so that one that is killed
+    /// forgets the last of them, and no consumer would remember that it was sent.
+    ///
+    /// # Errors
+    /// NATS did not answer.
+    pub async fn note_sent(&self, push: &Delivered, now_ms: u64) -> Result<(), StoreError> {
+        let what = Bucket::Pushes.name();
+        let sent = PushJob {
+            sent_at: Some(now_ms),
+            ..push.job.clone()
+        };
+        let payload = serde_json::to_vec(&sent).map_err(|error| failed(what, &error))?;
+        match self
+            .pushes
+            .update(push.key(), payload.into(), push.revision)
+            .await
+        {
+            Ok(_) => Ok(()),
+            // Something newer stands there, and is sent for itself; or this very note, whose ack was lost.
+            Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => Ok(()),
+            Err(error) => Err(failed(what, &error)),
+        }
     }
 
     /// Stores a push that is given up, once however often it is called for the same entry.

@@ -30,6 +30,7 @@ fn message() -> PushJob {
     PushJob {
         notice,
         decided_at: DECIDED,
+        sent_at: None,
     }
 }
 
@@ -42,6 +43,7 @@ fn withdrawal() -> PushJob {
     PushJob {
         notice,
         decided_at: DECIDED,
+        sent_at: None,
     }
 }
 

@@ -207,7 +207,7 @@ impl World {
             badge: 1,
             mention: false,
         };
-        self.put(channel, number, PushJob { notice, decided_at }).await
+        self.put(channel, number, PushJob::new(notice, decided_at)).await
     }
 
     /// What a user's first device was told up to here is taken back.
@@ -218,7 +218,7 @@ impl World {
             badge: 0,
         };
         let decided_at = Clock::system().now_ms();
-        self.put(channel, number, PushJob { notice, decided_at }).await
+        self.put(channel, number, PushJob::new(notice, decided_at)).await
     }
 
     async fn put(&self, channel: Channel, number: u128, job: PushJob) -> anyhow::Result<()> {
