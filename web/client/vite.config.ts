@@ -1,0 +1,15 @@
+import { svelte } from "@sveltejs/vite-plugin-svelte";
+import { defineConfig } from "vite";
+
+export default defineConfig({
+  plugins: [svelte()],
+  // The SDK from its source: one build, one source map.
+  resolve: { conditions: ["source", "module", "browser", "development|production"] },
+  build: {
+    target: "es2022",
+    // No inline data: the content security policy allows files of our own and nothing else.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    sourcemap: true,
+  },
+});

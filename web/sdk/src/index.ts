@@ -1,0 +1,14 @@
+/**
+ * A client for Natterjack, for browsers and Node ≥ 20, without dependencies.
+ *
+ * @packageDocumentation
+ */
+export * from "./wire.js";
+export * from "./errors.js";
+export * from "./events.js";
+export type * from "./client.js";
+export type * from "./models/models.js";
+export type * from "./store/store.js";
+export type * from "./api/api.js";
+export type * from "./account/account.js";
+export type * from "./account/tokens.js";
