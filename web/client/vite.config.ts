@@ -5,6 +5,10 @@ export default defineConfig({
   plugins: [svelte()],
   // The SDK from its source: one build, one source map.
   resolve: { conditions: ["source", "module", "browser", "development|production"] },
+  // `npm run dev` beside a server that runs.
+  server: {
+    proxy: { "/v1": { target: process.env.NATTERJACK_SERVER ?? "http://127.0.0.1:8080", ws: true } },
+  },
   build: {
     target: "es2022",
     // No inline data: the content security policy allows files of our own and nothing else.
