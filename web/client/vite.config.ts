@@ -1,8 +1,12 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vite";
 
+import { budget } from "./build/budget.ts";
+import { precompress } from "./build/precompress.ts";
+import { serviceWorker } from "./build/worker.ts";
+
 export default defineConfig({
-  plugins: [svelte()],
+  plugins: [svelte(), budget(), serviceWorker(), precompress()],
   // The SDK from its source: one build, one source map.
   resolve: { conditions: ["source", "module", "browser", "development|production"] },
   // `npm run dev` beside a server that runs.
