@@ -1,0 +1,58 @@
+/**
+ * What the keys do in the composer, and how long a text is.
+ *
+ * @module
+ */
+
+/** What of a keyboard event is looked at. */
+export interface Key {
+  readonly key: string;
+  readonly keyCode: number;
+  readonly isComposing: boolean;
+  readonly shiftKey: boolean;
+  readonly ctrlKey: boolean;
+  readonly metaKey: boolean;
+  readonly altKey: boolean;
+}
+
+/** Says that an input method takes the key; Safari's last key of a composition has it as well. */
+const KEY_CODE_COMPOSING = 229;
+
+/** Whether an input method takes the key: it chooses among its suggestions, and nothing else happens. */
+export function composing(event: Key): boolean {
+  return event.isComposing || event.keyCode === KEY_CODE_COMPOSING;
+}
+
+/**
+ * Whether this key sends. Enter does, with Shift it begins a line; on a touch screen Enter begins a line too, since
+ * keyboards there have no Shift+Enter. Ctrl+Enter and Cmd+Enter send everywhere.
+ */
+export function sends(event: Key, touch: boolean): boolean {
+  if (event.key !== "Enter" || composing(event) || event.altKey) return false;
+  if (event.ctrlKey || event.metaKey) return true;
+  return !event.shiftKey && !touch;
+}
+
+/** Unicode scalar values of a text, as the server counts them. */
+export function scalars(text: string): number {
+  let count = text.length;
+  for (let at = 0; at < text.length - 1; at++) {
+    const unit = text.charCodeAt(at);
+    if (unit >= 0xd800 && unit < 0xdc00) {
+      const low = text.charCodeAt(at + 1);
+      if (low >= 0xdc00 && low < 0xe000) {
+        count--;
+        at++;
+      }
+    }
+  }
+  return count;
+}
+
+/** Characters that are left, once that is worth showing: below a tenth of the limit. Negative when over it. */
+export function left(text: string, limit: number): number | undefined {
+  // Cheap for nearly all texts: there are at least as many units as scalar values.
+  if (text.length < limit * 0.9) return undefined;
+  const remaining = limit - scalars(text);
+  return remaining <= limit * 0.1 ? remaining : undefined;
+}

@@ -1,0 +1,84 @@
+/**
+ * Which of the loaded items stand in the document: a piece that follows the reader, so that the number of rows
+ * stays bounded however much is loaded.
+ *
+ * @module
+ */
+
+/** Items from `from` up to but without `to`. */
+export interface Range {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Rows at most. */
+export const ROWS_MAX = 240;
+/** Rows that come at once when an end is near. */
+export const ROWS_STEP = 60;
+
+interface Keyed {
+  readonly key: string;
+}
+
+/** The last rows. */
+export function atEnd(count: number): Range {
+  return { from: Math.max(0, count - ROWS_MAX / 2), to: count };
+}
+
+/** Rows around an item. */
+export function around(count: number, index: number): Range {
+  const from = Math.max(0, Math.min(index - ROWS_MAX / 4, count - ROWS_MAX / 2));
+  return { from, to: Math.min(count, from + ROWS_MAX / 2) };
+}
+
+/** More rows at one end; rows are let go at the other one. Without any left it is the same object. */
+export function extend(range: Range, count: number, side: "start" | "end"): Range {
+  if (side === "start") {
+    if (range.from === 0) return range;
+    const from = Math.max(0, range.from - ROWS_STEP);
+    return { from, to: Math.min(range.to, from + ROWS_MAX) };
+  }
+  if (range.to === count) return range;
+  const to = Math.min(count, range.to + ROWS_STEP);
+  return { from: Math.max(range.from, to - ROWS_MAX), to };
+}
+
+/**
+ * The same rows in a newer list of items. With `follow` (the reader is at the end) it goes on to the new end, and
+ * rows are let go at the start in steps. Otherwise what came at the end joins only while there is room.
+ * Undefined if none of the rows is left: the list is another piece of the conversation.
+ */
+export function carry(
+  range: Range,
+  before: readonly Keyed[],
+  after: readonly Keyed[],
+  follow: boolean,
+): Range | undefined {
+  if (before === after) return range;
+  const kept = shift(range, before, after);
+  if (!kept) return undefined;
+  const wasLast = range.to === before.length;
+  if (follow && wasLast) {
+    const to = after.length;
+    return { from: to - kept.from > ROWS_MAX + ROWS_STEP ? to - ROWS_MAX : kept.from, to };
+  }
+  const to = wasLast ? Math.max(kept.to, Math.min(after.length, kept.from + ROWS_MAX)) : kept.to;
+  return { from: kept.from, to };
+}
+
+/** Where the first and the last row that are still there stand now. */
+function shift(range: Range, before: readonly Keyed[], after: readonly Keyed[]): Range | undefined {
+  const places = new Map<string, number>();
+  for (const [index, item] of after.entries()) places.set(item.key, index);
+  let from: number | undefined;
+  let to: number | undefined;
+  for (let index = range.from; index < range.to && from === undefined; index++) {
+    from = places.get(before[index]?.key ?? "");
+  }
+  for (let index = range.to - 1; index >= range.from && to === undefined; index--) {
+    to = places.get(before[index]?.key ?? "");
+  }
+  if (from === undefined || to === undefined) return undefined;
+  // An item of the outbox may move past others when it gets its place.
+  return { from: Math.min(from, to), to: Math.max(from, to) + 1 };
+}
