@@ -247,13 +247,10 @@ impl Pushes {
 /// A withdrawal of what was told up to a message, in place of a message.
 #[must_use]
 pub fn withdrawn(conversation: Conversation, seq: u64, badge: u32, now_ms: u64) -> PushJob {
-    PushJob {
-        notice: Notice::Withdraw {
-            conversation,
-            seq,
-            badge,
-        },
-        decided_at: now_ms,
-        sent_at: None,
-    }
+    let notice = Notice::Withdraw {
+        conversation,
+        seq,
+        badge,
+    };
+    PushJob::new(notice, now_ms)
 }

@@ -140,9 +140,7 @@ impl Takeback {
         self.trace.write_all(&traces).await?;
         Ok(())
     }
-}
 
-impl Takeback {
     /// Where a deleted message had taken the place of earlier ones that nobody has read.
     async fn unread_before(
         &self,
@@ -172,33 +170,13 @@ impl Takeback {
 /// The same notice without what was deleted: the place of the message before it is not known here, and that
 /// something is unread is still true. `None` if it says nothing of the text as it is.
 fn without_text(job: &PushJob, now_ms: u64) -> Option<PushJob> {
-    let Notice::Message {
-        conversation,
-        seq,
-        id,
-        sent_at,
-        title,
-        body: Some(_),
-        badge,
-        ..
-    } = &job.notice
-    else {
+    let mut job = PushJob::new(job.notice.clone(), now_ms);
+    let Notice::Message { body, mention, .. } = &mut job.notice else {
         return None;
     };
-    Some(PushJob {
-        notice: Notice::Message {
-            conversation: *conversation,
-            seq: *seq,
-            id: *id,
-            sent_at: *sent_at,
-            title: title.clone(),
-            body: None,
-            badge: *badge,
-            mention: false,
-        },
-        decided_at: now_ms,
-        sent_at: None,
-    })
+    body.take()?;
+    *mention = false;
+    Some(job)
 }
 
 /// The message that a device was told of, if it was not taken back.

@@ -1,9 +1,9 @@
 //! The time by the servers' clock.
 //!
 //! How old an event is decides whether somebody is offline or a message is pushed, and it is stamped by the
-//! server that stored it. The clock of this machine, which may be wrong, is left out of it: the highest time that a server
-//! was heard to say, and how long ago by a clock that only counts, make the time now. The estimate is
-//! late by as much as the fastest message was on its way.
+//! server that stored it. The clock of this machine, which may be wrong, is left out of it: the highest time
+//! that a server was heard to say, and how long ago by a clock that only counts, make the time now. The
+//! estimate is late by as much as the fastest message was on its way.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},

@@ -237,11 +237,8 @@ impl Decider {
                 };
                 // This one at least is unread, also where the persister has not counted it yet, or counts no muted ones.
                 let badge = badges.get(&key.user).copied().unwrap_or(0).max(1);
-                let job = PushJob {
-                    notice: notice(&shown, candidate.preview, badge, candidate.mention),
-                    decided_at: now_ms,
-                    sent_at: None,
-                };
+                let notice = notice(&shown, candidate.preview, badge, candidate.mention);
+                let job = PushJob::new(notice, now_ms);
                 (at, (key, told.get(&key).cloned().unwrap_or_default(), tell(job)))
             })
             .collect();

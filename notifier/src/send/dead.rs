@@ -179,11 +179,7 @@ impl Graveyard {
         let notice = dead.job.notice;
         let key = keys::push(dead.channel, dead.user, dead.device, notice.conversation());
         let seq = notice.seq();
-        let job = PushJob {
-            notice,
-            decided_at: self.time.now_ms(),
-            sent_at: None,
-        };
+        let job = PushJob::new(notice, self.time.now_ms());
         let value = serde_json::to_vec(&job).map_err(|error| failed(Bucket::Pushes.name(), &error))?;
         for _ in 0..TRIES {
             let (revision, newest) = self.newest(&key).await?;

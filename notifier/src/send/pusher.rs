@@ -260,9 +260,9 @@ impl<S: PushService> Pusher<S> {
             None,
         );
         let settled = async {
-            told.await?;
-            confirm(self.store.client(), &push.message).await?;
             self.store.note_sent(push, self.time.now_ms()).await?;
+            told.await?;
+            answer(&push.message, AckKind::Ack).await;
             Ok(())
         };
         if let Err(error) = settled.await {
@@ -332,12 +332,10 @@ impl<S: PushService> Pusher<S> {
             Next::Accepted => {
                 self.taken().note(push);
                 self.metrics.outcome(PushOutcome::Accepted);
-                // The ack first: what follows a kill in between would be sent twice.
-
-                confirm(self.store.client(), &push.message).await?;
-
+                // The note first: what follows a kill in between would be sent twice. With it, an ack that gets
+                // lost does no harm.
                 self.store.note_sent(push, self.time.now_ms()).await?;
-
+                answer(&push.message, AckKind::Ack).await;
                 self.tell(push, PushOutcome::Accepted, detail, None).await?;
             }
             Next::Unregister => {
