@@ -28,12 +28,20 @@ export interface ClientOptions {
   server: string;
   /** Who one is. */
   tokens: TokenSource;
-  /** Where to remember; without one, IndexedDB where there is one, else memory. */
+  /**
+   * Names the account on this device: the user's id, or what the application calls them. What is kept and which
+   * tabs belong together hang on it. Without one nothing outlives the page, and each tab has its own connection.
+   */
+  account?: string;
+  /** Where to remember; without one, IndexedDB where there is one and an `account` is named, else memory. */
   store?: Store;
   /** Without one, the global `WebSocket`; Node 20 has none: pass that of `ws`. */
   WebSocket?: new (url: string) => SocketLike;
   fetch?: typeof fetch;
-  /** Whether tabs of one origin share one connection; true where Web Locks and BroadcastChannel are. */
+  /**
+   * Whether tabs of one origin share one connection; true where Web Locks, BroadcastChannel and an `account` are,
+   * unless a `store` is passed, which other tabs may not see.
+   */
   shareTabs?: boolean;
   /** Named in the server's logs: "example 1.0". */
   name?: string;
@@ -76,6 +84,10 @@ export interface Client {
   /** The text that was begun, kept on this device. */
   draft(conversation: Conversation): Promise<string>;
   setDraft(conversation: Conversation, text: string): Promise<void>;
+  /**
+   * Whether somebody looks at the application. In a page it follows the page's visibility by itself, and what is
+   * said here counts until that changes; elsewhere it is true until it is said otherwise.
+   */
   setActive(active: boolean): void;
   /** Ends a wait between attempts. */
   hurry(): void;

@@ -12,3 +12,5 @@ export type * from "./store/store.js";
 export type * from "./api/api.js";
 export type * from "./account/account.js";
 export type * from "./account/tokens.js";
+export { createClient } from "./create.js";
+export { MemoryStore } from "./store/memory.js";

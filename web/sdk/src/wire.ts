@@ -147,15 +147,15 @@ export interface DuplicateMessage extends MessageBase {
 /** A message, in history as well as live. */
 export type Message = TextMessage | EditMessage | DeleteMessage | EventMessage | DuplicateMessage;
 
-/** The last message of an entry in the list of conversations. */
+/** The last text or event of an entry in the list of conversations. */
 export interface Preview {
   seq: Seq;
   id: MessageId;
   sender: UserId;
   sent_at: Millis;
   kind: Message["kind"];
+  /** The first 200 characters; absent of an event, and of a text that was deleted. */
   text?: string;
-  deleted?: Seq;
 }
 
 /** While it is set, the conversation is muted. */

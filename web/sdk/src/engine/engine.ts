@@ -6,7 +6,9 @@
  *
  * @module
  */
+import type { ClientOptions } from "../client.js";
 import type { ClientEvents, Connection, OutboxEntry } from "../events.js";
+import type { Opening, Store } from "../store/store.js";
 import type { Anchor, Conversation, ConversationPage, MessageId, Page, Seq, UserId } from "../wire.js";
 
 /** What can be asked of a connection. Plain data, so that it passes between tabs. */
@@ -64,3 +66,12 @@ export interface Engine {
 
 /** Where an engine tells what happened: after it is in the store. */
 export type Emit = <K extends keyof ClientEvents>(type: K, event: ClientEvents[K]) => void;
+
+/** What a {@link LocalEngine} is made of: `new LocalEngine(parts)` connects at once, in the background. */
+export interface EngineParts {
+  options: ClientOptions;
+  /** Open. */
+  store: Store;
+  opening: Opening;
+  emit: Emit;
+}

@@ -10,7 +10,10 @@ import type { Conversation, Message, MessageId, Profile, Seq, Summary, UserCurso
 
 /** One change. A list of them is written as a whole or not at all. */
 export type Change =
-  /** Messages as the server told them; those that are there already are replaced. */
+  /**
+   * Messages as the server told them. An edit or a deletion among them is also applied to its target if that is
+   * kept, now or later; a newer state of a message is never replaced by an older one.
+   */
   | { put: "messages"; conversation: Conversation; messages: Message[] }
   /** Up to here nothing is missing: the cursor of the next `hello.resume`. Only rises. */
   | { put: "cursor"; conversation: Conversation; seq: Seq }
@@ -31,10 +34,13 @@ export interface Opening {
   outbox: OutboxEntry[];
   cursors: Map<Conversation, Seq>;
   summaries: Summary[];
+  /** Texts that were begun. */
+  drafts: Map<Conversation, string>;
 }
 
 /** Where it is kept: {@link IndexedDbStore} in browsers, {@link MemoryStore} elsewhere, or one of your own. */
 export interface Store {
+  /** May be called again: what is kept now. */
   open(): Promise<Opening>;
   /** Resolves once all of it is durable. */
   write(changes: Change[]): Promise<void>;

@@ -1,0 +1,229 @@
+/**
+ * `createClient`: puts the parts of a client together.
+ *
+ * @module
+ */
+import { type Api, createSharingApi } from "./sharing.js";
+import type { Client, ClientOptions } from "./client.js";
+import { dmOf } from "./conversation.js";
+import type { Answers, Command, Emit, Engine } from "./engine/engine.js";
+import { LocalEngine } from "./engine/local.js";
+import { StoppedError, UsageError } from "./errors.js";
+import type { ClientEvent, ClientEvents, Connection, OutboxEntry } from "./events.js";
+import { Hub } from "./hub.js";
+import type { Context } from "./models/context.js";
+import { ListModel } from "./models/list.js";
+import type { Thread } from "./models/models.js";
+import { Ticker } from "./models/observable.js";
+import { PeopleModel } from "./models/people.js";
+import { ThreadModel } from "./models/thread.js";
+import { MemoryStore } from "./store/memory.js";
+import type { Store } from "./store/store.js";
+import { type Note, type Seat, SoloSeat } from "./tabs/seat.js";
+import { checkedText } from "./text.js";
+import type { Anchor, Conversation, Limits, MessageId, Page, Profile, Seq, UserId } from "./wire.js";
+
+/** Makes a client; {@link Client.start} sets it going. */
+export function createClient(options: ClientOptions): Client {
+  return new AssembledClient(options);
+}
+
+class AssembledClient implements Client, Context {
+  readonly hub = new Hub();
+  readonly ticker = new Ticker();
+  readonly store: Store;
+  readonly api: Api;
+  readonly people: PeopleModel;
+  readonly conversations: ListModel;
+  readonly #options: ClientOptions;
+  readonly #seat: Seat;
+  readonly #threads = new Set<ThreadModel>();
+  readonly #cleanup: (() => void)[] = [];
+  #started: Promise<void> | undefined;
+  #stopped: Promise<void> | undefined;
+  #user: Profile | undefined;
+  #limits: Limits | undefined;
+
+  constructor(options: ClientOptions) {
+    this.#options = options;
+    this.store = options.store ?? new MemoryStore();
+    this.api = createSharingApi(options, (note) => this.#share(note));
+    this.#seat = new SoloSeat((emit) => this.#engine(emit), this.hub.emit);
+    // First of all listeners, so that the others find it known.
+    this.hub.on("ready", ({ user, limits }) => this.#ready(user, limits));
+    this.people = new PeopleModel(this);
+    this.conversations = new ListModel(this, this.people);
+  }
+
+  get connection(): Connection {
+    return this.#seat.connection;
+  }
+
+  get leader(): boolean {
+    return this.#seat.leader;
+  }
+
+  get user(): Profile | undefined {
+    return this.#user;
+  }
+
+  get limits(): Limits | undefined {
+    return this.#limits;
+  }
+
+  start(): Promise<void> {
+    this.#started ??= this.#start();
+    return this.#started;
+  }
+
+  async #start(): Promise<void> {
+    const opening = await this.store.open();
+    const [user, limits] = await Promise.all([this.store.value("user"), this.store.value("limits")]);
+    this.#user ??= user as Profile | undefined;
+    this.#limits ??= limits as Limits | undefined;
+    this.conversations.open(opening);
+    await this.#seat.start();
+    this.#followPage();
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
+    for (const undo of this.#cleanup.splice(0)) undo();
+    for (const thread of this.#threads) thread.close();
+    this.people.close();
+    await this.#started?.catch(() => undefined);
+    await this.#seat.stop();
+    await this.conversations.close();
+    this.hub.end();
+    this.store.close();
+  }
+
+  on<K extends keyof ClientEvents>(type: K, listener: (event: ClientEvents[K]) => void): () => void {
+    return this.hub.on(type, listener);
+  }
+
+  events(): AsyncIterableIterator<ClientEvent> {
+    return this.hub.events();
+  }
+
+  async ask<C extends Command>(command: C): Promise<Answers[C["do"]]> {
+    if (this.#started === undefined) throw new UsageError("start the client first");
+    if (this.#stopped !== undefined) throw new StoppedError("the client was stopped");
+    await this.#started;
+    return this.#seat.ask(command);
+  }
+
+  thread(conversation: Conversation): Thread {
+    const thread = new ThreadModel(this, conversation, () => this.#threads.delete(thread));
+    this.#threads.add(thread);
+    return thread;
+  }
+
+  async send(
+    conversation: Conversation,
+    text: string,
+    options: { replyTo?: Seq } = {},
+  ): Promise<OutboxEntry> {
+    const content = { kind: "text", text: checkedText(text, this.#limits), ...options } as const;
+    return this.ask({ do: "enqueue", conversation, content });
+  }
+
+  async edit(conversation: Conversation, target: Seq, text: string): Promise<OutboxEntry> {
+    const content = { kind: "edit", target, text: checkedText(text, this.#limits) } as const;
+    return this.ask({ do: "enqueue", conversation, content });
+  }
+
+  delete(conversation: Conversation, target: Seq): Promise<OutboxEntry> {
+    return this.ask({ do: "enqueue", conversation, content: { kind: "delete", target } });
+  }
+
+  retry(id: MessageId): Promise<OutboxEntry> {
+    return this.ask({ do: "retry", id });
+  }
+
+  async discard(id: MessageId): Promise<void> {
+    await this.ask({ do: "discard", id });
+  }
+
+  async read(conversation: Conversation, seq: Seq): Promise<void> {
+    this.conversations.read(conversation, seq);
+    await this.ask({ do: "read", conversation, seq });
+  }
+
+  typing(conversation: Conversation, active: boolean): void {
+    this.ask({ do: "typing", conversation, active }).catch(ignore);
+  }
+
+  async draft(conversation: Conversation): Promise<string> {
+    return this.store.draft(conversation);
+  }
+
+  async setDraft(conversation: Conversation, text: string): Promise<void> {
+    const note = { note: "draft", conversation, text } as const;
+    this.conversations.setDraft(conversation, text);
+    await this.store.write([{ put: "draft", conversation, text }]);
+    this.#seat.tell(note);
+  }
+
+  setActive(active: boolean): void {
+    this.ask({ do: "active", tab: "", active }).catch(ignore);
+  }
+
+  hurry(): void {
+    this.ask({ do: "hurry" }).catch(ignore);
+  }
+
+  history(conversation: Conversation, anchor: Anchor, limit?: number): Promise<Page> {
+    return this.ask({ do: "history", conversation, anchor, ...(limit !== undefined && { limit }) });
+  }
+
+  dm(user: UserId): Conversation {
+    if (this.#user === undefined)
+      throw new UsageError("who one is, is not known before the first connection");
+    return dmOf(this.#user.id, user);
+  }
+
+  async #engine(emit: Emit): Promise<Engine> {
+    const opening = await this.store.open();
+    return new LocalEngine({ options: this.#options, store: this.store, opening, emit });
+  }
+
+  #ready(user: Profile, limits: Limits): void {
+    this.#user = user;
+    this.#limits = limits;
+    this.people.learn([user]);
+    if (!this.leader) return;
+    void this.store.write([
+      { put: "value", name: "user", value: user },
+      { put: "value", name: "limits", value: limits },
+    ]);
+  }
+
+  /** Something was learned that is no event: here, and in the other tabs. */
+  #share(note: Note): void {
+    this.#heard(note);
+    this.#seat.tell(note);
+  }
+
+  #heard(note: Note): void {
+    if (note.note === "summary") this.conversations.told([note.summary]);
+    if (note.note === "draft") this.conversations.setDraft(note.conversation, note.text);
+  }
+
+  /** In a page, somebody looks while it is visible; elsewhere always, until it is said otherwise. */
+  #followPage(): void {
+    if (typeof document === "undefined") return this.setActive(true);
+    const tell = () => this.setActive(document.visibilityState === "visible");
+    document.addEventListener("visibilitychange", tell);
+    this.#cleanup.push(() => document.removeEventListener("visibilitychange", tell));
+    tell();
+  }
+}
+
+function ignore(): void {
+  // Repeated by whoever cares: it is of the moment.
+}

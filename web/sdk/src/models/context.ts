@@ -1,0 +1,25 @@
+/**
+ * What the models stand on.
+ *
+ * @module
+ */
+import type { Api } from "../api/api.js";
+import type { Answers, Command } from "../engine/engine.js";
+import type { Connection } from "../events.js";
+import type { Hub } from "../hub.js";
+import type { Store } from "../store/store.js";
+import type { Limits, Profile } from "../wire.js";
+import type { Ticker } from "./observable.js";
+
+/** The parts of a client that its models use. */
+export interface Context {
+  readonly hub: Hub;
+  readonly store: Store;
+  readonly api: Api;
+  readonly ticker: Ticker;
+  readonly user: Profile | undefined;
+  readonly limits: Limits | undefined;
+  readonly connection: Connection;
+  readonly leader: boolean;
+  ask<C extends Command>(command: C): Promise<Answers[C["do"]]>;
+}
