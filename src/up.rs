@@ -34,6 +34,9 @@ pub struct Args {
     /// Where clients connect: WebSocket and HTTP
     #[arg(long, env = "EDGE_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
+    /// The built web client, served at / [default: web/client/dist in the source that this was built from]
+    #[arg(long, env = "EDGE_WEB_DIR")]
+    pub web_dir: Option<PathBuf>,
     /// A NATS that runs already, instead of a child of our own
     #[arg(long, env = "NATS_URL")]
     pub nats_url: Option<String>,
@@ -104,6 +107,8 @@ async fn run_on(args: &Args, servers: &LocalServers, progress: &dyn Progress) ->
     if std::env::var_os("EDGE_DRAIN_SPREAD_MS").is_none() {
         edge_args.place.drain_spread_ms = DRAIN_SPREAD_MS;
     }
+    let built = || Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("web/client/dist"));
+    edge_args.web_dir = args.web_dir.clone().or_else(built);
     let edge = natterjack_edge::run(&edge_args, &edge_tasks)
         .await
         .context("the edge did not start")?;

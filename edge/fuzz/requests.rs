@@ -78,7 +78,7 @@ fn router() -> Router {
         )
         .route("/headers", get(headers))
         .layer(DefaultBodyLimit::max(10_000));
-    layered(routes, &Bounds::new(&args(&[])))
+    layered(routes, super::nothing(), &Bounds::new(&args(&[])))
 }
 
 const PATHS: [&str; 25] = [

@@ -17,6 +17,7 @@ use crate::{
         push::PushTargets,
         send::{Peers, Window},
     },
+    page::Page,
     presence::{Discovery, Drain, Leave, Sessions},
     receipts::Receipts,
     socket::Admission,
@@ -64,6 +65,8 @@ pub struct App {
     pub peers: Peers,
     /// Where devices may be pushed.
     pub push_targets: PushTargets,
+    /// The web client.
+    pub page: Page,
     /// What is counted.
     pub metrics: EdgeMetrics,
     /// All metrics of this edge, for `/metrics`.

@@ -1,6 +1,6 @@
 //! What an operator can choose for an edge.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use crate::{auth::AuthArgs, http::RateArgs, presence::PlaceArgs};
 
@@ -26,6 +26,16 @@ pub struct Args {
         value_name = "URL"
     )]
     pub nats_url: String,
+
+    /// The built web client (web/client/dist), served at /; it is read again when its files change [default:
+    /// a page that says how to get it]
+    #[arg(
+        id = "edge_web_dir",
+        long = "web-dir",
+        env = "EDGE_WEB_DIR",
+        value_name = "DIR"
+    )]
+    pub web_dir: Option<PathBuf>,
 
     /// Which edge this is, and how it goes
     #[command(flatten)]

@@ -11,6 +11,7 @@ pub mod http;
 pub mod live;
 pub mod metrics;
 pub mod ops;
+pub mod page;
 pub mod presence;
 pub mod receipts;
 pub mod socket;

@@ -60,6 +60,8 @@ pub struct EdgeMetrics {
     pub queue_depth: Histogram,
     /// Batches of receipts that were published.
     pub receipt_batches: Counter,
+    /// Requests for the web client's files: `sent`, `unchanged`, `missing`, or the page is `absent`.
+    pub page: Counters,
     /// Writes of device sessions: `put`, `purge` or `failed`.
     pub session_writes: Counters,
 }
@@ -118,6 +120,7 @@ impl EdgeMetrics {
                 "Batches of receipts that were published",
                 Counter::default(),
             ),
+            page: counters("page_requests", "Requests for the web client's files, by outcome"),
             session_writes: counters("session_writes", "Writes of device sessions, by outcome"),
         }
     }

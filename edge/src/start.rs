@@ -27,6 +27,7 @@ use crate::{
         push::PushTargets,
         send::{Peers, Window},
     },
+    page::Page,
     presence::{
         self, Discovery, Drain, Lease, Sessions, Standing,
         lease::{Facts, Parts},
@@ -126,6 +127,8 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
     .await?;
     let receipts = Receipts::default();
     let publisher = Publisher::new(receipts.clone(), nats.clone(), shards, metrics.clone());
+    let page = Page::new(args.web_dir.clone());
+    page.refresh().await;
     let app = Arc::new(App {
         args: args.clone(),
         edge,
@@ -145,6 +148,7 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
         receipts,
         peers: Peers::default(),
         push_targets: PushTargets::new(args.push_anywhere),
+        page,
         metrics,
         registry,
         health,

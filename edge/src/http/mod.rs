@@ -21,7 +21,13 @@ mod tests;
 
 use std::sync::Arc;
 
-use axum::{Router, extract::DefaultBodyLimit, middleware};
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::StatusCode,
+    middleware,
+    routing::{MethodRouter, get},
+};
 pub use error::ApiError;
 pub use extract::DEVICE_HEADER;
 use layers::Bounds;
@@ -32,7 +38,7 @@ pub use patience::Patient;
 pub use server::Slot;
 pub(crate) use server::serve;
 
-use crate::app::App;
+use crate::{app::App, page};
 
 /// Largest body of a request that carries no text of a message: room for the members of a group.
 const SMALL_BODY_BYTES_MAX: usize = 256 * 1024;
@@ -49,14 +55,15 @@ pub fn router(app: Arc<App>) -> Router {
     let routes = routes.layer(DefaultBodyLimit::max(SMALL_BODY_BYTES_MAX));
     // Probes are answered however much is under way, but in the same form.
     let probes = probes.layer(middleware::from_fn(error::one_form_of_probes));
-    layered(routes.with_state(app), &bounds).merge(probes)
+    let page = get(page::serve).with_state(Arc::clone(&app));
+    layered(routes.with_state(app), page, &bounds).merge(probes)
 }
 
-/// The routes with all that every request passes, outermost last.
-fn layered(routes: Router, bounds: &Bounds) -> Router {
-    let not_found = async || axum::http::StatusCode::NOT_FOUND;
+/// The routes, and what answers in place of one that is not there, with all that every request passes,
+/// outermost last.
+fn layered(routes: Router, otherwise: MethodRouter, bounds: &Bounds) -> Router {
     routes
-        .fallback(not_found)
+        .fallback_service(otherwise.fallback(async || StatusCode::NOT_FOUND))
         .layer(middleware::from_fn_with_state(bounds.clone(), layers::bound))
         .layer(middleware::from_fn(error::one_form))
         .layer(middleware::from_fn(layers::careful))

@@ -5,14 +5,12 @@ use std::sync::Arc;
 use axum::{
     extract::DefaultBodyLimit,
     handler::Handler,
-    http::header,
-    response::IntoResponse,
     routing::{MethodFilter, MethodRouter, on},
 };
 use natterjack_nats::limits::FRAME_BYTES_MAX;
 
 use super::{accounts, conversations, edges, messages, openapi, push};
-use crate::{app::App, socket};
+use crate::{app::App, page, socket};
 
 const GET: MethodFilter = MethodFilter::GET;
 const POST: MethodFilter = MethodFilter::POST;
@@ -106,18 +104,6 @@ pub(super) fn all() -> Vec<Route> {
         route(GET, "/v1/edges", edges::list),
         route(GET, "/v1/ws", socket::upgrade),
         route(GET, "/v1/openapi.json", openapi::document),
-        route(GET, "/", about),
+        route(GET, "/", page::serve),
     ]
-}
-
-/// What answers here, for somebody who opens the address in a browser.
-async fn about() -> impl IntoResponse {
-    const TEXT: &str = concat!(
-        "This is Natterjack ",
-        env!("CARGO_PKG_VERSION"),
-        ", a chat server. There is no page to look at here.\n\n",
-        "Programs talk to it under /v1 (HTTP; /v1/openapi.json lists the routes) and at /v1/ws\n",
-        "(WebSocket); docs/protocol.md in its source says how. `natterjack chat --as <name>` is a client.\n",
-    );
-    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], TEXT)
 }

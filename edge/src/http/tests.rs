@@ -47,6 +47,11 @@ async fn refusing() -> Result<(), ApiError> {
     Err(error.retry_after_ms(1_500).into())
 }
 
+/// What answers where there is no route.
+fn nothing() -> MethodRouter {
+    get(async || StatusCode::NOT_FOUND)
+}
+
 fn service(options: &[&str]) -> Router {
     let routes = Router::new()
         .route("/number", get(from_query).post(from_body))
@@ -54,7 +59,7 @@ fn service(options: &[&str]) -> Router {
         .route("/refusing", get(refusing))
         .route("/ws", get(async |_: WebSocketUpgrade| ()))
         .layer(DefaultBodyLimit::max(1_000));
-    layered(routes, &Bounds::new(&args(options)))
+    layered(routes, nothing(), &Bounds::new(&args(options)))
 }
 
 async fn ask(service: Router, request: Request<HttpBody>) -> (StatusCode, HeaderMap, Value) {
@@ -235,7 +240,7 @@ async fn only_so_many_requests_are_under_way_at_once() {
         std::future::pending::<()>().await;
     };
     let routes = Router::new().route("/slow", get(slow));
-    let service = layered(routes, &Bounds::new(&args(&["--requests-max=1"])));
+    let service = layered(routes, nothing(), &Bounds::new(&args(&["--requests-max=1"])));
     let first = tokio::spawn(service.clone().oneshot(request(Method::GET, "/slow", "")));
     let _inside = entered.acquire().await.expect("not closed");
     let (status, _, json) = ask(service, request(Method::GET, "/slow", "")).await;

@@ -60,6 +60,13 @@ impl PlaceArgs {
         Duration::from_millis(self.drain_grace_ms)
     }
 
+    /// Whether clients reach the edge by TLS, as far as the operator said so.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        let url = self.public_url.as_deref();
+        url.is_some_and(|url| url.starts_with("https:"))
+    }
+
     /// Where clients reach the edge.
     #[must_use]
     pub fn url(&self, listens: SocketAddr) -> String {

@@ -27,7 +27,7 @@ export async function registerServiceWorker(page: Page): Promise<ServiceWorkerRe
   const container = navigator.serviceWorker;
   container.addEventListener("message", (event) => hear(event, page));
   try {
-    const registration = await container.register("/sw.js", { updateViaCache: "none" });
+    const registration = await container.register(workerUrl(), { updateViaCache: "none" });
     watch(registration, container, page);
     return registration;
   } catch (error) {
@@ -35,6 +35,24 @@ export async function registerServiceWorker(page: Page): Promise<ServiceWorkerRe
     console.info("no service worker:", error);
     return undefined;
   }
+}
+
+/** Trusted Types, where the browser has them. */
+interface TrustedTypes {
+  createPolicy(name: string, rules: { createScriptURL(): string }): { createScriptURL(url: string): string };
+}
+
+/**
+ * The worker's address. The edge's content security policy takes addresses of scripts from this policy alone, and it
+ * knows one.
+ */
+function workerUrl(): string {
+  const url = "/sw.js";
+  const { trustedTypes } = globalThis as { trustedTypes?: TrustedTypes };
+  return (
+    trustedTypes?.createPolicy("natterjack-worker", { createScriptURL: () => url }).createScriptURL(url) ??
+    url
+  );
 }
 
 function hear(event: MessageEvent<ToPage>, page: Page): void {
