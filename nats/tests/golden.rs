@@ -25,8 +25,10 @@ fn goldens() -> BTreeMap<String, Value> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
     let files = std::fs::read_dir(&dir).expect("nats/golden");
     files
-        .map(|file| {
-            let path = file.expect("readable").path();
+        .map(|file| file.expect("readable").path())
+        // Beside them: the transcripts, which their players read.
+        .filter(|path| path.is_file())
+        .map(|path| {
             let name = path.file_stem().and_then(|name| name.to_str()).expect("UTF-8");
             let text = std::fs::read_to_string(&path).expect("readable");
             let json = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));

@@ -28,7 +28,7 @@ async fn bucket(house: &House) -> anyhow::Result<kv::Store> {
 }
 
 /// Publishes the signer's key beside the persister's, so that its tokens are as good as real.
-async fn publish(house: &House, signer: &Signer) -> anyhow::Result<()> {
+pub async fn publish(house: &House, signer: &Signer) -> anyhow::Result<()> {
     let bucket = bucket(house).await?;
     let set = bucket
         .get(cluster::JWKS)

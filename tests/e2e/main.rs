@@ -27,5 +27,6 @@ mod signals;
 mod slow;
 mod strangers;
 mod support;
+mod transcripts;
 mod watching;
 mod web_push;
