@@ -1,0 +1,84 @@
+/**
+ * One HTTP request with JSON in and out, a time limit, and errors of the one error table.
+ *
+ * @module
+ */
+import { ServerError, UnreachableError } from "../errors.js";
+import { ERROR_CODES, type ErrorCode, type WireError } from "../wire.js";
+
+/** A request. */
+export interface JsonRequest {
+  url: string;
+  /** GET without one. */
+  method?: string | undefined;
+  /** Sent as JSON. */
+  body?: unknown;
+  headers?: Record<string, string>;
+  timeoutMs: number;
+  fetch?: typeof fetch | undefined;
+}
+
+/**
+ * Does it, and reads the answer.
+ *
+ * @throws {ServerError} The server refused it.
+ * @throws {UnreachableError} No answer in time, or one that is not the server's.
+ */
+export async function fetchJson(request: JsonRequest): Promise<unknown> {
+  const response = await respond(request);
+  let body: unknown;
+  try {
+    body = await response.json();
+  } catch {
+    throw new UnreachableError(
+      `what answered ${response.status} is not the server: something stands between`,
+    );
+  }
+  if (response.ok) return body;
+  throw new ServerError(errorOf(body, response));
+}
+
+async function respond({
+  url,
+  method,
+  body,
+  headers,
+  timeoutMs,
+  fetch: given,
+}: JsonRequest): Promise<Response> {
+  const doFetch = given ?? globalThis.fetch;
+  try {
+    return await doFetch(url, {
+      method: method ?? "GET",
+      headers: { ...(body !== undefined && { "content-type": "application/json" }), ...headers },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      signal: AbortSignal.timeout(timeoutMs),
+      credentials: "omit",
+      cache: "no-store",
+    });
+  } catch (error) {
+    const late = error instanceof Error && error.name === "TimeoutError";
+    const why = late ? "the server did not answer in time" : "the server cannot be reached";
+    throw new UnreachableError(why, { cause: error });
+  }
+}
+
+/** What the server says; of something else that answers, what its status says. */
+function errorOf(body: unknown, response: Response): WireError {
+  const told = (typeof body === "object" && body !== null ? body : {}) as Partial<WireError>;
+  if (ERROR_CODES.includes(told.code as ErrorCode) && typeof told.message === "string") {
+    const after = told.retry_after_ms ?? retryAfterMs(response);
+    return {
+      code: told.code!,
+      message: told.message,
+      retryable: told.retryable === true,
+      ...(after !== undefined && { retry_after_ms: after }),
+    };
+  }
+  throw new UnreachableError(`what answered ${response.status} is not the server: something stands between`);
+}
+
+function retryAfterMs(response: Response): number | undefined {
+  const seconds = Number(response.headers.get("retry-after") ?? Number.NaN);
+  return Number.isFinite(seconds) ? seconds * 1_000 : undefined;
+}
