@@ -21,7 +21,7 @@ import { MemoryStore } from "./store/memory.js";
 import type { Store } from "./store/store.js";
 import { type Note, type Seat, SoloSeat } from "./tabs/seat.js";
 import { checkedText } from "./text.js";
-import type { Anchor, Conversation, Limits, MessageId, Page, Profile, Seq, UserId } from "./wire.js";
+import type { Anchor, Conversation, Limits, MessageId, Page, Profile, Seq, Summary, UserId } from "./wire.js";
 
 /** Makes a client; {@link Client.start} sets it going. */
 export function createClient(options: ClientOptions): Client {
@@ -115,6 +115,15 @@ class AssembledClient implements Client, Context {
     if (this.#stopped !== undefined) throw new StoppedError("the client was stopped");
     await this.#started;
     return this.#seat.ask(command);
+  }
+
+  summary(conversation: Conversation): Summary | undefined {
+    return this.conversations.get(conversation)?.summary;
+  }
+
+  async outbox(): Promise<OutboxEntry[]> {
+    await this.#started;
+    return this.#seat.outbox();
   }
 
   thread(conversation: Conversation): Thread {

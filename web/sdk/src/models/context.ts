@@ -5,10 +5,10 @@
  */
 import type { Api } from "../api/api.js";
 import type { Answers, Command } from "../engine/engine.js";
-import type { Connection } from "../events.js";
+import type { Connection, OutboxEntry } from "../events.js";
 import type { Hub } from "../hub.js";
 import type { Store } from "../store/store.js";
-import type { Limits, Profile } from "../wire.js";
+import type { Conversation, Limits, Profile, Summary } from "../wire.js";
 import type { Ticker } from "./observable.js";
 
 /** The parts of a client that its models use. */
@@ -21,5 +21,9 @@ export interface Context {
   readonly limits: Limits | undefined;
   readonly connection: Connection;
   readonly leader: boolean;
+  readonly people: { learn(profiles: Iterable<Profile | undefined>): void };
+  /** The entry of the list, if there is one. */
+  summary(conversation: Conversation): Summary | undefined;
+  outbox(): Promise<OutboxEntry[]>;
   ask<C extends Command>(command: C): Promise<Answers[C["do"]]>;
 }

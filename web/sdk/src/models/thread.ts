@@ -3,40 +3,487 @@
  *
  * @module
  */
-import type { Conversation, MessageId, UserCursor } from "../wire.js";
+import type { ClientEvents, OutboxEntry } from "../events.js";
+import { type ChangeMessage, isChange } from "../store/settle.js";
+import type { Conversation, Message, MessageId, Seq, UserCursor } from "../wire.js";
 import type { Context } from "./context.js";
+import { History, type Load } from "./history.js";
+import { itemOf } from "./item.js";
+import { Members } from "./members.js";
 import type { Place, Thread, ThreadView } from "./models.js";
 import { Observable } from "./observable.js";
+import { Pending } from "./pending.js";
+import { Piece, type Row, withChanges } from "./piece.js";
+import { quoted, Replies } from "./replies.js";
 
-/** A piece without a hole. */
+/** Items that are held at most. */
+const WINDOW = 360;
+/** Live messages let go of the start in steps, so that a view has less to do. */
+const WINDOW_AFTER_TRIM = 300;
+/** Pages of one load that showed nothing: edits of what is elsewhere. */
+const FRUITLESS_MAX = 10;
+/** Changes that were heard, for what loads later. */
+const CHANGES_MAX = 500;
+/** Messages that are heard during a load, and wait for it. */
+const ARRIVALS_MAX = 1_000;
+
+type Side = "older" | "newer";
+
+/** A piece without a hole, which follows the conversation while it reaches its end. */
 export class ThreadModel extends Observable<ThreadView> implements Thread {
   readonly conversation: Conversation;
-  readonly cursors: readonly UserCursor[] = [];
-  readonly #closed: () => void;
+  readonly #context: Context;
+  readonly #onClose: () => void;
+  readonly #history: History;
+  readonly #piece: Piece;
+  readonly #pending = new Pending();
+  readonly #replies: Replies;
+  readonly #members: Members;
+  readonly #undo: (() => void)[] = [];
+  readonly #changes = new Map<Seq, ChangeMessage>();
+  /** The highest sequence that is known to be there. */
+  #head: Seq = 0;
+  /** The last message that was heard: up to it, what was heard has no hole. */
+  #heard: Seq | undefined;
+  /** What is heard while the end of the piece is being loaded. */
+  #arrivals: Message[] | undefined;
+  #loading: ThreadView["loading"] = "none";
+  #loads: Promise<void> | undefined;
+  #error: Error | undefined;
+  #failed: (() => Promise<unknown>) | undefined;
+  #divider: Seq | undefined;
+  /** Which end is let go of when there are too many: the one that nobody looks at. */
+  #facing: Side = "newer";
+  #turn = 0;
+  #closed = false;
 
-  constructor(context: Context, conversation: Conversation, closed: () => void) {
+  constructor(context: Context, conversation: Conversation, onClose: () => void) {
     super(context.ticker);
     this.conversation = conversation;
-    this.#closed = closed;
+    this.#context = context;
+    this.#onClose = onClose;
+    this.#history = new History(context, conversation);
+    this.#piece = new Piece((row) => this.#rowChanged(row));
+    this.#replies = new Replies(
+      (seq) => this.#history.message(seq),
+      (seq) => this.#quoteChanged(seq),
+    );
+    this.#members = new Members(context, conversation, (from, to) => this.#statusesRose(from, to));
   }
 
-  protected build(): ThreadView {
-    return { items: [], atStart: false, atEnd: false, loading: "none" };
+  get cursors(): readonly UserCursor[] {
+    return this.#members.standing?.cursors ?? [];
   }
 
-  jump(_place: Place): Promise<MessageId | undefined> {
-    return Promise.resolve(undefined);
+  async jump(place: Place): Promise<MessageId | undefined> {
+    this.#follow();
+    const summary = this.#context.summary(this.conversation);
+    this.#hearHead(summary?.head ?? 0);
+    const read = summary?.cursor.read ?? 0;
+    const here = this.#loading === "start" ? undefined : this.#inPiece(place, read);
+    if (here !== undefined) return here;
+    const where: Place = place.at === "unread" && !(summary?.unread ?? 1) ? { at: "end" } : place;
+    const turn = ++this.#turn;
+    this.#arrivals = [];
+    this.#set("start");
+    await this.#open(where, read, turn);
+    if (turn !== this.#turn) return undefined;
+    return this.#keyOf(where, read);
   }
 
   older(): Promise<void> {
-    return Promise.resolve();
+    return this.#extend("older");
   }
 
   newer(): Promise<void> {
-    return Promise.resolve();
+    return this.#extend("newer");
   }
 
   close(): void {
-    this.#closed();
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#turn += 1;
+    for (const undo of this.#undo.splice(0)) undo();
+    this.#members.close();
+    this.#onClose();
   }
+
+  protected build(): ThreadView {
+    const items = this.#piece.rows.map((row) => (row.item ??= this.#item(row)));
+    const me = this.#context.user?.id;
+    const atEnd = this.#atEnd;
+    if (me !== undefined && (atEnd || items.length === 0)) {
+      const shown = (id: MessageId) => this.#piece.byId(id) !== undefined;
+      items.push(...this.#pending.items(me, shown, (seq) => this.#quote(seq)));
+    }
+    return {
+      items,
+      atStart: this.#piece.atStart,
+      atEnd,
+      loading: this.#loading,
+      ...(this.#divider !== undefined && { dividerAfter: this.#divider }),
+      ...(this.#error !== undefined && { error: this.#error }),
+    };
+  }
+
+  get #atEnd(): boolean {
+    return this.#piece.end >= this.#head;
+  }
+
+  /** Begins to hear what happens, once. */
+  #follow(): void {
+    if (this.#undo.length > 0 || this.#closed) return;
+    const { hub } = this.#context;
+    const own =
+      <E extends { conversation: Conversation }>(listener: (event: E) => void) =>
+      (event: E) => {
+        if (event.conversation === this.conversation) listener(event);
+      };
+    this.#undo.push(
+      hub.on(
+        "messages",
+        own((event) => this.#arrived(event.messages)),
+      ),
+      hub.on(
+        "truncated",
+        own(({ head }) => this.#truncated(head)),
+      ),
+      hub.on(
+        "receipts",
+        own(({ cursors }) => this.#members.heard(cursors)),
+      ),
+      hub.on("outbox", ({ entry, done }) => this.#outbox(entry, done)),
+      hub.on("connection", ({ state }) => {
+        if (state === "online") this.#retry();
+      }),
+    );
+    const summary = this.#context.summary(this.conversation);
+    if (summary !== undefined && summary.unread > 0) this.#divider = summary.cursor.read;
+    this.#members.open();
+    void this.#context.outbox().then((entries) => {
+      for (const entry of entries) this.#outbox(entry, undefined);
+    }, ignore);
+  }
+
+  /** Shows what is kept at a place at once, and asks the server where that is not enough. */
+  async #open(place: Place, read: Seq, turn: number): Promise<void> {
+    this.#failed = undefined;
+    this.#error = undefined;
+    const kept = await this.#history.keptAt(place, read).catch(ignore);
+    if (turn !== this.#turn) return;
+    const last = kept?.messages.at(-1)?.seq ?? 0;
+    const enough = kept !== undefined && (place.at === "seq" || place.at === "unread" || last >= this.#head);
+    // By time, only the server knows whether there is something nearer that is not kept.
+    if (kept !== undefined && (enough || !this.#online) && place.at !== "time") this.#show(kept);
+    if (!enough || place.at === "time") {
+      try {
+        const load = await this.#history.at(place, read);
+        if (turn !== this.#turn) return;
+        this.#show(load);
+      } catch (error) {
+        if (turn !== this.#turn) return;
+        if (kept !== undefined) this.#show(kept);
+        this.#fail(error, () => this.jump(place));
+      }
+    }
+    this.#facing = this.#atEnd ? "newer" : "older";
+    this.#set("none");
+  }
+
+  #show(load: Load): void {
+    const messages = withChanges(load.messages, this.#changes);
+    this.#piece.reset(messages);
+    this.#piece.atStart = load.atStart ?? false;
+    this.#reached(load);
+    this.#rowsCame(this.#piece.rows);
+    this.changed();
+  }
+
+  /** A load came to the end of the conversation, as of `head`: what was heard meanwhile follows. */
+  #reached({ head }: Load): void {
+    if (head !== undefined) {
+      this.#piece.end = Math.max(this.#piece.end, head);
+      this.#hearHead(head);
+    }
+    const arrivals = this.#arrivals ?? [];
+    const next = arrivals.findIndex((message) => message.seq > this.#piece.end);
+    if (next < 0) return;
+    const follows = next > 0 || arrivals[next]!.prev <= this.#piece.end;
+    if (follows && this.#piece.end > 0) this.#rowsCame(this.#piece.append(arrivals.slice(next)));
+  }
+
+  #extend(side: Side): Promise<void> {
+    if (this.#loading === side && this.#loads !== undefined) return this.#loads;
+    const done = side === "older" ? this.#piece.atStart : this.#atEnd;
+    if (this.#loading !== "none" || done || this.#closed) return Promise.resolve();
+    this.#set(side);
+    this.#failed = undefined;
+    this.#error = undefined;
+    if (side === "newer") this.#arrivals = [];
+    this.#loads = this.#load(side, this.#turn).finally(() => (this.#loads = undefined));
+    return this.#loads;
+  }
+
+  async #load(side: Side, turn: number): Promise<void> {
+    try {
+      for (let round = 0; round < FRUITLESS_MAX; round += 1) {
+        const shown = this.#piece.rows.length;
+        const load = await this.#next(side);
+        if (turn !== this.#turn) return;
+        this.#add(side, load);
+        const done = side === "older" ? this.#piece.atStart : this.#atEnd;
+        if (done || this.#piece.rows.length > shown) break;
+      }
+      this.#facing = side === "newer" && this.#atEnd ? "newer" : "older";
+      if (side === "older") this.#piece.trimEnd(WINDOW);
+      else this.#piece.trimStart(WINDOW);
+    } catch (error) {
+      if (turn !== this.#turn) return;
+      this.#fail(error, () => this.#extend(side));
+    }
+    this.#set("none");
+  }
+
+  async #next(side: Side): Promise<Load> {
+    const { first, begin, end } = this.#piece;
+    if (side === "newer") {
+      const kept = await this.#history.keptAfter(end);
+      return kept.messages.length > 0 ? kept : this.#history.after(end);
+    }
+    if (first === undefined) return this.#history.at({ at: "end" }, 0);
+    const kept = await this.#history.keptBefore(first, begin);
+    return kept.messages.length > 0 ? kept : this.#history.before(first);
+  }
+
+  #add(side: Side, load: Load): void {
+    const messages = withChanges(load.messages, this.#changes);
+    if (side === "older") {
+      this.#rowsCame(this.#piece.prepend(messages));
+      this.#piece.atStart = load.atStart ?? false;
+    } else {
+      this.#rowsCame(this.#piece.append(messages));
+      this.#reached(load);
+    }
+    this.#pending.arrived(this.#piece.end);
+    this.changed();
+  }
+
+  #arrived(messages: Message[]): void {
+    const [first, last] = [messages[0], messages.at(-1)];
+    if (first === undefined || last === undefined) return;
+    for (const message of messages) {
+      if (isChange(message)) this.#hearChange(message);
+      if (message.kind === "event") this.#members.event(message.event);
+    }
+    const before = this.#heard;
+    this.#heard = last.seq;
+    this.#keepArrivals(messages);
+    const { end } = this.#piece;
+    const follows =
+      (first.prev > 0 && first.prev <= end) || (before !== undefined && before <= end) || this.#empty;
+    const wasAtEnd = this.#atEnd && this.#loading !== "start" && this.#loading !== "newer";
+    this.#hearHead(last.seq);
+    if (wasAtEnd && follows) this.#append(messages);
+    this.changed();
+    // At the end, and what came does not follow: history knows what lies between.
+    if (wasAtEnd && !follows) void this.#extend("newer");
+  }
+
+  #append(messages: Message[]): void {
+    this.#rowsCame(this.#piece.append(messages));
+    this.#pending.arrived(this.#piece.end);
+    if (this.#piece.rows.length <= WINDOW) return;
+    // Nobody reads the start while facing the end, and the other way round.
+    if (this.#facing === "newer") this.#piece.trimStart(WINDOW_AFTER_TRIM);
+    else this.#piece.trimEnd(WINDOW);
+  }
+
+  /** Nothing was ever said, as far as is known. */
+  get #empty(): boolean {
+    return this.#piece.first === undefined && this.#head === 0;
+  }
+
+  #truncated(head: Seq): void {
+    this.#heard = undefined;
+    this.#hearHead(head);
+    this.changed();
+  }
+
+  #keepArrivals(messages: Message[]): void {
+    if (this.#arrivals === undefined || this.#loading === "none") return;
+    this.#arrivals.push(...messages);
+    // What was dropped is asked for, because what follows it does not fit.
+    if (this.#arrivals.length > ARRIVALS_MAX) this.#arrivals = [];
+  }
+
+  #hearChange(change: ChangeMessage): void {
+    this.#piece.apply(change);
+    if (this.#changes.size >= CHANGES_MAX) this.#changes.delete(this.#changes.keys().next().value!);
+    const known = this.#changes.get(change.target);
+    if (known?.kind !== "delete") this.#changes.set(change.target, change);
+    if (this.#replies.has(change.target) && this.#piece.row(change.target) === undefined) {
+      void this.#history.message(change.target).then((message) => {
+        if (message === undefined) return;
+        this.#replies.learn(message);
+        this.#quoteChanged(change.target);
+      }, ignore);
+    }
+  }
+
+  #hearHead(head: Seq): void {
+    this.#head = Math.max(this.#head, head);
+  }
+
+  #outbox(entry: OutboxEntry, done: ClientEvents["outbox"]["done"]): void {
+    if (entry.conversation !== this.conversation || this.#closed) return;
+    const { content } = entry;
+    if (done === undefined) this.#pending.put(entry);
+    else if (done === "discarded") this.#pending.drop(entry.id);
+    else if (content.kind === "text" && done.seq <= this.#piece.end) this.#pending.drop(entry.id);
+    else this.#pending.stored(entry, done.seq);
+    if (content.kind === "text") {
+      if (content.replyTo !== undefined) this.#wantQuote(content.replyTo);
+    } else {
+      if (typeof done === "object") this.#applyOwn(entry, done.seq);
+      const row = this.#piece.row(content.target);
+      if (row !== undefined) row.item = undefined;
+    }
+    this.changed();
+  }
+
+  /** One's own edit or deletion is on disk: shown before its echo is here. */
+  #applyOwn({ id, conversation, at, content }: OutboxEntry, seq: Seq): void {
+    const me = this.#context.user?.id;
+    if (me === undefined || content.kind === "text") return;
+    const base = { conversation, seq, prev: 0, id, sender: me, sent_at: at, target: content.target };
+    if (content.kind === "delete") this.#piece.apply({ ...base, kind: "delete" });
+    else this.#piece.apply({ ...base, kind: "edit", text: content.text });
+  }
+
+  #item(row: Row): NonNullable<Row["item"]> {
+    const { message } = row;
+    const me = this.#context.user?.id;
+    const own = message.sender === me;
+    const reply = message.kind === "text" ? message.reply_to : undefined;
+    return itemOf(message, {
+      own,
+      change: this.#pending.change(message.seq),
+      ...(reply !== undefined && { replyTo: this.#quote(reply) }),
+      ...(own && { status: this.#members.standing?.status(message.seq) ?? "stored" }),
+    });
+  }
+
+  #quote(seq: Seq): NonNullable<NonNullable<Row["item"]>["replyTo"]> {
+    const row = this.#piece.row(seq);
+    const item = row === undefined ? this.#replies.get(seq) : quoted(row.message);
+    return item === undefined ? { seq } : { seq, item };
+  }
+
+  #wantQuote(seq: Seq): void {
+    const row = this.#piece.row(seq);
+    // Remembered, for when it is no longer in the piece.
+    if (row === undefined) this.#replies.want(seq);
+    else this.#replies.learn(row.message);
+  }
+
+  #rowsCame(rows: readonly Row[]): void {
+    for (const { message } of rows) {
+      if (message.kind === "text" && message.reply_to !== undefined) this.#wantQuote(message.reply_to);
+    }
+  }
+
+  #rowChanged(row: Row): void {
+    row.item = undefined;
+    const { seq } = row.message;
+    if (this.#replies.has(seq)) this.#replies.learn(row.message);
+    this.#quoteChanged(seq);
+  }
+
+  #quoteChanged(seq: Seq): void {
+    for (const row of this.#piece.rows) {
+      if (row.message.kind === "text" && row.message.reply_to === seq) row.item = undefined;
+    }
+    this.#pending.forgetRepliesTo(seq);
+    this.changed();
+  }
+
+  /** Cursors of all others rose: own messages in between changed their status. */
+  #statusesRose(from: Seq, to: Seq): void {
+    const { rows } = this.#piece;
+    for (let index = this.#piece.index(from + 1); index < rows.length; index += 1) {
+      const row = rows[index]!;
+      if (row.message.seq > to) break;
+      if (row.item?.own) row.item = undefined;
+    }
+    this.changed();
+  }
+
+  /** The key of a place that is loaded already. */
+  #inPiece(place: Place, read: Seq): MessageId | undefined {
+    const { rows, first = Infinity, end } = this.#piece;
+    const [oldest, newest] = [rows[0], rows.at(-1)];
+    if (oldest === undefined || newest === undefined) return undefined;
+    switch (place.at) {
+      case "end":
+        return this.#atEnd ? this.#keyOf(place, read) : undefined;
+      case "seq":
+        return place.seq >= first && place.seq <= end ? this.#keyOf(place, read) : undefined;
+      case "unread":
+        return read >= first && (this.#atEnd || read < newest.message.seq)
+          ? this.#keyOf(place, read)
+          : undefined;
+      case "time": {
+        const begun = oldest.message.sent_at < place.time || this.#piece.atStart;
+        const ended = newest.message.sent_at >= place.time || this.#atEnd;
+        return begun && ended ? this.#keyOf(place, read) : undefined;
+      }
+    }
+  }
+
+  #keyOf(place: Place, read: Seq): MessageId | undefined {
+    const { rows } = this.#piece;
+    const key = (row: Row | undefined) => row?.message.id ?? rows.at(-1)?.message.id;
+    const me = this.#context.user?.id;
+    switch (place.at) {
+      case "end":
+        return this.snapshot.items.at(-1)?.key;
+      case "seq":
+        return key(rows[this.#piece.index(place.seq)]);
+      case "unread": {
+        const beyond = rows.slice(this.#piece.index(read + 1));
+        const unread = beyond.find(({ message }) => message.kind === "text" && message.sender !== me);
+        return key(unread ?? beyond[0]);
+      }
+      case "time":
+        return key(rows.find(({ message }) => message.sent_at >= place.time));
+    }
+  }
+
+  get #online(): boolean {
+    const { state } = this.#context.connection;
+    return state === "online";
+  }
+
+  #retry(): void {
+    this.#members.open();
+    this.#replies.retry();
+    const failed = this.#failed;
+    this.#failed = undefined;
+    if (failed !== undefined) void failed();
+  }
+
+  #fail(error: unknown, again: () => Promise<unknown>): void {
+    this.#error = error instanceof Error ? error : new Error(String(error));
+    this.#failed = again;
+  }
+
+  #set(loading: ThreadView["loading"]): void {
+    this.#loading = loading;
+    if (loading === "none") this.#arrivals = undefined;
+    this.changed();
+  }
+}
+
+function ignore(): undefined {
+  return undefined;
 }

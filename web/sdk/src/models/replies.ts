@@ -1,0 +1,86 @@
+/**
+ * What messages answer, where that is not in the piece that is loaded.
+ *
+ * @module
+ */
+import type { Message, Seq } from "../wire.js";
+import type { ThreadItem } from "./models.js";
+
+/** What is shown of a message that is answered. */
+export type Quoted = NonNullable<NonNullable<ThreadItem["replyTo"]>["item"]>;
+
+/** Lookups under way at once. */
+const ASKED_MAX = 4;
+/** Remembered at most; then all of it is forgotten and looked up again as it is wanted. */
+const KNOWN_MAX = 500;
+
+/** Looks up messages one by one, each once. */
+export class Replies {
+  readonly #find: (seq: Seq) => Promise<Message | undefined>;
+  readonly #found: (seq: Seq) => void;
+  readonly #known = new Map<Seq, Quoted>();
+  readonly #wanted = new Set<Seq>();
+  readonly #asked = new Set<Seq>();
+
+  constructor(find: (seq: Seq) => Promise<Message | undefined>, found: (seq: Seq) => void) {
+    this.#find = find;
+    this.#found = found;
+  }
+
+  get(seq: Seq): Quoted | undefined {
+    return this.#known.get(seq);
+  }
+
+  /** It is shown somewhere: looks it up, unless that is done. */
+  want(seq: Seq): void {
+    if (this.#known.has(seq) || this.#asked.has(seq)) return;
+    this.#wanted.add(seq);
+    queueMicrotask(() => this.#go());
+  }
+
+  /** Its text changed, or it was let go of as part of the piece. */
+  learn(message: Message): void {
+    if (this.#known.size >= KNOWN_MAX) this.#known.clear();
+    this.#known.set(message.seq, quoted(message));
+  }
+
+  has(seq: Seq): boolean {
+    return this.#known.has(seq);
+  }
+
+  /** Tries again what could not be looked up. */
+  retry(): void {
+    this.#go();
+  }
+
+  #go(): void {
+    for (const seq of this.#wanted) {
+      if (this.#asked.size >= ASKED_MAX) return;
+      this.#wanted.delete(seq);
+      this.#asked.add(seq);
+      void this.#ask(seq);
+    }
+  }
+
+  async #ask(seq: Seq): Promise<void> {
+    try {
+      const message = await this.#find(seq);
+      // What is not to be found, is not for this user to see: as if it were deleted.
+      this.#known.set(seq, message === undefined ? { seq, sender: "", deleted: true } : quoted(message));
+      this.#found(seq);
+    } catch {
+      this.#wanted.add(seq);
+      this.#asked.delete(seq);
+      return;
+    }
+    this.#asked.delete(seq);
+    this.#go();
+  }
+}
+
+/** What is shown of it. */
+export function quoted(message: Message): Quoted {
+  const { seq, sender } = message;
+  if (message.kind !== "text" || message.text === undefined) return { seq, sender, deleted: true };
+  return { seq, sender, text: message.text, deleted: false };
+}
