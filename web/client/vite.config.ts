@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vite";
 
@@ -5,7 +7,12 @@ import { budget } from "./build/budget.ts";
 import { precompress } from "./build/precompress.ts";
 import { serviceWorker } from "./build/worker.ts";
 
+const { version } = JSON.parse(readFileSync(new URL("package.json", import.meta.url), "utf8")) as {
+  version: string;
+};
+
 export default defineConfig({
+  define: { __VERSION__: JSON.stringify(version) },
   plugins: [svelte(), budget(), serviceWorker(), precompress()],
   // The SDK from its source: one build, one source map.
   resolve: { conditions: ["source", "module", "browser", "development|production"] },

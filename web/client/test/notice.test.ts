@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
-import { decide, OTHER_TAG, parse, type Situation } from "../src/sw/notice.ts";
-import { textsOf } from "../src/sw/texts.ts";
+import { decide, OTHER_TAG, parse, type Situation } from "../src/sw/notice.js";
+import { textsOf } from "../src/sw/worker-texts.js";
 import mention from "../../../nats/golden/push.mention.json" with { type: "json" };
 import message from "../../../nats/golden/push.message.json" with { type: "json" };
 import withdraw from "../../../nats/golden/push.withdraw.json" with { type: "json" };

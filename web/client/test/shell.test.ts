@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { beforeEach, describe, expect, it } from "vitest";
 
-import { precache } from "../build/worker.ts";
-import { answer, install, PAGE, removeOld, route } from "../src/sw/shell.ts";
+import { precache } from "../build/worker.js";
+import { answer, install, PAGE, removeOld, route } from "../src/sw/shell.js";
 
 const origin = "https://chat.example.com";
 const files = (page: string, chunk: string) =>

@@ -2,7 +2,7 @@
  * The page's side of the service worker: registers it, tells when a newer version is ready, and takes the worker's
  * messages. Without one (plain http elsewhere than on this machine, a private window) the page works all the same.
  */
-import type { OnScreen, ToPage, ToWorker } from "./messages.ts";
+import type { OnScreen, ToPage, ToWorker } from "./messages.js";
 
 /** What the page does for its worker. */
 export interface Page {

@@ -1,23 +1,8 @@
 /**
- * What the service worker says by itself, in the languages of the page. It cannot load the page's catalogues, and
- * needs few words.
+ * What the page says about its own updates and pushes.
  */
-import type { Texts } from "./notice.ts";
+import { catalogue } from "../lib/i18n/i18n.svelte.js";
+import en from "./texts.en.js";
 
-const EN: Texts = {
-  newMessage: "New message",
-  mentioned: "You were mentioned",
-  upToDate: "You have read everything",
-  something: "There may be new messages",
-};
-const AR: Texts = {
-  newMessage: "رسالة جديدة",
-  mentioned: "ذُكر اسمك في رسالة",
-  upToDate: "لقد قرأت كل شيء",
-  something: "قد تكون هناك رسائل جديدة",
-};
-
-/** The texts of a language (`en`, `ar-EG`, …); English for one that is not there. */
-export function textsOf(language: string): Texts {
-  return language.toLowerCase().split("-")[0] === "ar" ? AR : EN;
-}
+/** The texts in the chosen language. */
+export const backgroundTexts = catalogue(en, { ar: () => import("./texts.ar.js") });

@@ -3,10 +3,10 @@
  * The service worker, `/sw.js`: opens the page without a network and shows what push services bring. Nothing under
  * `/v1` passes through it. The build puts the list of files into it.
  */
-import { decide, parse, type Card, type Decision, type Shown, type Situation } from "./notice.ts";
-import { leftLanguage, type OnScreen, type ToPage, type ToWorker } from "./messages.ts";
-import { answer, install, removeOld, route, type Precache } from "./shell.ts";
-import { textsOf } from "./texts.ts";
+import { decide, parse, type Card, type Decision, type Shown, type Situation } from "./notice.js";
+import { leftLanguage, type OnScreen, type ToPage, type ToWorker } from "./messages.js";
+import { answer, install, removeOld, route, type Precache } from "./shell.js";
+import { textsOf } from "./worker-texts.js";
 
 declare const __PRECACHE__: Precache;
 const list = __PRECACHE__;

@@ -1,0 +1,2 @@
+/** The version of the page, from its package: set by the build. */
+declare const __VERSION__: string;
