@@ -14,3 +14,6 @@ export type * from "./account/account.js";
 export type * from "./account/tokens.js";
 export { createClient } from "./create.js";
 export { MemoryStore } from "./store/memory.js";
+export { accounts, type AccountsOptions } from "./account/accounts.js";
+export { openVault, type Vault, type SignedIn } from "./account/vault.js";
+export { createApi, type ApiOptions } from "./api/http.js";

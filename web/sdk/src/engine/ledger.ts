@@ -13,7 +13,7 @@ const WRITE_TIMEOUT_MS = 10_000;
 
 interface Entry {
   changes: Change[];
-  then: () => void;
+  done: () => void;
 }
 
 /** The line of one engine. */
@@ -31,10 +31,10 @@ export class Ledger {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** Keeps the changes, then does `then`; after all that was put in before. */
-  put(changes: Change[], then: () => void): void {
-    if (changes.length === 0 && this.#running === undefined) return then();
-    this.#waiting.push({ changes, then });
+  /** Keeps the changes, then does `done`; after all that was put in before. */
+  put(changes: Change[], done: () => void): void {
+    if (changes.length === 0 && this.#running === undefined) return done();
+    this.#waiting.push({ changes, done });
     this.#running ??= this.#run();
   }
 
@@ -48,7 +48,7 @@ export class Ledger {
       const entries = this.#waiting;
       this.#waiting = [];
       await this.#write(entries.flatMap((entry) => entry.changes));
-      for (const { then } of entries) then();
+      for (const { done } of entries) done();
     }
     this.#running = undefined;
   }

@@ -153,9 +153,9 @@ export class LocalEngine implements Engine {
       case "edges":
         return void this.#discover(output.servers);
       case "keep": {
-        const { changes, then, back } = output;
+        const { changes, tell, back } = output;
         return this.#ledger.put(changes, () => {
-          for (const telling of then) this.#tell(telling);
+          for (const telling of tell) this.#tell(telling);
           if (back !== undefined) this.#input(back);
         });
       }

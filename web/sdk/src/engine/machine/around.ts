@@ -86,7 +86,7 @@ export class Typing {
 
   /** Forgets those whose last word is long ago. */
   tick(now: number): void {
-    for (const { conversation, user, until } of [...this.#others.values()]) {
+    for (const { conversation, user, until } of this.#others.values()) {
       if (until <= now) this.heard(conversation, user, false, now);
     }
   }

@@ -55,7 +55,7 @@ export type Output =
   /** Leave the socket: close it without waiting, and let nothing more of it in. */
   | { type: "close" }
   /** Keep these changes, then tell, then give `back` in. */
-  | { type: "keep"; changes: Change[]; then: Telling[]; back?: Input };
+  | { type: "keep"; changes: Change[]; tell: Telling[]; back?: Input };
 
 /** Everything that takes time or has a limit. Milliseconds. */
 export interface Settings {
@@ -110,8 +110,8 @@ export class Outlet {
     this.put(emitting(event, body));
   }
 
-  keep(changes: Change[], then: Telling[] = [], back?: Input): void {
-    this.put({ type: "keep", changes, then, ...(back !== undefined && { back }) });
+  keep(changes: Change[], tell: Telling[] = [], back?: Input): void {
+    this.put({ type: "keep", changes, tell, ...(back !== undefined && { back }) });
   }
 
   answer<C extends keyof Answers>(ticket: number, answer: Answers[C]): void {

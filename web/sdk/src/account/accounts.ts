@@ -1,0 +1,206 @@
+/**
+ * The account that is signed in on this device, and tokens that stay fresh.
+ *
+ * A refresh token works once: using it a second time tells the server that somebody else has a copy, and it signs
+ * the device out. So the tabs of an origin take turns, each looks first whether another one has refreshed, and the
+ * new tokens are kept before anybody uses them.
+ *
+ * @module
+ */
+import { fetchJson } from "../api/fetch-json.js";
+import { ServerError, SignedOutError } from "../errors.js";
+import type { HelloDevice, Tokens } from "../wire.js";
+import type { Account, Accounts } from "./account.js";
+import { deviceName } from "./device.js";
+import type { AccessToken, TokenSource } from "./tokens.js";
+import { type SignedIn, type Vault, openVault } from "./vault.js";
+
+/** A token that ends within this time, by this device's clock, is renewed before it is used. */
+const LEAD_MS = 30_000;
+/** How long the server may take; a password is checked slowly on purpose. */
+const TIMEOUT_MS = 20_000;
+/** How long signing out waits for the server to hear of it. */
+const LOG_OUT_TIMEOUT_MS = 5_000;
+/** Lock and channel of all tabs. */
+const SHARED = "natterjack-accounts";
+
+/** What accounts are made of. */
+export interface AccountsOptions {
+  /** Where to sign in: `https://chat.example.com`. */
+  server: string;
+  /** How the device is called in the list of one's devices; "Firefox on Linux" and the like without. */
+  device?: Omit<HelloDevice, "id">;
+  fetch?: typeof fetch;
+  /** Where to keep the account; without one, an IndexedDB of its own where there is one, else memory. */
+  vault?: Vault;
+}
+
+/** The accounts of a server on this device. */
+export function accounts(options: AccountsOptions): Accounts {
+  return new DeviceAccounts(options);
+}
+
+class DeviceAccounts implements Accounts {
+  readonly #options: AccountsOptions;
+  readonly #vault: Vault;
+  readonly #server: string;
+  readonly #listeners = new Set<(account: Account | undefined) => void>();
+  readonly #turns = new Turns();
+  #channel: BroadcastChannel | undefined;
+
+  constructor(options: AccountsOptions) {
+    this.#options = options;
+    this.#server = options.server.replace(/\/+$/, "");
+    this.#vault = options.vault ?? openVault();
+  }
+
+  async current(): Promise<Account | undefined> {
+    const signedIn = await this.#vault.account();
+    return signedIn === undefined ? undefined : shown(signedIn);
+  }
+
+  signUp(handle: string, password: string, name?: string): Promise<Account> {
+    const body = { handle, password, ...(name !== undefined && { name }), device: this.#device() };
+    return this.#turns.take(async () => this.#signIn(handle, await this.#post<Tokens>("/v1/signup", body)));
+  }
+
+  logIn(handle: string, password: string): Promise<Account> {
+    return this.#turns.take(async () => {
+      const id = await this.#vault.device(this.#server, handle);
+      const device = { ...(id !== undefined && { id }), ...this.#device() };
+      return this.#signIn(handle, await this.#post<Tokens>("/v1/login", { handle, password, device }));
+    });
+  }
+
+  tokens(account: Account): TokenSource {
+    return ({ refused }) => this.#turns.take(() => this.#token(account, refused));
+  }
+
+  async logOut(): Promise<void> {
+    await this.#turns.take(async () => {
+      const signedIn = await this.#vault.account();
+      if (signedIn === undefined) return;
+      await this.#tellServer(signedIn);
+      await this.#vault.setAccount(undefined);
+      await this.#forgetDevice(signedIn);
+    });
+    this.#tell();
+  }
+
+  subscribe(listener: (account: Account | undefined) => void): () => void {
+    this.#listeners.add(listener);
+    this.#listen();
+    return () => {
+      this.#listeners.delete(listener);
+      if (this.#listeners.size > 0) return;
+      this.#channel?.close();
+      this.#channel = undefined;
+    };
+  }
+
+  async #signIn(handle: string, tokens: Tokens): Promise<Account> {
+    const signedIn = { ...tokens, server: this.#server };
+    await this.#vault.setAccount(signedIn);
+    await this.#vault.setDevice(this.#server, handle, tokens.device);
+    this.#tell();
+    return shown(signedIn);
+  }
+
+  /** The token there is, or a new one if it is about to end or was refused. */
+  async #token(account: Account, refused: string | undefined): Promise<AccessToken> {
+    const signedIn = await this.#vault.account();
+    if (
+      signedIn === undefined ||
+      signedIn.user.id !== account.user.id ||
+      signedIn.device !== account.device
+    ) {
+      throw new SignedOutError("this account is signed in no more: log in again");
+    }
+    const good = signedIn.access_token !== refused && signedIn.expires_at > Date.now() + LEAD_MS;
+    return access(good ? signedIn : await this.#refresh(signedIn));
+  }
+
+  async #refresh(signedIn: SignedIn): Promise<SignedIn> {
+    try {
+      const body = { refresh_token: signedIn.refresh_token };
+      const fresh = {
+        ...(await this.#post<Tokens>("/v1/refresh", body, signedIn.server)),
+        server: signedIn.server,
+      };
+      await this.#vault.setAccount(fresh);
+      return fresh;
+    } catch (error) {
+      if (!(error instanceof ServerError) || error.retryable) throw error;
+      // Whoever is signed out by the server stays to be seen as such until they log in again.
+      throw new SignedOutError(error.message, { cause: error });
+    }
+  }
+
+  async #tellServer(signedIn: SignedIn): Promise<void> {
+    try {
+      const good = signedIn.expires_at > Date.now() + LEAD_MS;
+      const { server, access_token } = good ? signedIn : await this.#refresh(signedIn);
+      const headers = { authorization: `Bearer ${access_token}` };
+      const request = { url: `${server}/v1/logout`, method: "POST", headers, timeoutMs: LOG_OUT_TIMEOUT_MS };
+      await fetchJson({ ...request, fetch: this.#options.fetch });
+    } catch {
+      // Away, or signed out already. The token ends by itself, and the device can be revoked from another one.
+    }
+  }
+
+  /** A device that was signed out is none any more. */
+  async #forgetDevice({ server, user }: SignedIn): Promise<void> {
+    if (user.handle !== undefined) await this.#vault.setDevice(server, user.handle, undefined);
+  }
+
+  #post<T>(path: string, body: unknown, server = this.#server): Promise<T> {
+    const request = { url: server + path, method: "POST", body, timeoutMs: TIMEOUT_MS };
+    return fetchJson({ ...request, fetch: this.#options.fetch }) as Promise<T>;
+  }
+
+  #device(): Omit<HelloDevice, "id"> {
+    return this.#options.device ?? deviceName();
+  }
+
+  #tell(): void {
+    if (typeof BroadcastChannel === "undefined") return;
+    const channel = this.#channel ?? new BroadcastChannel(SHARED);
+    channel.postMessage("changed");
+    if (channel !== this.#channel) channel.close();
+  }
+
+  #listen(): void {
+    if (this.#channel !== undefined || typeof BroadcastChannel === "undefined") return;
+    this.#channel = new BroadcastChannel(SHARED);
+    this.#channel.onmessage = async () => {
+      const account = await this.current();
+      for (const listener of this.#listeners) listener(account);
+    };
+    // In Node, to listen is no reason to stay alive.
+    (this.#channel as { unref?: () => void }).unref?.();
+  }
+}
+
+/** One at a time: in this tab by a chain, over all tabs by a Web Lock where there are any. */
+class Turns {
+  #last: Promise<unknown> = Promise.resolve();
+
+  take<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(() => locked(work));
+    this.#last = turn.catch(() => {});
+    return turn;
+  }
+}
+
+function locked<T>(work: () => Promise<T>): Promise<T> {
+  const locks = typeof navigator === "undefined" ? undefined : (navigator.locks as LockManager | undefined);
+  return locks === undefined ? work() : (locks.request(SHARED, work) as Promise<T>);
+}
+
+function shown({ server, user, device }: SignedIn): Account {
+  return { server, user, device };
+}
+
+function access({ access_token, expires_at, device }: SignedIn): AccessToken {
+  return { token: access_token, expiresAt: expires_at, device };
+}
