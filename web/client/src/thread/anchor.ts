@@ -53,22 +53,12 @@ export class Anchor<T> {
     this.#marks = [];
   }
 
-  /** Keeps what is in view now, wherever that is. */
-  hold(): void {
-    this.#stuck = false;
-    this.#take();
-  }
-
   /**
    * Call on each scroll event and before each change: learns where the reader went. Positions that we set ourselves
    * are told apart by their value. At the end it sticks there if `end` says that nothing comes after.
    */
   observe(end: boolean): void {
-    const surface = this.#surface;
-    if (Math.abs(surface.scrollTop - this.#known) < 1) return;
-    const below = surface.scrollHeight - surface.clientHeight - surface.scrollTop;
-    this.#stuck = end && below <= END_SLACK_PX;
-    this.#take();
+    if (Math.abs(this.#surface.scrollTop - this.#known) >= 1) this.#take(end);
   }
 
   /** Call after each change, before the next paint. Answers how far the list was moved. */
@@ -90,16 +80,22 @@ export class Anchor<T> {
     return this.#known - before;
   }
 
-  /** Moves the list so that an element begins so far below the upper edge, and keeps it there. */
-  bring(element: T, top: number): void {
+  /**
+   * Moves the list so that an element begins so far below the upper edge, or as near to that as can be, and keeps it
+   * there; at the end, if `end` says that nothing comes after, the end is kept.
+   */
+  bring(element: T, top: number, end: boolean): void {
     const now = this.#surface.top(element);
     if (now === undefined) return;
     this.#surface.scrollTop += now - top;
-    this.hold();
+    this.#take(end);
   }
 
-  #take(): void {
-    this.#known = this.#surface.scrollTop;
-    this.#marks = this.#stuck ? [] : this.#surface.inView();
+  #take(end: boolean): void {
+    const surface = this.#surface;
+    this.#known = surface.scrollTop;
+    const below = surface.scrollHeight - surface.clientHeight - surface.scrollTop;
+    this.#stuck = end && below <= END_SLACK_PX;
+    this.#marks = this.#stuck ? [] : surface.inView();
   }
 }

@@ -62,11 +62,21 @@ export class Rows {
     this.#rows = new Map([...this.#rows].map(([key, row]) => [key, this.#named(row)]));
   }
 
-  /** The rows of these items. The day of the first one is always named, whatever came before it. */
-  build(items: readonly ThreadItem[], divider: MessageId | undefined): readonly Row[] {
+  /**
+   * The rows of these items. `before` is the item before them, or whether there is none; where that is not known,
+   * no day is named yet.
+   */
+  build(
+    items: readonly ThreadItem[],
+    divider: MessageId | undefined,
+    before: ThreadItem | boolean,
+  ): readonly Row[] {
     const rows = new Map<MessageId, Row>();
-    let dayBefore: Millis | undefined;
-    let headsRun = true;
+    const [first] = items;
+    const last = typeof before === "object" ? before : undefined;
+    let dayBefore = last && this.#day(last.at);
+    if (before === false && first) dayBefore = this.#day(first.at);
+    let headsRun = !last || !first || !joins(last, first);
     for (const [index, item] of items.entries()) {
       const next = items[index + 1];
       const day = this.#day(item.at);

@@ -119,7 +119,7 @@ describe("the anchor", () => {
     const anchor = new Anchor(sheet);
     anchor.restore();
     const element = sheet.rows[50] ?? {};
-    anchor.bring(element, 200);
+    anchor.bring(element, 200, true);
     sheet.rows.unshift({ height: 333 });
     anchor.restore();
     expect(sheet.top(element)).toBe(200);

@@ -37,6 +37,7 @@ describe("rows", () => {
         item(6, "bob", NOON + 9 * MINUTE),
       ],
       undefined,
+      true,
     );
     expect(built.map(({ head, tail }) => [head, tail])).toEqual([
       [true, false],
@@ -61,6 +62,7 @@ describe("rows", () => {
     const built = rows().build(
       [item(1, "ann", late), item(2, "ann", late + 2 * MINUTE), item(3, "ann", late + 3 * MINUTE)],
       "k3",
+      true,
     );
     expect(built.map((row) => row.day)).toEqual([
       new Date(2026, 4, 3).getTime(),
@@ -78,17 +80,17 @@ describe("rows", () => {
       item(2, "carl", NOON),
       item(3, "bob", NOON, { replyTo: { seq: 1 } }),
     ];
-    const first = maker.build(items, undefined);
-    const second = maker.build([...items, item(4, "ann", NOON)], undefined);
+    const first = maker.build(items, undefined, true);
+    const second = maker.build([...items, item(4, "ann", NOON)], undefined, true);
     expect(second.slice(0, 3).every((row, index) => row === first[index])).toBe(true);
     names.carl = "Carl";
     maker.forget();
-    const third = maker.build(items, undefined);
+    const third = maker.build(items, undefined, true);
     expect(third[0]).toBe(first[0]);
     expect(third[1]).not.toBe(first[1]);
     expect(third[1]?.name).toBe("Carl");
     const edited = [items[0], { ...items[1], text: "changed" }, items[2]] as ThreadItem[];
-    expect(maker.build(edited, undefined).map((row, index) => row === third[index])).toEqual([
+    expect(maker.build(edited, undefined, true).map((row, index) => row === third[index])).toEqual([
       true,
       false,
       true,
@@ -103,6 +105,7 @@ describe("rows", () => {
         }),
       ],
       undefined,
+      true,
     );
     expect(row?.quote).toMatchObject({ seq: 1, name: "Ann", deleted: false });
     expect(row?.quote?.text.length).toBeLessThan(200);
