@@ -12,9 +12,7 @@ export type ToPage =
   /** A notification was clicked: go there. */
   | { type: "open"; conversation: string }
   /** Which conversation is on the screen? Answered through the port with {@link OnScreen}. */
-  | { type: "what-is-shown" }
-  /** The browser changed the subscription: register it again. */
-  | { type: "subscription-changed" };
+  | { type: "what-is-shown" };
 
 /** The conversation that a window shows. */
 export interface OnScreen {

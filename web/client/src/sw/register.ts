@@ -10,8 +10,6 @@ export interface Page {
   onScreen(): string | undefined;
   /** A notification was clicked. */
   open(conversation: string): void;
-  /** The browser changed the push subscription. */
-  subscriptionChanged(): void;
   /** A newer version is ready; `reload` changes to it. May be called more than once. */
   updateReady(reload: () => void): void;
 }
@@ -58,7 +56,6 @@ function workerUrl(): string {
 function hear(event: MessageEvent<ToPage>, page: Page): void {
   const message = event.data;
   if (message.type === "open") page.open(message.conversation);
-  else if (message.type === "subscription-changed") page.subscriptionChanged();
   else if (message.type === "what-is-shown") {
     const conversation = page.onScreen();
     event.ports[0]?.postMessage((conversation === undefined ? {} : { conversation }) satisfies OnScreen);

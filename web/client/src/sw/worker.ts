@@ -3,8 +3,11 @@
  * The service worker, `/sw.js`: opens the page without a network and shows what push services bring. Nothing under
  * `/v1` passes through it. The build puts the list of files into it.
  */
+import { accounts, createApi } from "natterjack-sdk";
+
 import { decide, parse, type Card, type Decision, type Shown, type Situation } from "./notice.js";
 import { leftLanguage, type OnScreen, type ToPage, type ToWorker } from "./messages.js";
+import { subscribe } from "./push.js";
 import { answer, install, removeOld, route, type Precache } from "./shell.js";
 import { textsOf } from "./worker-texts.js";
 
@@ -40,6 +43,19 @@ worker.addEventListener("notificationclick", (event) => {
   const data = event.notification.data as Shown | null;
   event.waitUntil(open(data?.conversation));
 });
+
+worker.addEventListener("pushsubscriptionchange", (event) => (event as ExtendableEvent).waitUntil(renew()));
+
+/** The browser gave the subscription up, perhaps while no page is open: the server is told of a new one. */
+async function renew(): Promise<void> {
+  const own = accounts({ server: worker.location.origin });
+  const account = await own.current();
+  if (!account) return;
+  const api = createApi({ server: account.server, tokens: own.tokens(account) });
+  const { webpush_key: key } = await api.pushChannels();
+  if (key === undefined) return;
+  await api.registerWebPush((await subscribe(worker.registration.pushManager, key)).toJSON());
+}
 
 async function show(payload: string | undefined): Promise<void> {
   const [shown, focused, language] = await Promise.all([shownNow(), focusedNow(), leftLanguage()]);
