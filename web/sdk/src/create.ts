@@ -17,6 +17,8 @@ import type { Thread } from "./models/models.js";
 import { Ticker } from "./models/observable.js";
 import { PeopleModel } from "./models/people.js";
 import { ThreadModel } from "./models/thread.js";
+import { IndexedDbStore } from "./store/indexeddb.js";
+import { SafeStore } from "./store/safe.js";
 import { MemoryStore } from "./store/memory.js";
 import type { Store } from "./store/store.js";
 import { type Note, type Seat, SoloSeat } from "./tabs/seat.js";
@@ -46,7 +48,7 @@ class AssembledClient implements Client, Context {
 
   constructor(options: ClientOptions) {
     this.#options = options;
-    this.store = options.store ?? new MemoryStore();
+    this.store = options.store ?? this.#defaultStore(options.account);
     this.api = createSharingApi(options, (note) => this.#share(note));
     this.#seat = new SoloSeat((emit) => this.#engine(emit), this.hub.emit);
     // First of all listeners, so that the others find it known.
@@ -196,6 +198,12 @@ class AssembledClient implements Client, Context {
     return dmOf(this.#user.id, user);
   }
 
+  #defaultStore(account: string | undefined): Store {
+    if (account === undefined || typeof indexedDB === "undefined") return new MemoryStore();
+    const failed = (error: Error) => this.hub.emit("storage", { error });
+    return new SafeStore((events) => new IndexedDbStore(account, events), failed);
+  }
+
   async #engine(emit: Emit): Promise<Engine> {
     const opening = await this.store.open();
     return new LocalEngine({ options: this.#options, store: this.store, opening, emit });
@@ -205,11 +213,6 @@ class AssembledClient implements Client, Context {
     this.#user = user;
     this.#limits = limits;
     this.people.learn([user]);
-    if (!this.leader) return;
-    void this.store.write([
-      { put: "value", name: "user", value: user },
-      { put: "value", name: "limits", value: limits },
-    ]);
   }
 
   /** Something was learned that is no event: here, and in the other tabs. */

@@ -13,6 +13,8 @@ export type * from "./api/api.js";
 export type * from "./account/account.js";
 export type * from "./account/tokens.js";
 export { createClient } from "./create.js";
+export { IndexedDbStore, type DatabaseEvents } from "./store/indexeddb.js";
+export { SafeStore } from "./store/safe.js";
 export { MemoryStore } from "./store/memory.js";
 export { accounts, type AccountsOptions } from "./account/accounts.js";
 export { openVault, type Vault, type SignedIn } from "./account/vault.js";
