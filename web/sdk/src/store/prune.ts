@@ -87,13 +87,10 @@ export class Pruner {
     let excess =
       (await answer(db.transaction("messages").objectStore("messages").count())) - this.#bounds.total;
     if (excess <= 0) return;
+    const names = await this.#conversations();
     const opened = db.transaction("opened").objectStore("opened");
-    const conversations = await Promise.all(
-      (await this.#conversations()).map(async (conversation) => ({
-        conversation,
-        at: (await answer<number | undefined>(opened.get(conversation))) ?? 0,
-      })),
-    );
+    const times = await Promise.all(names.map((name) => answer<number | undefined>(opened.get(name))));
+    const conversations = names.map((conversation, index) => ({ conversation, at: times[index] ?? 0 }));
     conversations.sort((a, b) => a.at - b.at);
     for (const { conversation } of conversations) {
       if (excess <= 0) return;

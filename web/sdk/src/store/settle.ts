@@ -19,21 +19,22 @@ export function isChange(message: Message): message is ChangeMessage {
  * be edited, in a 1:1 chat not be deleted either, and what is deleted stays so.
  */
 export function changed(target: Message, change: ChangeMessage): Message {
-  if (target.kind !== "text" || target.seq !== change.target || target.deleted !== undefined) return target;
+  if (target.kind !== "text" || target.seq !== change.target) return target;
   const own = target.sender === change.sender;
-  if (change.kind === "delete") {
-    return own || target.conversation.startsWith("group.") ? withoutText(target, change.seq) : target;
-  }
-  if (!own) return target;
   // An edit without a text is one whose target was deleted since.
-  if (change.text === undefined) return withoutText(target, change.deleted ?? change.seq);
-  if (change.seq <= (target.edited ?? 0)) return target;
+  if (change.kind === "delete" || change.text === undefined) {
+    const at = change.kind === "delete" ? change.seq : (change.deleted ?? change.seq);
+    const may = own || target.conversation.startsWith("group.");
+    return may && at < (target.deleted ?? Infinity) ? withoutText(target, at) : target;
+  }
+  if (!own || target.deleted !== undefined || change.seq <= (target.edited ?? 0)) return target;
   return { ...target, text: change.text, edited: change.seq };
 }
 
 function withoutText<M extends Extract<Message, { kind: "text" | "edit" }>>(message: M, deleted: Seq): M {
   const { text: _, ...rest } = message;
-  return { ...rest, deleted } as M;
+  const { edited: __, ...bare } = rest as typeof rest & { edited?: Seq };
+  return { ...bare, deleted } as unknown as M;
 }
 
 /** Of two tellings of one message the newer state, with the better knowledge of what came before. */
