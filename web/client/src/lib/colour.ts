@@ -14,5 +14,5 @@ export function colourOf(id: string): number {
   for (let at = 0; at < id.length; at++) {
     hash = Math.imul(hash ^ id.charCodeAt(at), 0x01000193) >>> 0;
   }
-  return (hash ^ (hash >>> 15)) % COLOURS;
+  return ((hash ^ (hash >>> 15)) >>> 0) % COLOURS;
 }

@@ -13,10 +13,13 @@ export class Divider {
   #key: MessageId | undefined;
   /** What is not above this has been judged already. */
   #judged: Seq;
+  /** One's own read cursor at the opening. */
+  readonly #after: Seq;
 
   /** `after`: one's own read cursor at the opening. */
   constructor(after: Seq) {
     this.#judged = after;
+    this.#after = after;
   }
 
   /** The message that the divider stands before. */
@@ -37,7 +40,8 @@ export class Divider {
       if (item.own || item.kind !== "text") continue;
       const before = this.#judged;
       this.#judged = item.seq;
-      if (!watched && (this.#key === undefined || read >= before)) this.#key = item.key;
+      if (!watched && (this.#key === undefined || Math.max(read, this.#after) >= before))
+        this.#key = item.key;
     }
   }
 

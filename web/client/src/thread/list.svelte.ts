@@ -176,6 +176,7 @@ export class MessageWindow {
   }
 
   async #open(jumpTo: Seq | undefined): Promise<void> {
+    await this.#known();
     const left = returning(this.#conversation);
     const seq = jumpTo ?? left?.seq;
     const goal: Goal = {
@@ -187,6 +188,30 @@ export class MessageWindow {
     if (!there && this.#anchor) await this.#jump({ at: "unread" }, { show: "unread" });
     this.settled = true;
     this.#see();
+  }
+
+  /**
+   * Waits for the list of conversations, which says how far one has read: on a device that was here before it is
+   * known already, and without a connection there is nothing to wait for.
+   */
+  #known(): Promise<void> {
+    const client = this.#client;
+    if (client.conversations.get(this.#conversation)) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        undo.forEach((end) => end());
+        resolve();
+      };
+      const timer = setTimeout(done, KNOWN_WITHIN_MS);
+      const undo: (() => void)[] = [
+        client.on("ready", done),
+        client.on("connection", ({ state }) => {
+          if (state === "waiting" || state === "stopped") done();
+        }),
+      ];
+      if (["online", "waiting", "stopped"].includes(client.connection.state)) done();
+    });
   }
 
   async #jump(place: Place, goal: Goal): Promise<boolean> {
@@ -234,10 +259,12 @@ export class MessageWindow {
 
   #divide(): void {
     const { dividerAfter, items } = this.view;
-    if (dividerAfter === undefined) return;
-    this.#divider ??= new Divider(dividerAfter);
+    if (this.view.loading === "start" && dividerAfter === undefined) return;
+    // Without a divider all was read: what comes from now on is new, if nobody looks.
+    const { head } = this.#client.conversations.get(this.#conversation)?.summary ?? {};
+    this.#divider ??= new Divider(dividerAfter ?? head ?? Infinity);
     const watched = this.settled && attentive() && this.#anchor?.stuck === true && this.view.atEnd;
-    this.#divider.update(items, watched, Math.max(this.#read, dividerAfter));
+    this.#divider.update(items, watched, this.#read);
   }
 
   #build(): void {
@@ -298,6 +325,7 @@ export class MessageWindow {
   }
 
   #resized(): void {
+    this.#anchor?.observe(this.#ends);
     this.#anchor?.restore();
     this.#after();
     this.#more(false);
@@ -359,6 +387,9 @@ export class MessageWindow {
 
 /** Whoever scrolls past has not read. */
 const SEEN_AFTER_MS = 150;
+
+/** A server that says nothing for so long keeps nobody from what is kept on this device. */
+const KNOWN_WITHIN_MS = 2_000;
 
 /** Whether somebody can be looking at this page. */
 function attentive(): boolean {
