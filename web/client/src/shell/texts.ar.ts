@@ -1,12 +1,8 @@
 /** Texts of the panes, the list and the connection: Arabic. */
-import { plurals } from "../lib/i18n/plural.js";
 import type en from "./texts.en.js";
-
-const plural = plurals("ar");
 
 const ar: typeof en = {
   conversations: "المحادثات",
-  people: "الأشخاص",
   search: "بحث",
   searchHint: "ابحث عن محادثات وأشخاص",
   clearSearch: "مسح البحث",
@@ -22,35 +18,10 @@ const ar: typeof en = {
   delivered: "وصلت",
   read: "قُرئت",
   noMessages: "لا رسائل بعد",
-  nothingFound: (query) => `لا نتائج لـ «${query}».`,
-  searchShort: "اكتب حرفين أو أكثر للبحث عن أشخاص.",
-  searching: "جارٍ البحث…",
-  found: (count) =>
-    plural(count, {
-      zero: "لا نتائج",
-      one: "نتيجة واحدة",
-      two: "نتيجتان",
-      few: "# نتائج",
-      many: "# نتيجة",
-      other: "# نتيجة",
-    }),
-  handleHelp: "يُعثر على الأشخاص ببداية الاسم أو المعرّف.",
   chooseTitle: "اختر محادثة",
   chooseHint: "اختر واحدة من القائمة، أو اضغط",
   chooseOr: "للانتقال إلى أي شخص.",
-  welcome: (name) => `أهلًا، ${name}`,
-  yourHandle: "معرّفك هو",
-  copyHandle: "نسخ المعرّف",
-  firstSteps: "لا أحد هنا بعد لتتحدث معه. لتغيير ذلك طريقتان:",
-  inviteOthers: "أعطِ الآخرين عنوان هذه الصفحة، فينشئون حسابًا ويجدونك بمعرّفك.",
-  tryAlone: "لتجربته وحدك، افتح هذه الصفحة في نافذة خاصة وأنشئ حسابًا ثانيًا وابدأ محادثة.",
-  pageAddress: "عنوان هذه الصفحة",
-  copyAddress: "نسخ العنوان",
   loadFailed: "تعذّر تحميل المحادثات الأقدم.",
-  switcherTitle: "انتقال إلى",
-  switcherHint: "اكتب اسمًا أو معرّفًا",
-  switcherEmpty: "لا أحد ولا شيء بهذا الاسم.",
-  skipToMessages: "تخطَّ إلى المحادثة",
   connection: {
     offline: "أنت غير متصل بالإنترنت. يُرسل ما تكتبه عند عودتك.",
     unreachable: "لا يمكن الوصول إلى الخادم. ما تكتبه محفوظ.",
@@ -64,23 +35,5 @@ const ar: typeof en = {
   },
   retryIn: (wait) => `المحاولة التالية بعد ${wait}.`,
   tryNow: "حاول الآن",
-  stoppedTitle: {
-    signed_out: "تم تسجيل خروجك",
-    revoked: "أُخرج هذا الجهاز",
-    too_many_connections: "مفتوح في أماكن كثيرة",
-    refused: "لا يمكن لهذه الصفحة المتابعة",
-  },
-  stoppedText: {
-    signed_out: "انتهت جلستك. سجّل الدخول للمتابعة؛ الرسائل غير المرسلة محفوظة على هذا الجهاز.",
-    revoked: "أخرج أحدهم هذا الجهاز من جهاز آخر. إن لم يكن ذلك أنت فغيّر كلمة مرورك.",
-    too_many_connections:
-      "هذه الصفحة مفتوحة في متصفحات كثيرة في آن واحد. أغلقها في مكان آخر ثم أعد المحاولة.",
-    refused: "لا يفهم الخادم هذا الإصدار من الصفحة. أعد تحميلها للحصول على الإصدار الحالي.",
-  },
-  logInAgain: "تسجيل الدخول من جديد",
-  reload: "إعادة التحميل",
-  storageFailed: "لا يحفظ هذا المتصفح بيانات لهذه الصفحة. تضيع الرسائل غير المرسلة عند إغلاقها.",
-  updateReady: "إصدار جديد جاهز.",
-  backTo: "رجوع",
 };
 export default ar;

@@ -1,11 +1,6 @@
 /** Texts of the panes, the list and the connection: English. */
-import { plurals } from "../lib/i18n/plural.js";
-
-const plural = plurals("en");
-
 export default {
   conversations: "Conversations",
-  people: "People",
   search: "Search",
   searchHint: "Search chats and people",
   clearSearch: "Clear search",
@@ -21,29 +16,10 @@ export default {
   delivered: "Delivered",
   read: "Read",
   noMessages: "No messages yet",
-  nothingFound: (query: string) => `Nothing found for “${query}”.`,
-  searchShort: "Type two letters or more to find people.",
-  searching: "Searching…",
-  found: (count: number) => plural(count, { one: "# result", other: "# results" }),
-  handleHelp: "People are found by the start of their name or handle.",
   chooseTitle: "Pick a conversation",
   chooseHint: "Choose one on the left, or press",
   chooseOr: "to go to anyone.",
-  welcome: (name: string) => `Welcome, ${name}`,
-  yourHandle: "Your handle is",
-  copyHandle: "Copy handle",
-  firstSteps: "There is nobody here yet to talk to. Two ways to change that:",
-  inviteOthers: "Give others the address of this page. They create an account and find you by your handle.",
-  tryAlone:
-    "To try it alone, open this page in a private window, create a second account there, and start a chat.",
-  pageAddress: "Address of this page",
-  copyAddress: "Copy address",
   loadFailed: "Older conversations could not be loaded.",
-  switcherTitle: "Go to",
-  switcherHint: "Type a name or handle",
-  switcherEmpty: "Nobody and nothing by that name.",
-  skipToMessages: "Skip to the conversation",
-  // The connection.
   connection: {
     offline: "You are offline. What you write is sent when you are back.",
     unreachable: "The server cannot be reached. What you write is kept.",
@@ -57,24 +33,4 @@ export default {
   },
   retryIn: (wait: string) => `Next attempt in ${wait}.`,
   tryNow: "Try now",
-  // The end.
-  stoppedTitle: {
-    signed_out: "You are signed out",
-    revoked: "This device was signed out",
-    too_many_connections: "Open in too many places",
-    refused: "This page cannot go on",
-  },
-  stoppedText: {
-    signed_out: "Your session has ended. Log in again to go on; unsent messages are kept on this device.",
-    revoked: "Somebody signed this device out from another one. If that was not you, change your password.",
-    too_many_connections:
-      "You have this open in too many browsers at once. Close it elsewhere, then try again.",
-    refused: "The server does not understand this version of the page. Reload it to get the current one.",
-  },
-  logInAgain: "Log in again",
-  reload: "Reload",
-  storageFailed:
-    "This browser does not keep data for this page. Messages that are not sent yet are lost on closing it.",
-  updateReady: "A new version is ready.",
-  backTo: "Back",
 };

@@ -10,7 +10,6 @@ const ar: typeof en = {
   cancel: "إلغاء",
   close: "إغلاق",
   save: "حفظ",
-  done: "تم",
   copied: "تم النسخ",
   tryAgain: "إعادة المحاولة",
   loading: "جارٍ التحميل…",

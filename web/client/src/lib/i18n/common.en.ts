@@ -9,7 +9,6 @@ export default {
   cancel: "Cancel",
   close: "Close",
   save: "Save",
-  done: "Done",
   copied: "Copied",
   tryAgain: "Try again",
   loading: "Loading…",

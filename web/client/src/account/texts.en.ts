@@ -1,0 +1,23 @@
+/** Texts of sign-in and sign-up: English. */
+export default {
+  logIn: "Log in",
+  createAccount: "Create an account",
+  logInInstead: "Log in instead",
+  newHere: "New here?",
+  haveAccount: "You have an account already?",
+  tagline: "Chat on a server of your own",
+  handle: "Handle",
+  handleHint: "3 to 32 of a–z, 0–9, “_”, “.” and “-”. Others find you by it.",
+  handleInvalid: "A handle has 3 to 32 characters: small letters a–z, digits, “_”, “.” and “-”.",
+  name: "Name",
+  nameHint: "What others see. It can be changed at any time.",
+  password: "Password",
+  passwordHint: "8 characters or more. Nobody can reset it for you: keep it in a password manager.",
+  passwordShort: "The password is too short: it needs 8 characters or more.",
+  show: "Show",
+  hide: "Hide",
+  wrong: "The handle or the password is wrong.",
+  fillIn: "Type your handle and your password.",
+  working: "One moment…",
+  language: "Language",
+};
