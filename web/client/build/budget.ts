@@ -38,7 +38,7 @@ export function startScripts(bundle: Bundle, read: (path: string) => Buffer): We
     return chunk?.type === "chunk" ? chunk.code : read(file);
   };
   return [...seen]
-    .map((file) => ({ file, gzipped: gzipSync(source(file)).length }))
+    .map((file) => ({ file, gzipped: gzipSync(source(file), { level: 9 }).length }))
     .sort((a, b) => b.gzipped - a.gzipped);
 }
 

@@ -22,5 +22,5 @@ const app = new App(own, (account) => {
 
 router.listen();
 listenForShortcuts();
-await Promise.all([startLanguage(), app.start()]);
-mount(AppView, { target, props: { app } });
+// Not awaited here: parts that are loaded on the way import from this very file, and would wait for its end.
+void Promise.all([startLanguage(), app.start()]).then(() => mount(AppView, { target, props: { app } }));
