@@ -4,6 +4,7 @@
  * @module
  */
 import type { OutboxEntry } from "../events.js";
+import type { ChangeMessage } from "../store/settle.js";
 import type { MessageId, Seq, UserId } from "../wire.js";
 import type { ThreadItem } from "./models.js";
 
@@ -67,6 +68,16 @@ export class Pending {
       if (content.kind === "text" && content.replyTo === seq) delete text.item;
     }
   }
+}
+
+/** One's own edit or deletion that is on disk at `seq`, as its echo will tell it. */
+export function changeOf(entry: OutboxEntry, seq: Seq, me: UserId): ChangeMessage | undefined {
+  const { id, conversation, at, content } = entry;
+  if (content.kind === "text") return undefined;
+  const base = { conversation, seq, prev: 0, id, sender: me, sent_at: at, target: content.target };
+  return content.kind === "delete"
+    ? { ...base, kind: "delete" }
+    : { ...base, kind: "edit", text: content.text };
 }
 
 /** Looks up what a text answers. */

@@ -16,41 +16,65 @@ const KNOWN_MAX = 500;
 
 /** Looks up messages one by one, each once. */
 export class Replies {
+  readonly #loaded: (seq: Seq) => Message | undefined;
   readonly #find: (seq: Seq) => Promise<Message | undefined>;
   readonly #found: (seq: Seq) => void;
   readonly #known = new Map<Seq, Quoted>();
   readonly #wanted = new Set<Seq>();
   readonly #asked = new Set<Seq>();
 
-  constructor(find: (seq: Seq) => Promise<Message | undefined>, found: (seq: Seq) => void) {
+  /**
+   * @param loaded - A message of the piece.
+   * @param find - One from elsewhere.
+   * @param found - Hears what can be shown now, or differently.
+   */
+  constructor(
+    loaded: (seq: Seq) => Message | undefined,
+    find: (seq: Seq) => Promise<Message | undefined>,
+    found: (seq: Seq) => void,
+  ) {
+    this.#loaded = loaded;
     this.#find = find;
     this.#found = found;
   }
 
-  get(seq: Seq): Quoted | undefined {
-    return this.#known.get(seq);
+  /** What is shown of an answered message, as far as it is known. */
+  quote(seq: Seq): NonNullable<ThreadItem["replyTo"]> {
+    const message = this.#loaded(seq);
+    const item = message === undefined ? this.#known.get(seq) : quoted(message);
+    return item === undefined ? { seq } : { seq, item };
   }
 
-  /** It is shown somewhere: looks it up, unless that is done. */
+  /** It is answered somewhere: looks it up, unless that is done. */
   want(seq: Seq): void {
+    const message = this.#loaded(seq);
+    // Remembered, for when it is no longer in the piece.
+    if (message !== undefined) return this.#learn(seq, quoted(message));
     if (this.#known.has(seq) || this.#asked.has(seq)) return;
     this.#wanted.add(seq);
     queueMicrotask(() => this.#go());
   }
 
-  /** Its text changed, or it was let go of as part of the piece. */
-  learn(message: Message): void {
-    if (this.#known.size >= KNOWN_MAX) this.#known.clear();
-    this.#known.set(message.seq, quoted(message));
+  /** A message of the piece has another text now. */
+  changed(message: Message): void {
+    if (this.#known.has(message.seq)) this.#learn(message.seq, quoted(message));
   }
 
-  has(seq: Seq): boolean {
-    return this.#known.has(seq);
+  /** A message that was looked up may have another text now. */
+  stale(seq: Seq): void {
+    if (!this.#known.has(seq) || this.#loaded(seq) !== undefined) return;
+    this.#wanted.add(seq);
+    queueMicrotask(() => this.#go());
   }
 
   /** Tries again what could not be looked up. */
   retry(): void {
     this.#go();
+  }
+
+  #learn(seq: Seq, item: Quoted): void {
+    if (this.#known.size >= KNOWN_MAX) this.#known.clear();
+    this.#known.set(seq, item);
   }
 
   #go(): void {
@@ -66,7 +90,7 @@ export class Replies {
     try {
       const message = await this.#find(seq);
       // What is not to be found, is not for this user to see: as if it were deleted.
-      this.#known.set(seq, message === undefined ? { seq, sender: "", deleted: true } : quoted(message));
+      this.#learn(seq, message === undefined ? { seq, sender: "", deleted: true } : quoted(message));
       this.#found(seq);
     } catch {
       this.#wanted.add(seq);

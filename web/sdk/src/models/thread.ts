@@ -6,15 +6,18 @@
 import type { ClientEvents, OutboxEntry } from "../events.js";
 import { type ChangeMessage, isChange } from "../store/settle.js";
 import type { Conversation, Message, MessageId, Seq, UserCursor } from "../wire.js";
+import { Arrivals } from "./arrivals.js";
 import type { Context } from "./context.js";
+import { followConversation } from "./follow.js";
 import { History, type Load } from "./history.js";
 import { itemOf } from "./item.js";
 import { Members } from "./members.js";
 import type { Place, Thread, ThreadView } from "./models.js";
 import { Observable } from "./observable.js";
-import { Pending } from "./pending.js";
+import { changeOf, Pending } from "./pending.js";
 import { Piece, type Row, withChanges } from "./piece.js";
-import { quoted, Replies } from "./replies.js";
+import { holds, keyAt, suffices } from "./places.js";
+import { Replies } from "./replies.js";
 
 /** Items that are held at most. */
 const WINDOW = 360;
@@ -24,8 +27,6 @@ const WINDOW_AFTER_TRIM = 300;
 const FRUITLESS_MAX = 10;
 /** Changes that were heard, for what loads later. */
 const CHANGES_MAX = 500;
-/** Messages that are heard during a load, and wait for it. */
-const ARRIVALS_MAX = 1_000;
 
 type Side = "older" | "newer";
 
@@ -39,14 +40,10 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
   readonly #pending = new Pending();
   readonly #replies: Replies;
   readonly #members: Members;
-  readonly #undo: (() => void)[] = [];
   readonly #changes = new Map<Seq, ChangeMessage>();
   /** The highest sequence that is known to be there. */
   #head: Seq = 0;
-  /** The last message that was heard: up to it, what was heard has no hole. */
-  #heard: Seq | undefined;
-  /** What is heard while the end of the piece is being loaded. */
-  #arrivals: Message[] | undefined;
+  readonly #arrivals = new Arrivals();
   #loading: ThreadView["loading"] = "none";
   #loads: Promise<void> | undefined;
   #error: Error | undefined;
@@ -55,6 +52,7 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
   /** Which end is let go of when there are too many: the one that nobody looks at. */
   #facing: Side = "newer";
   #turn = 0;
+  #unfollow: (() => void) | undefined;
   #closed = false;
 
   constructor(context: Context, conversation: Conversation, onClose: () => void) {
@@ -65,6 +63,7 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
     this.#history = new History(context, conversation);
     this.#piece = new Piece((row) => this.#rowChanged(row));
     this.#replies = new Replies(
+      (seq) => this.#piece.row(seq)?.message,
       (seq) => this.#history.message(seq),
       (seq) => this.#quoteChanged(seq),
     );
@@ -80,11 +79,11 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
     const summary = this.#context.summary(this.conversation);
     this.#hearHead(summary?.head ?? 0);
     const read = summary?.cursor.read ?? 0;
-    const here = this.#loading === "start" ? undefined : this.#inPiece(place, read);
-    if (here !== undefined) return here;
-    const where: Place = place.at === "unread" && !(summary?.unread ?? 1) ? { at: "end" } : place;
+    const here = this.#loading !== "start" && holds(this.#piece, place, read, this.#atEnd);
+    if (here) return this.#keyOf(place, read);
+    const where: Place = place.at === "unread" && !summary?.unread ? { at: "end" } : place;
     const turn = ++this.#turn;
-    this.#arrivals = [];
+    this.#arrivals.begin();
     this.#set("start");
     await this.#open(where, read, turn);
     if (turn !== this.#turn) return undefined;
@@ -103,7 +102,7 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
     if (this.#closed) return;
     this.#closed = true;
     this.#turn += 1;
-    for (const undo of this.#undo.splice(0)) undo();
+    this.#unfollow?.();
     this.#members.close();
     this.#onClose();
   }
@@ -114,7 +113,7 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
     const atEnd = this.#atEnd;
     if (me !== undefined && (atEnd || items.length === 0)) {
       const shown = (id: MessageId) => this.#piece.byId(id) !== undefined;
-      items.push(...this.#pending.items(me, shown, (seq) => this.#quote(seq)));
+      items.push(...this.#pending.items(me, shown, (seq) => this.#replies.quote(seq)));
     }
     return {
       items,
@@ -132,36 +131,20 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
 
   /** Begins to hear what happens, once. */
   #follow(): void {
-    if (this.#undo.length > 0 || this.#closed) return;
-    const { hub } = this.#context;
-    const own =
-      <E extends { conversation: Conversation }>(listener: (event: E) => void) =>
-      (event: E) => {
-        if (event.conversation === this.conversation) listener(event);
-      };
-    this.#undo.push(
-      hub.on(
-        "messages",
-        own((event) => this.#arrived(event.messages)),
-      ),
-      hub.on(
-        "truncated",
-        own(({ head }) => this.#truncated(head)),
-      ),
-      hub.on(
-        "receipts",
-        own(({ cursors }) => this.#members.heard(cursors)),
-      ),
-      hub.on("outbox", ({ entry, done }) => this.#outbox(entry, done)),
-      hub.on("connection", ({ state }) => {
-        if (state === "online") this.#retry();
-      }),
-    );
+    if (this.#unfollow !== undefined || this.#closed) return;
+    this.#unfollow = followConversation(this.#context.hub, this.conversation, {
+      messages: ({ messages }) => this.#arrived(messages),
+      truncated: ({ head }) => this.#truncated(head),
+      receipts: ({ cursors }) => this.#members.heard(cursors),
+      outbox: ({ entry, done }) => this.#outbox(entry, done),
+      online: () => this.#retry(),
+    });
     const summary = this.#context.summary(this.conversation);
     if (summary !== undefined && summary.unread > 0) this.#divider = summary.cursor.read;
     this.#members.open();
     void this.#context.outbox().then((entries) => {
-      for (const entry of entries) this.#outbox(entry, undefined);
+      for (const entry of entries)
+        if (entry.conversation === this.conversation) this.#outbox(entry, undefined);
     }, ignore);
   }
 
@@ -171,18 +154,19 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
     this.#error = undefined;
     const kept = await this.#history.keptAt(place, read).catch(ignore);
     if (turn !== this.#turn) return;
-    const last = kept?.messages.at(-1)?.seq ?? 0;
-    const enough = kept !== undefined && (place.at === "seq" || place.at === "unread" || last >= this.#head);
-    // By time, only the server knows whether there is something nearer that is not kept.
-    if (kept !== undefined && (enough || !this.#online) && place.at !== "time") this.#show(kept);
-    if (!enough || place.at === "time") {
+    const enough = kept !== undefined && suffices(place, kept.messages, this.#head, read);
+    const connected = this.#context.connection.state === "online";
+    if (kept !== undefined && (enough || !connected)) this.#show(kept);
+    if (!enough) {
       try {
         const load = await this.#history.at(place, read);
         if (turn !== this.#turn) return;
         this.#show(load);
       } catch (error) {
+        // What is kept elsewhere is better than nothing.
+        const last = kept ?? (await this.#history.keptAt({ at: "end" }, read).catch(ignore));
         if (turn !== this.#turn) return;
-        if (kept !== undefined) this.#show(kept);
+        if (last !== undefined) this.#show(last);
         this.#fail(error, () => this.jump(place));
       }
     }
@@ -196,6 +180,7 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
     this.#piece.atStart = load.atStart ?? false;
     this.#reached(load);
     this.#rowsCame(this.#piece.rows);
+    this.#pending.arrived(this.#piece.end);
     this.changed();
   }
 
@@ -205,11 +190,8 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
       this.#piece.end = Math.max(this.#piece.end, head);
       this.#hearHead(head);
     }
-    const arrivals = this.#arrivals ?? [];
-    const next = arrivals.findIndex((message) => message.seq > this.#piece.end);
-    if (next < 0) return;
-    const follows = next > 0 || arrivals[next]!.prev <= this.#piece.end;
-    if (follows && this.#piece.end > 0) this.#rowsCame(this.#piece.append(arrivals.slice(next)));
+    const arrivals = withChanges(this.#arrivals.after(this.#piece.end), this.#changes);
+    this.#rowsCame(this.#piece.append(arrivals));
   }
 
   #extend(side: Side): Promise<void> {
@@ -219,9 +201,12 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
     this.#set(side);
     this.#failed = undefined;
     this.#error = undefined;
-    if (side === "newer") this.#arrivals = [];
-    this.#loads = this.#load(side, this.#turn).finally(() => (this.#loads = undefined));
-    return this.#loads;
+    if (side === "newer") this.#arrivals.begin();
+    const loads = this.#load(side, this.#turn).finally(() => {
+      if (this.#loads === loads) this.#loads = undefined;
+    });
+    this.#loads = loads;
+    return loads;
   }
 
   async #load(side: Side, turn: number): Promise<void> {
@@ -269,18 +254,13 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
   }
 
   #arrived(messages: Message[]): void {
-    const [first, last] = [messages[0], messages.at(-1)];
-    if (first === undefined || last === undefined) return;
+    const last = messages.at(-1);
+    if (last === undefined) return;
     for (const message of messages) {
       if (isChange(message)) this.#hearChange(message);
       if (message.kind === "event") this.#members.event(message.event);
     }
-    const before = this.#heard;
-    this.#heard = last.seq;
-    this.#keepArrivals(messages);
-    const { end } = this.#piece;
-    const follows =
-      (first.prev > 0 && first.prev <= end) || (before !== undefined && before <= end) || this.#empty;
+    const follows = this.#arrivals.came(messages, this.#piece.end) || this.#empty;
     const wasAtEnd = this.#atEnd && this.#loading !== "start" && this.#loading !== "newer";
     this.#hearHead(last.seq);
     if (wasAtEnd && follows) this.#append(messages);
@@ -304,16 +284,9 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
   }
 
   #truncated(head: Seq): void {
-    this.#heard = undefined;
+    this.#arrivals.hole();
     this.#hearHead(head);
     this.changed();
-  }
-
-  #keepArrivals(messages: Message[]): void {
-    if (this.#arrivals === undefined || this.#loading === "none") return;
-    this.#arrivals.push(...messages);
-    // What was dropped is asked for, because what follows it does not fit.
-    if (this.#arrivals.length > ARRIVALS_MAX) this.#arrivals = [];
   }
 
   #hearChange(change: ChangeMessage): void {
@@ -321,13 +294,7 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
     if (this.#changes.size >= CHANGES_MAX) this.#changes.delete(this.#changes.keys().next().value!);
     const known = this.#changes.get(change.target);
     if (known?.kind !== "delete") this.#changes.set(change.target, change);
-    if (this.#replies.has(change.target) && this.#piece.row(change.target) === undefined) {
-      void this.#history.message(change.target).then((message) => {
-        if (message === undefined) return;
-        this.#replies.learn(message);
-        this.#quoteChanged(change.target);
-      }, ignore);
-    }
+    this.#replies.stale(change.target);
   }
 
   #hearHead(head: Seq): void {
@@ -335,29 +302,23 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
   }
 
   #outbox(entry: OutboxEntry, done: ClientEvents["outbox"]["done"]): void {
-    if (entry.conversation !== this.conversation || this.#closed) return;
+    if (this.#closed) return;
     const { content } = entry;
     if (done === undefined) this.#pending.put(entry);
     else if (done === "discarded") this.#pending.drop(entry.id);
     else if (content.kind === "text" && done.seq <= this.#piece.end) this.#pending.drop(entry.id);
     else this.#pending.stored(entry, done.seq);
     if (content.kind === "text") {
-      if (content.replyTo !== undefined) this.#wantQuote(content.replyTo);
+      if (content.replyTo !== undefined) this.#replies.want(content.replyTo);
     } else {
-      if (typeof done === "object") this.#applyOwn(entry, done.seq);
+      const me = this.#context.user?.id;
+      // Shown before its echo is here.
+      const change = typeof done === "object" && me !== undefined ? changeOf(entry, done.seq, me) : undefined;
+      if (change !== undefined) this.#piece.apply(change);
       const row = this.#piece.row(content.target);
       if (row !== undefined) row.item = undefined;
     }
     this.changed();
-  }
-
-  /** One's own edit or deletion is on disk: shown before its echo is here. */
-  #applyOwn({ id, conversation, at, content }: OutboxEntry, seq: Seq): void {
-    const me = this.#context.user?.id;
-    if (me === undefined || content.kind === "text") return;
-    const base = { conversation, seq, prev: 0, id, sender: me, sent_at: at, target: content.target };
-    if (content.kind === "delete") this.#piece.apply({ ...base, kind: "delete" });
-    else this.#piece.apply({ ...base, kind: "edit", text: content.text });
   }
 
   #item(row: Row): NonNullable<Row["item"]> {
@@ -368,34 +329,21 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
     return itemOf(message, {
       own,
       change: this.#pending.change(message.seq),
-      ...(reply !== undefined && { replyTo: this.#quote(reply) }),
+      ...(reply !== undefined && { replyTo: this.#replies.quote(reply) }),
       ...(own && { status: this.#members.standing?.status(message.seq) ?? "stored" }),
     });
   }
 
-  #quote(seq: Seq): NonNullable<NonNullable<Row["item"]>["replyTo"]> {
-    const row = this.#piece.row(seq);
-    const item = row === undefined ? this.#replies.get(seq) : quoted(row.message);
-    return item === undefined ? { seq } : { seq, item };
-  }
-
-  #wantQuote(seq: Seq): void {
-    const row = this.#piece.row(seq);
-    // Remembered, for when it is no longer in the piece.
-    if (row === undefined) this.#replies.want(seq);
-    else this.#replies.learn(row.message);
-  }
-
   #rowsCame(rows: readonly Row[]): void {
     for (const { message } of rows) {
-      if (message.kind === "text" && message.reply_to !== undefined) this.#wantQuote(message.reply_to);
+      if (message.kind === "text" && message.reply_to !== undefined) this.#replies.want(message.reply_to);
     }
   }
 
   #rowChanged(row: Row): void {
     row.item = undefined;
     const { seq } = row.message;
-    if (this.#replies.has(seq)) this.#replies.learn(row.message);
+    this.#replies.changed(row.message);
     this.#quoteChanged(seq);
   }
 
@@ -418,50 +366,9 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
     this.changed();
   }
 
-  /** The key of a place that is loaded already. */
-  #inPiece(place: Place, read: Seq): MessageId | undefined {
-    const { rows, first = Infinity, end } = this.#piece;
-    const [oldest, newest] = [rows[0], rows.at(-1)];
-    if (oldest === undefined || newest === undefined) return undefined;
-    switch (place.at) {
-      case "end":
-        return this.#atEnd ? this.#keyOf(place, read) : undefined;
-      case "seq":
-        return place.seq >= first && place.seq <= end ? this.#keyOf(place, read) : undefined;
-      case "unread":
-        return read >= first && (this.#atEnd || read < newest.message.seq)
-          ? this.#keyOf(place, read)
-          : undefined;
-      case "time": {
-        const begun = oldest.message.sent_at < place.time || this.#piece.atStart;
-        const ended = newest.message.sent_at >= place.time || this.#atEnd;
-        return begun && ended ? this.#keyOf(place, read) : undefined;
-      }
-    }
-  }
-
   #keyOf(place: Place, read: Seq): MessageId | undefined {
-    const { rows } = this.#piece;
-    const key = (row: Row | undefined) => row?.message.id ?? rows.at(-1)?.message.id;
-    const me = this.#context.user?.id;
-    switch (place.at) {
-      case "end":
-        return this.snapshot.items.at(-1)?.key;
-      case "seq":
-        return key(rows[this.#piece.index(place.seq)]);
-      case "unread": {
-        const beyond = rows.slice(this.#piece.index(read + 1));
-        const unread = beyond.find(({ message }) => message.kind === "text" && message.sender !== me);
-        return key(unread ?? beyond[0]);
-      }
-      case "time":
-        return key(rows.find(({ message }) => message.sent_at >= place.time));
-    }
-  }
-
-  get #online(): boolean {
-    const { state } = this.#context.connection;
-    return state === "online";
+    if (place.at === "end") return this.snapshot.items.at(-1)?.key;
+    return keyAt(this.#piece, place, read, this.#context.user?.id);
   }
 
   #retry(): void {
@@ -479,7 +386,7 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
 
   #set(loading: ThreadView["loading"]): void {
     this.#loading = loading;
-    if (loading === "none") this.#arrivals = undefined;
+    if (loading === "none") this.#arrivals.end();
     this.changed();
   }
 }

@@ -1,0 +1,54 @@
+/**
+ * What is heard of a conversation, and whether it follows what is loaded.
+ *
+ * @module
+ */
+import type { Message, Seq } from "../wire.js";
+
+/** Messages that are heard during a load, and wait for it. */
+const KEPT_MAX = 1_000;
+
+/** Follows the live messages of one conversation. */
+export class Arrivals {
+  /** The last one: up to it, what was heard has no hole. */
+  #heard: Seq | undefined;
+  #kept: Message[] | undefined;
+
+  /** The end of the piece is being loaded: what is heard waits. */
+  begin(): void {
+    this.#kept = [];
+  }
+
+  end(): void {
+    this.#kept = undefined;
+  }
+
+  /** These came; answers whether they follow a piece up to `end`. */
+  came(messages: readonly Message[], end: Seq): boolean {
+    const [first, last] = [messages[0], messages.at(-1)];
+    if (first === undefined || last === undefined) return false;
+    const before = this.#heard;
+    this.#heard = last.seq;
+    this.#kept?.push(...messages);
+    // What was dropped is asked for, because what follows it does not fit.
+    if (this.#kept !== undefined && this.#kept.length > KEPT_MAX) this.#kept = [];
+    return (first.prev > 0 && first.prev <= end) || (before !== undefined && before <= end);
+  }
+
+  /** There is a hole after what was heard so far. */
+  hole(): void {
+    this.#heard = undefined;
+    if (this.#kept !== undefined) this.#kept = [];
+  }
+
+  /** Those that waited and follow a piece up to `end`. */
+  after(end: Seq): Message[] {
+    const kept = this.#kept ?? [];
+    const next = kept.findIndex((message) => message.seq > end);
+    if (next < 0) return [];
+    // One before it is in the piece, or its own word says that none lies between.
+    const { prev } = kept[next]!;
+    const follows = next > 0 || (prev > 0 && prev <= end) || (prev === 0 && end === 0);
+    return follows ? kept.slice(next) : [];
+  }
+}
