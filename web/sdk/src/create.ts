@@ -7,6 +7,7 @@ import { type Api, createSharingApi } from "./sharing.js";
 import type { Client, ClientOptions } from "./client.js";
 import { dmOf } from "./conversation.js";
 import type { Answers, Command, Emit, Engine } from "./engine/engine.js";
+import { LocalEngine } from "./engine/local.js";
 import { StoppedError, UsageError } from "./errors.js";
 import type { ClientEvent, ClientEvents, Connection, OutboxEntry } from "./events.js";
 import { Hub } from "./hub.js";
@@ -21,6 +22,7 @@ import { SafeStore } from "./store/safe.js";
 import { MemoryStore } from "./store/memory.js";
 import type { Store } from "./store/store.js";
 import { type Note, type Seat, SoloSeat } from "./tabs/seat.js";
+import { type Browser, SharedSeat } from "./tabs/shared.js";
 import { checkedText } from "./text.js";
 import type { Anchor, Conversation, Limits, MessageId, Page, Profile, Seq, Summary, UserId } from "./wire.js";
 
@@ -49,7 +51,7 @@ class AssembledClient implements Client, Context {
     this.#options = options;
     this.store = options.store ?? this.#defaultStore(options.account);
     this.api = createSharingApi(options, (note) => this.#share(note));
-    this.#seat = new SoloSeat((emit) => this.#engine(emit), this.hub.emit);
+    this.#seat = this.#makeSeat();
     // First of all listeners, so that the others find it known.
     this.hub.on("ready", ({ user, limits }) => this.#ready(user, limits));
     this.people = new PeopleModel(this);
@@ -203,9 +205,16 @@ class AssembledClient implements Client, Context {
     return new SafeStore((events) => new IndexedDbStore(account, events), failed);
   }
 
+  #makeSeat(): Seat {
+    const { account, shareTabs = this.#options.store === undefined } = this.#options;
+    const make = (emit: Emit) => this.#engine(emit);
+    const browser = shareTabs && account !== undefined ? thisBrowser() : undefined;
+    if (browser === undefined || account === undefined) return new SoloSeat(make, this.hub.emit);
+    return new SharedSeat(account, browser, make, { emit: this.hub.emit, note: (note) => this.#heard(note) });
+  }
+
   async #engine(emit: Emit): Promise<Engine> {
-    // What is kept is shown without it, and a tab that follows another one never needs it.
-    const [{ LocalEngine }, opening] = await Promise.all([import("./engine/local.js"), this.store.open()]);
+    const opening = await this.store.open();
     return new LocalEngine({ options: this.#options, store: this.store, opening, emit });
   }
 
@@ -229,11 +238,28 @@ class AssembledClient implements Client, Context {
   /** In a page, somebody looks while it is visible; elsewhere always, until it is said otherwise. */
   #followPage(): void {
     if (typeof document === "undefined") return this.setActive(true);
-    const tell = () => this.setActive(document.visibilityState === "visible");
+    const tell = () => {
+      const visible = document.visibilityState === "visible";
+      this.setActive(visible);
+      // The tab that leads may be one that nobody looks at, whose timers run slowly.
+      if (visible) this.hurry();
+    };
     document.addEventListener("visibilitychange", tell);
     this.#cleanup.push(() => document.removeEventListener("visibilitychange", tell));
     tell();
   }
+}
+
+/** What tabs need to share a connection, if all of it is here. */
+function thisBrowser(): Browser | undefined {
+  const locks: LockManager | undefined = globalThis.navigator?.locks;
+  const here = typeof BroadcastChannel === "function" && typeof document === "object";
+  if (locks === undefined || !here) return undefined;
+  return {
+    locks,
+    channel: (name) => new BroadcastChannel(name),
+    visible: () => document.visibilityState === "visible",
+  };
 }
 
 function ignore(): void {

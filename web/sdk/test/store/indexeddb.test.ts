@@ -118,9 +118,9 @@ describe("within bounds", () => {
 
   test("conversations that were not opened for longest go as a whole", async () => {
     const { store, pruner } = await filled(1_000, 1_500);
-    vi.spyOn(Date, "now").mockReturnValue(5);
+    vi.spyOn(Date, "now").mockReturnValue(1e12);
     await store.messages(DM, { limit: 1 });
-    vi.spyOn(Date, "now").mockReturnValue(9);
+    vi.spyOn(Date, "now").mockReturnValue(1e12 + 9);
     await store.messages("group.third", { limit: 1 });
     await pruner.prune();
     pruner.stop();
