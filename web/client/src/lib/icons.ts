@@ -39,10 +39,4 @@ export const ICONS = {
 export type IconName = keyof typeof ICONS;
 
 /** Those that point along the line of text. */
-export const DIRECTED: ReadonlySet<IconName> = new Set<IconName>([
-  "back",
-  "forward",
-  "reply",
-  "send",
-  "leave",
-]);
+export const DIRECTED: ReadonlySet<IconName> = new Set<IconName>(["back", "reply", "send", "leave"]);
