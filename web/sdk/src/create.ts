@@ -7,7 +7,6 @@ import { type Api, createSharingApi } from "./sharing.js";
 import type { Client, ClientOptions } from "./client.js";
 import { dmOf } from "./conversation.js";
 import type { Answers, Command, Emit, Engine } from "./engine/engine.js";
-import { LocalEngine } from "./engine/local.js";
 import { StoppedError, UsageError } from "./errors.js";
 import type { ClientEvent, ClientEvents, Connection, OutboxEntry } from "./events.js";
 import { Hub } from "./hub.js";
@@ -214,7 +213,8 @@ class AssembledClient implements Client, Context {
   }
 
   async #engine(emit: Emit): Promise<Engine> {
-    const opening = await this.store.open();
+    // What is kept is shown without it, and a tab that follows another one never needs it.
+    const [{ LocalEngine }, opening] = await Promise.all([import("./engine/local.js"), this.store.open()]);
     return new LocalEngine({ options: this.#options, store: this.store, opening, emit });
   }
 
