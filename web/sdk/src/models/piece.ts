@@ -11,6 +11,11 @@ import type { ThreadItem } from "./models.js";
 /** A message that is shown by itself. */
 export type ShownMessage = Extract<Message, { kind: "text" | "event" }>;
 
+/** Whether a message is shown by itself. */
+export function isShown(message: Message): message is ShownMessage {
+  return message.kind === "text" || message.kind === "event";
+}
+
 /** A shown message, and the item that was made of it. */
 export interface Row {
   message: ShownMessage;
@@ -126,7 +131,7 @@ export class Piece {
   #rows(messages: readonly Message[]): Row[] {
     const rows: Row[] = [];
     for (const message of messages) {
-      if (message.kind !== "text" && message.kind !== "event") continue;
+      if (!isShown(message)) continue;
       const row: Row = { message, item: undefined };
       this.#byId.set(message.id, row);
       rows.push(row);

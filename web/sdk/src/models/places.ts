@@ -5,7 +5,7 @@
  */
 import type { Message, MessageId, Seq, UserId } from "../wire.js";
 import type { Place } from "./models.js";
-import type { Piece, Row } from "./piece.js";
+import { isShown, type Piece, type Row } from "./piece.js";
 
 /** Whether a place is in the piece, so that nothing needs to be loaded. */
 export function holds(piece: Piece, place: Place, read: Seq, atEnd: boolean): boolean {
@@ -51,6 +51,6 @@ export function keyAt(
 export function suffices(place: Place, kept: readonly Message[], head: Seq, read: Seq): boolean {
   const last = kept.at(-1)?.seq ?? 0;
   // By time, only the server knows whether there is something nearer that is not kept.
-  if (place.at === "time") return false;
+  if (place.at === "time" || !kept.some(isShown)) return false;
   return place.at === "seq" || last >= head || (place.at === "unread" && last > read);
 }

@@ -15,7 +15,7 @@ import { Members } from "./members.js";
 import type { Place, Thread, ThreadView } from "./models.js";
 import { Observable } from "./observable.js";
 import { changeOf, Pending } from "./pending.js";
-import { Piece, type Row, withChanges } from "./piece.js";
+import { isShown, Piece, type Row, withChanges } from "./piece.js";
 import { holds, keyAt, suffices } from "./places.js";
 import { Replies } from "./replies.js";
 
@@ -156,7 +156,7 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
     if (turn !== this.#turn) return;
     const enough = kept !== undefined && suffices(place, kept.messages, this.#head, read);
     const connected = this.#context.connection.state === "online";
-    if (kept !== undefined && (enough || !connected)) this.#show(kept);
+    if (enough || !connected) this.#showKept(kept);
     if (!enough) {
       try {
         const load = await this.#history.at(place, read);
@@ -166,12 +166,20 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
         // What is kept elsewhere is better than nothing.
         const last = kept ?? (await this.#history.keptAt({ at: "end" }, read).catch(ignore));
         if (turn !== this.#turn) return;
-        if (last !== undefined) this.#show(last);
+        this.#showKept(last);
         this.#fail(error, () => this.jump(place));
       }
     }
     this.#facing = this.#atEnd ? "newer" : "older";
-    this.#set("none");
+    // Only edits and deletions of what came before: that is what there is to see.
+    const nothing = this.#piece.rows.length === 0 && !this.#piece.atStart && this.#error === undefined;
+    if (nothing) await this.#load("older", turn);
+    else this.#set("none");
+  }
+
+  #showKept(kept: Load | undefined): void {
+    // What shows nothing does not take the place of something.
+    if (kept?.messages.some(isShown)) this.#show(kept);
   }
 
   #show(load: Load): void {
@@ -260,7 +268,9 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
       if (isChange(message)) this.#hearChange(message);
       if (message.kind === "event") this.#members.event(message.event);
     }
-    const follows = this.#arrivals.came(messages, this.#piece.end) || this.#empty;
+    const { end, first } = this.#piece;
+    const begins = first === undefined && this.#head === 0;
+    const follows = this.#arrivals.came(messages, end) || begins;
     const wasAtEnd = this.#atEnd && this.#loading !== "start" && this.#loading !== "newer";
     this.#hearHead(last.seq);
     if (wasAtEnd && follows) this.#append(messages);
@@ -276,11 +286,6 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
     // Nobody reads the start while facing the end, and the other way round.
     if (this.#facing === "newer") this.#piece.trimStart(WINDOW_AFTER_TRIM);
     else this.#piece.trimEnd(WINDOW);
-  }
-
-  /** Nothing was ever said, as far as is known. */
-  get #empty(): boolean {
-    return this.#piece.first === undefined && this.#head === 0;
   }
 
   #truncated(head: Seq): void {
