@@ -61,7 +61,8 @@ export class App {
         this.#leave();
       },
     };
-    await client.start();
+    // What this device keeps is there at once; the connection follows, and says for itself how it fares.
+    client.start().catch((error: unknown) => console.error("the client did not start:", error));
     this.#phase = { at: "in", session };
     const { name } = router.route;
     if (name === "login" || name === "signup")
