@@ -6,7 +6,7 @@
 import { type Api, createSharingApi } from "./sharing.js";
 import type { Client, ClientOptions } from "./client.js";
 import { dmOf } from "./conversation.js";
-import type { Answers, Command, Emit, Engine } from "./engine/engine.js";
+import type { Answers, Command } from "./engine/engine.js";
 import { StoppedError, UsageError } from "./errors.js";
 import type { ClientEvent, ClientEvents, Connection, OutboxEntry } from "./events.js";
 import { Hub } from "./hub.js";
@@ -20,8 +20,8 @@ import { IndexedDbStore } from "./store/indexeddb.js";
 import { SafeStore } from "./store/safe.js";
 import { MemoryStore } from "./store/memory.js";
 import type { Store } from "./store/store.js";
-import { type Note, type Seat, SoloSeat } from "./tabs/seat.js";
-import { type Browser, SharedSeat } from "./tabs/shared.js";
+import { LateSeat } from "./tabs/late.js";
+import type { Note } from "./tabs/seat.js";
 import { checkedText } from "./text.js";
 import type { Anchor, Conversation, Limits, MessageId, Page, Profile, Seq, Summary, UserId } from "./wire.js";
 
@@ -37,8 +37,7 @@ class AssembledClient implements Client, Context {
   readonly api: Api;
   readonly people: PeopleModel;
   readonly conversations: ListModel;
-  readonly #options: ClientOptions;
-  readonly #seat: Seat;
+  readonly #seat: LateSeat;
   readonly #threads = new Set<ThreadModel>();
   readonly #cleanup: (() => void)[] = [];
   #started: Promise<void> | undefined;
@@ -47,10 +46,12 @@ class AssembledClient implements Client, Context {
   #limits: Limits | undefined;
 
   constructor(options: ClientOptions) {
-    this.#options = options;
     this.store = options.store ?? this.#defaultStore(options.account);
     this.api = createSharingApi(options, (note) => this.#share(note));
-    this.#seat = this.#makeSeat();
+    const tell = { emit: this.hub.emit, note: (note: Note) => this.#heard(note) };
+    // What is kept is shown without it.
+    const load = async () => (await import("./tabs/take.js")).takeSeat(options, this.store, tell);
+    this.#seat = new LateSeat(load, this.hub.emit);
     // First of all listeners, so that the others find it known.
     this.hub.on("ready", ({ user, limits }) => this.#ready(user, limits));
     this.people = new PeopleModel(this);
@@ -84,7 +85,8 @@ class AssembledClient implements Client, Context {
     this.#user ??= user as Profile | undefined;
     this.#limits ??= limits as Limits | undefined;
     this.conversations.open(opening);
-    await this.#seat.start();
+    // In the background: what was asked meanwhile is done once there is a connection to ask.
+    this.#seat.start().catch((error: Error) => this.hub.emit("storage", { error }));
     this.#followPage();
   }
 
@@ -125,7 +127,7 @@ class AssembledClient implements Client, Context {
 
   async outbox(): Promise<OutboxEntry[]> {
     await this.#started;
-    return this.#seat.outbox();
+    return this.#seat.taken ? this.#seat.outbox() : (await this.store.open()).outbox;
   }
 
   thread(conversation: Conversation): Thread {
@@ -204,20 +206,6 @@ class AssembledClient implements Client, Context {
     return new SafeStore((events) => new IndexedDbStore(account, events), failed);
   }
 
-  #makeSeat(): Seat {
-    const { account, shareTabs = this.#options.store === undefined } = this.#options;
-    const make = (emit: Emit) => this.#engine(emit);
-    const browser = shareTabs && account !== undefined ? thisBrowser() : undefined;
-    if (browser === undefined || account === undefined) return new SoloSeat(make, this.hub.emit);
-    return new SharedSeat(account, browser, make, { emit: this.hub.emit, note: (note) => this.#heard(note) });
-  }
-
-  async #engine(emit: Emit): Promise<Engine> {
-    // What is kept is shown without it, and a tab that follows another one never needs it.
-    const [{ LocalEngine }, opening] = await Promise.all([import("./engine/local.js"), this.store.open()]);
-    return new LocalEngine({ options: this.#options, store: this.store, opening, emit });
-  }
-
   #ready(user: Profile, limits: Limits): void {
     this.#user = user;
     this.#limits = limits;
@@ -248,18 +236,6 @@ class AssembledClient implements Client, Context {
     this.#cleanup.push(() => document.removeEventListener("visibilitychange", tell));
     tell();
   }
-}
-
-/** What tabs need to share a connection, if all of it is here. */
-function thisBrowser(): Browser | undefined {
-  const locks: LockManager | undefined = globalThis.navigator?.locks;
-  const here = typeof BroadcastChannel === "function" && typeof document === "object";
-  if (locks === undefined || !here) return undefined;
-  return {
-    locks,
-    channel: (name) => new BroadcastChannel(name),
-    visible: () => document.visibilityState === "visible",
-  };
 }
 
 function ignore(): void {
