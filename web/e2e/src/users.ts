@@ -31,6 +31,14 @@ export function messageId(now = Date.now()): string {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
 }
 
+function handleFor(name: string): string {
+  const plain = name
+    .normalize("NFD")
+    .toLowerCase()
+    .replace(/[^a-z0-9]/g, "");
+  return `${plain.slice(0, 20) || "user"}-${randomBytes(3).toString("hex")}`;
+}
+
 /** A person, on one device. */
 export class User {
   readonly server: string;
@@ -47,13 +55,8 @@ export class User {
     this.tokens = tokens;
   }
 
-  /** A new account. The handle gets a random end, so that tests can share a server. */
-  static async signUp(server: string, name: string, { exact = false } = {}): Promise<User> {
-    const plain = name
-      .normalize("NFD")
-      .toLowerCase()
-      .replace(/[^a-z0-9]/g, "");
-    const handle = exact ? plain : `${plain || "user"}-${randomBytes(3).toString("hex")}`;
+  /** A new account. Without a handle it gets one with a random end, so that tests can share a server. */
+  static async signUp(server: string, name: string, handle = handleFor(name)): Promise<User> {
     const device = { name: "test", platform: "test" };
     const tokens = await call<Tokens>(server, "POST", "/v1/signup", {
       handle,
