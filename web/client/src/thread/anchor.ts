@@ -53,6 +53,11 @@ export class Anchor<T> {
     this.#marks = [];
   }
 
+  /** Keeps what is in view now, also at the end. */
+  hold(): void {
+    this.#take(false);
+  }
+
   /**
    * Call on each scroll event and before each change: learns where the reader went. Positions that we set ourselves
    * are told apart by their value. At the end it sticks there if `end` says that nothing comes after.

@@ -42,7 +42,7 @@ export class MessageWindow {
   rows = $state.raw<readonly Row[]>([]);
   /** Whether the reader is not at the newest message. */
   away = $state(false);
-  /** When the day began of which the first row in view is; undefined without rows. */
+  /** When the day began of which the first row in view is, unless that row says so. */
   day = $state<Millis | undefined>();
   /** Whether anything has been shown. */
   settled = $state(false);
@@ -55,6 +55,9 @@ export class MessageWindow {
   #goal: Goal | undefined;
   #read: Seq = 0;
   #seeing: ReturnType<typeof setTimeout> | undefined;
+  /** When a snapshot was last shown, and the next one if it waits. */
+  #shown = -Infinity;
+  #later: ReturnType<typeof setTimeout> | undefined;
   #surface: ListSurface | undefined;
   #anchor: Anchor<Element> | undefined;
   #rowsElement: HTMLElement | undefined;
@@ -80,7 +83,7 @@ export class MessageWindow {
     addEventListener("focus", look);
     document.addEventListener("visibilitychange", look);
     this.#undo = [
-      this.thread.subscribe(() => this.#apply()),
+      this.thread.subscribe(() => this.#heard()),
       this.#client.people.subscribe(() => this.rename()),
       this.#client.on("connection", ({ state }) => {
         // What failed for want of a connection is tried again by itself.
@@ -121,6 +124,12 @@ export class MessageWindow {
     anchor.observe(this.#ends);
     this.#after();
     this.#more(false);
+  }
+
+  /** A row is about to grow: what is in view stays, also at the end. */
+  growing(): void {
+    this.#anchor?.hold();
+    this.#after();
   }
 
   /** A row became shorter under the reader: if it begins above the view, the view goes to where it begins. */
@@ -234,8 +243,18 @@ export class MessageWindow {
     return key !== undefined;
   }
 
+  /** There is a new snapshot: shown at once, or in a moment when many come. */
+  #heard(): void {
+    const wait = this.#shown + FLOOD_MS - performance.now();
+    // What one wrote oneself shows without delay.
+    if (wait <= 0 || this.#goal || this.thread.snapshot.items.at(-1)?.status === "waiting") this.#apply();
+    else this.#later ??= setTimeout(() => this.#apply(), wait);
+  }
+
   /** Shows the thread's snapshot; `anew` also without a change of it. */
   #apply(anew = false): void {
+    clearTimeout(this.#later);
+    this.#later = undefined;
     const next = this.thread.snapshot;
     const anchor = this.#anchor;
     if (!anchor || (next === this.view && !anew)) return;
@@ -253,6 +272,7 @@ export class MessageWindow {
       }
       this.#build();
     });
+    this.#shown = performance.now();
     this.#reach();
     this.#more(false);
   }
@@ -318,8 +338,10 @@ export class MessageWindow {
     if (!anchor || !surface) return;
     const away = !anchor.stuck;
     if (away !== this.away) this.away = away;
-    const first = this.rows[surface.first()]?.item.at;
-    const day = first === undefined ? undefined : new Date(first).setHours(0, 0, 0, 0);
+    this.thread.follow(!away);
+    const first = this.rows[surface.first()];
+    // Where the day begins it says so itself.
+    const day = first && first.day === undefined ? new Date(first.item.at).setHours(0, 0, 0, 0) : undefined;
     if (day !== this.day) this.day = day;
     this.#see();
   }
@@ -378,12 +400,16 @@ export class MessageWindow {
     const seq = Number(mark?.element.closest<HTMLElement>("[data-seq]")?.dataset.seq);
     leave(this.#conversation, mark && seq > 0 ? { seq, top: mark.top } : undefined);
     clearTimeout(this.#seeing);
+    clearTimeout(this.#later);
     this.#momentum.end();
     for (const undo of this.#undo) undo();
     this.#anchor = undefined;
     this.thread.close();
   }
 }
+
+/** When messages pour in, the list is changed no more often: several rows at once cost little more than one. */
+const FLOOD_MS = 80;
 
 /** Whoever scrolls past has not read. */
 const SEEN_AFTER_MS = 150;

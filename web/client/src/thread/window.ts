@@ -13,6 +13,8 @@ export interface Range {
 
 /** Rows at most. */
 export const ROWS_MAX = 240;
+/** Rows while the reader is at the end, where each message that comes costs the more the more there are. */
+export const ROWS_AT_END = 120;
 /** Rows that come at once when an end is near. */
 export const ROWS_STEP = 60;
 
@@ -22,7 +24,7 @@ interface Keyed {
 
 /** The last rows. */
 export function atEnd(count: number): Range {
-  return { from: Math.max(0, count - ROWS_MAX / 2), to: count };
+  return { from: Math.max(0, count - ROWS_AT_END), to: count };
 }
 
 /** Rows around an item. */
@@ -60,7 +62,7 @@ export function carry(
   const wasLast = range.to === before.length;
   if (follow && wasLast) {
     const to = after.length;
-    return { from: to - kept.from > ROWS_MAX + ROWS_STEP ? to - ROWS_MAX : kept.from, to };
+    return { from: to - kept.from > ROWS_AT_END + ROWS_STEP ? to - ROWS_AT_END : kept.from, to };
   }
   const to = wasLast ? Math.max(kept.to, Math.min(after.length, kept.from + ROWS_MAX)) : kept.to;
   return { from: kept.from, to };

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
 import { blocks, BLOCK_UNITS, preview, PREVIEW_LINES, PREVIEW_UNITS } from "../../src/thread/collapse";
-import { composing, left, scalars, sends } from "../../src/thread/composing";
+import { composing, direction, left, scalars, sends } from "../../src/thread/composing";
 import { emojiOnly } from "../../src/thread/emoji";
 import { pieces } from "../../src/thread/links";
 
@@ -158,6 +158,12 @@ describe("the composer's keys", () => {
     expect(sends({ ...enter, keyCode: 229 }, false)).toBe(false);
     expect(composing({ ...enter, key: "Process", keyCode: 229 })).toBe(true);
   });
+  it.each([
+    ["hello مرحبا", "ltr"],
+    ["12: مرحبا hello", "rtl"],
+    ["🦎 שלום", "rtl"],
+    ["", "ltr"],
+  ])("%j goes %s", (text, expected) => expect(direction(text)).toBe(expected));
   it("counts as the server does", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary" }), (text) => {

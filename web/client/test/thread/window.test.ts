@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { around, atEnd, carry, extend, type Range, ROWS_MAX, ROWS_STEP } from "../../src/thread/window";
+import { around, atEnd, carry, extend, type Range, ROWS_AT_END, ROWS_MAX, ROWS_STEP } from "../../src/thread/window";
 
 const items = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, index) => ({ key: String(from + index) }));
@@ -40,9 +40,9 @@ describe("the window", () => {
 
   it("follows the end only when told to, and lets go in steps", () => {
     const before = items(0, 300);
-    expect(carry({ from: 60, to: 300 }, before, items(0, 301), true)).toEqual({ from: 60, to: 301 });
+    expect(carry({ from: 150, to: 300 }, before, items(0, 301), true)).toEqual({ from: 150, to: 301 });
     expect(carry({ from: 0, to: 300 }, before, items(0, 301), true)).toEqual({
-      from: 301 - ROWS_MAX,
+      from: 301 - ROWS_AT_END,
       to: 301,
     });
     expect(carry({ from: 60, to: 300 }, before, items(0, 301), false)).toEqual({ from: 60, to: 300 });

@@ -119,6 +119,11 @@ export interface Thread extends Model<ThreadView> {
   /** Loads up to 60 more at that end; beyond 360 items the other end is let go. */
   older(): Promise<void>;
   newer(): Promise<void>;
+  /**
+   * Whether the reader is at the end. Live messages that are too many let go of the start then, and otherwise of the
+   * end: what is being read stays. Until it is said, the last load tells.
+   */
+  follow(end: boolean): void;
   /** Cursors of the others, for "seen by". */
   readonly cursors: readonly UserCursor[];
   /** Frees it. */

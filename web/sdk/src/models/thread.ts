@@ -98,6 +98,10 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
     return this.#extend("newer");
   }
 
+  follow(end: boolean): void {
+    this.#facing = end ? "newer" : "older";
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
