@@ -1,7 +1,16 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { around, atEnd, carry, extend, type Range, ROWS_AT_END, ROWS_MAX, ROWS_STEP } from "../../src/thread/window";
+import {
+  around,
+  atEnd,
+  carry,
+  extend,
+  type Range,
+  ROWS_AT_END,
+  ROWS_MAX,
+  ROWS_STEP,
+} from "../../src/thread/window";
 
 const items = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, index) => ({ key: String(from + index) }));
