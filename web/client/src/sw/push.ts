@@ -78,9 +78,16 @@ export class Push {
     if ((await around.askPermission()) !== "granted") return this.state();
     const registration = await around.registration();
     if (!registration) return "unsupported";
-    if (!(await this.register(registration))) return "not-set-up";
+    // Before it is so: a page that is closed on the way goes on with it at its next start.
     around.wanted.set(this.user);
-    return "on";
+    try {
+      if (await this.register(registration)) return "on";
+    } catch (error) {
+      around.wanted.set(null);
+      throw error;
+    }
+    around.wanted.set(null);
+    return "not-set-up";
   }
 
   /**
