@@ -462,6 +462,7 @@ impl Liar {
                     before: None,
                     after: None,
                     around: None,
+                    at: None,
                     limit: None,
                 };
                 self.input(Input::Command(Command::History { ticket, query }));

@@ -156,6 +156,7 @@ impl Timeline {
                     before: None,
                     after: Some(track.cursor),
                     around: None,
+                    at: None,
                     limit: None,
                 });
             }

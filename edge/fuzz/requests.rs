@@ -108,8 +108,8 @@ const PATHS: [&str; 25] = [
     "/headers",
     "/nowhere",
 ];
-const NAMES: [&str; 10] = [
-    "ids", "prefix", "limit", "page", "before", "after", "around", "id", "cursor", "wait",
+const NAMES: [&str; 11] = [
+    "ids", "prefix", "limit", "page", "before", "after", "around", "at", "id", "cursor", "wait",
 ];
 
 #[derive(Debug, Clone, TypeGenerator)]

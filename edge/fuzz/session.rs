@@ -312,6 +312,7 @@ impl Driver {
                     before: None,
                     after: *after,
                     around: None,
+                    at: None,
                     limit: None,
                 },
             },

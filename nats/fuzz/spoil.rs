@@ -81,6 +81,8 @@ fn examples() -> &'static [Value] {
         let mut files: Vec<_> = std::fs::read_dir(&dir)
             .expect("nats/golden")
             .map(|file| file.expect("readable").path())
+            // Beside them: the transcripts.
+            .filter(|path| path.is_file())
             .collect();
         files.sort();
         let read = |path| std::fs::read_to_string(path).expect("readable");

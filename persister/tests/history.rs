@@ -18,6 +18,7 @@ fn query(conversation: Conversation) -> HistoryQuery {
         before: None,
         after: None,
         around: None,
+        at: None,
         limit: None,
     }
 }

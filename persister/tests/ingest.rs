@@ -402,6 +402,7 @@ async fn refusals_are_part_of_no_history_and_hold_nothing_up() -> anyhow::Result
                 before: None,
                 after: Some(0),
                 around: None,
+                at: None,
                 limit: None,
             },
         };

@@ -327,6 +327,7 @@ async fn streams_are_trimmed_to_the_watermark_and_the_window() -> anyhow::Result
             before: None,
             after: Some(0),
             around: None,
+            at: None,
             limit: None,
         },
     };

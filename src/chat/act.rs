@@ -168,6 +168,7 @@ impl Session {
             before: None,
             after: None,
             around: None,
+            at: None,
             limit: Some(count.clamp(1, HISTORY_MAX)),
         };
         // Over HTTP: this loop takes the socket's events, and must not wait for one itself.

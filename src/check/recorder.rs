@@ -394,6 +394,7 @@ impl Recorder {
                 before: None,
                 after,
                 around: None,
+                at: None,
                 limit,
             };
             match api.history(&query).await {

@@ -109,6 +109,7 @@ async fn a_client_that_knows_one_edge_is_on_another_one_when_its_own_goes_away()
             before: None,
             after: None,
             around: None,
+            at: None,
             limit: Some(200),
         };
         let page = account.api().history(&query).await?;

@@ -81,7 +81,8 @@ impl Api {
         let call = Call::get(messages(query.conversation))
             .query("before", query.before)
             .query("after", query.after)
-            .query("around", query.around);
+            .query("around", query.around)
+            .query("at", query.at);
         self.call(call.query("limit", query.limit)).await
     }
 

@@ -78,6 +78,7 @@ pub(super) struct PageQuery {
     before: Option<Whole>,
     after: Option<Whole>,
     around: Option<Whole>,
+    at: Option<Whole>,
     limit: Option<Whole>,
 }
 
@@ -92,6 +93,7 @@ pub(super) async fn history(
         before: query.before.map(|Whole(seq)| seq),
         after: query.after.map(|Whole(seq)| seq),
         around: query.around.map(|Whole(seq)| seq),
+        at: query.at.map(|Whole(ms)| ms),
         limit: query.limit.map(Whole::count),
     };
     let member = app.knows_member(&caller, &conversation);

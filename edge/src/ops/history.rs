@@ -44,17 +44,17 @@ impl App {
 
 /// The query within its limits.
 fn checked(mut query: HistoryQuery) -> Result<HistoryQuery, WireError> {
-    let places = [query.before, query.after, query.around];
+    let places = [query.before, query.after, query.around, query.at];
     if places.iter().flatten().count() > 1 {
         return Err(WireError::new(
             Code::BadRequest,
-            "a page is asked for with at most one of `before`, `after` and `around`",
+            "a page is asked for with at most one of `before`, `after`, `around` and `at`",
         ));
     }
     if places.iter().flatten().any(|seq| *seq > WHOLE_MAX) {
         return Err(WireError::new(
             Code::BadRequest,
-            "a sequence is a number below 2^53",
+            "a sequence or time is a number below 2^53",
         ));
     }
     query.limit = Some(
@@ -78,6 +78,7 @@ mod tests {
             before: None,
             after: None,
             around: None,
+            at: None,
             limit: None,
         }
     }
@@ -94,6 +95,12 @@ mod tests {
             ..query()
         };
         assert_eq!(checked(two).expect_err("two places").code, Code::BadRequest);
+        let time = HistoryQuery {
+            around: Some(5),
+            at: Some(1),
+            ..query()
+        };
+        assert_eq!(checked(time).expect_err("two places").code, Code::BadRequest);
         let far = HistoryQuery {
             before: Some(WHOLE_MAX + 1),
             ..query()

@@ -141,6 +141,7 @@ pub(super) fn fetch(
             before: None,
             after: Some(after),
             around: None,
+            at: None,
             limit: Some(PAGE_MESSAGES_MAX),
         };
         let page = app.history(&caller, member, query).await;

@@ -151,7 +151,7 @@ pub struct HelloDevice {
     pub platform: String,
 }
 
-/// Which page of history: at most one of `before`, `after` and `around`; none means the newest.
+/// Which page of history: at most one of `before`, `after`, `around` and `at`; none means the newest.
 /// A page is ascending and bounded in count and bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryQuery {
@@ -166,6 +166,10 @@ pub struct HistoryQuery {
     /// The messages on both sides of this sequence, included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub around: Option<u64>,
+    /// The messages on both sides of the first one that was sent at or after this time (Unix ms), included;
+    /// the newest, if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<u64>,
     /// At most so many; the server's limit holds too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,

@@ -12,6 +12,7 @@ mod access;
 mod facts;
 mod inspect;
 mod look_up;
+mod moment;
 mod overlay;
 mod page;
 mod plan;

@@ -1,7 +1,7 @@
 //! `svc.history.page`.
 
 use natterjack_nats::{
-    Conversation,
+    Conversation, UserId,
     limits::PAGE_MESSAGES_MAX,
     services::history::ReadPage,
     topology,
@@ -9,7 +9,7 @@ use natterjack_nats::{
 };
 
 use super::{
-    access, facts,
+    access, facts, moment,
     overlay::{Facts, Overlay},
     rows,
     tail::{self, Most, Tail},
@@ -36,21 +36,43 @@ const WHOLE: Most = Most {
 /// Answers a page.
 pub async fn read_page(shared: Shared, request: ReadPage) -> Result<Page, Failure> {
     let ReadPage { user, member, query } = request;
-    let window = window(&query)?;
     let limit = query.limit.unwrap_or(LIMIT_DEFAULT).clamp(1, PAGE_MESSAGES_MAX);
-    let conversation = query.conversation;
+    let reader = Reader { user, member };
+    read(shared, reader, query.conversation, asked(&query)?, limit).await
+}
+
+/// Who reads, and whether the edge knows them to be in the conversation.
+#[derive(Debug, Clone, Copy)]
+struct Reader {
+    user: UserId,
+    member: bool,
+}
+
+async fn read(
+    shared: Shared,
+    reader: Reader,
+    conversation: Conversation,
+    asked: Asked,
+    limit: usize,
+) -> Result<Page, Failure> {
+    let Reader { user, member } = reader;
     let settled = access::by_name(&conversation, user)?;
     // Before anything else is read.
     let hold = shared.recent.hold_one(shared.shards.of(&conversation));
     let watermark = hold.watermark();
     let from_postgres = shared.db.read_planned("history_page", |tx| async move {
         access::check(&tx, &conversation, user).await?;
-        rows::read(&tx, &conversation, window, limit).await
+        let window = match asked {
+            Asked::Window(window) => window,
+            Asked::At(at) => moment::window(&tx, &conversation, at).await?,
+        };
+        let rows = rows::read(&tx, &conversation, window, limit).await?;
+        Ok::<_, Failure>((window, rows))
     });
-    let mut rows = match from_postgres.await {
-        Ok(rows) => rows,
+    let (window, mut rows) = match from_postgres.await {
+        Ok(read) => read,
         Err(failure) if failure.postgres_away() && (settled || member) => {
-            return without_postgres(&shared, conversation, window, watermark, limit, failure).await;
+            return without_postgres(&shared, conversation, asked, watermark, limit, failure).await;
         }
         Err(failure) => return Err(failure),
     };
@@ -66,6 +88,13 @@ pub async fn read_page(shared: Shared, request: ReadPage) -> Result<Page, Failur
         tail = tail::read(&shared, &conversation, seq.saturating_add(1), FORWARD).await?;
         rows.below = seq;
     }
+    if let Asked::At(at) = asked
+        && let Some(seq) = moment::earlier(at, window, &tail)
+    {
+        // The rows are those of another place: once more, with that one by its name.
+        let asked = Asked::Window(Window::Around(seq));
+        return Box::pin(read(shared, reader, conversation, asked, limit)).await;
+    }
     let facts = if tail.messages.is_empty() {
         Facts::default()
     } else {
@@ -80,17 +109,30 @@ pub async fn read_page(shared: Shared, request: ReadPage) -> Result<Page, Failur
     finish(&shared, conversation, window, limit, rows, &tail, &facts).await
 }
 
-fn window(query: &HistoryQuery) -> Result<Window, Failure> {
-    match (query.before, query.after, query.around) {
-        (None, None, None) => Ok(Window::Before(u64::MAX)),
-        (Some(seq), None, None) => Ok(Window::Before(seq)),
-        (None, Some(seq), None) => Ok(Window::After(seq)),
-        (None, None, Some(seq)) => Ok(Window::Around(seq)),
-        _ => Err(Failure::wire(
-            Code::BadRequest,
-            "name at most one of before, after and around",
-        )),
-    }
+/// Which part of the conversation is wanted.
+#[derive(Debug, Clone, Copy)]
+enum Asked {
+    Window(Window),
+    /// What stands around the first message that was sent at or after a time.
+    At(u64),
+}
+
+fn asked(query: &HistoryQuery) -> Result<Asked, Failure> {
+    Ok(Asked::Window(
+        match (query.before, query.after, query.around, query.at) {
+            (None, None, None, None) => Window::Before(u64::MAX),
+            (Some(seq), None, None, None) => Window::Before(seq),
+            (None, Some(seq), None, None) => Window::After(seq),
+            (None, None, Some(seq), None) => Window::Around(seq),
+            (None, None, None, Some(at)) => return Ok(Asked::At(at)),
+            _ => {
+                return Err(Failure::wire(
+                    Code::BadRequest,
+                    "name at most one of before, after, around and at",
+                ));
+            }
+        },
+    ))
 }
 
 async fn beyond(
@@ -127,12 +169,12 @@ async fn beyond(
 async fn without_postgres(
     shared: &Shared,
     conversation: Conversation,
-    window: Window,
+    asked: Asked,
     watermark: u64,
     limit: usize,
     failure: Failure,
 ) -> Result<Page, Failure> {
-    let Window::After(seq) = window else {
+    let Asked::Window(window @ Window::After(seq)) = asked else {
         return Err(failure);
     };
     if seq < watermark {

@@ -222,10 +222,16 @@ impl Inner {
                     before,
                     after,
                     around,
+                    at,
                     limit,
                 } = query;
                 let url = format!("{}/v1/conversations/{conversation}/messages", self.edge_url);
-                let places = [("before", before), ("after", after), ("around", around)];
+                let places = [
+                    ("before", before),
+                    ("after", after),
+                    ("around", around),
+                    ("at", at),
+                ];
                 let places = places.map(|(name, seq)| seq.map(|seq| (name, seq)));
                 let limit = ("limit", limit.unwrap_or(PAGE) as u64);
                 let query: Vec<_> = places.into_iter().flatten().chain([limit]).collect();

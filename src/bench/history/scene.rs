@@ -59,6 +59,7 @@ pub async fn all(sample: &Sample, few: &Account, many: &Account) -> anyhow::Resu
         before: None,
         after: None,
         around: None,
+        at: None,
         limit: Some(PAGE),
     };
     let page = |query: HistoryQuery| Ask::Page(user, query);

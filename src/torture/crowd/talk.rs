@@ -113,6 +113,7 @@ async fn page(device: &Device, conversation: Conversation, random: &mut StdRng) 
         before: None,
         after: None,
         around: None,
+        at: None,
         limit: Some(PAGE_LIMIT),
     };
     match random.random_range(0..3) {
