@@ -1,7 +1,7 @@
 //! Natterjack: a self-hosted chat backend centred on NATS JetStream.
 //!
 //! This package composes the roles: [`cli`] is the command line, [`up`] the plain run that starts
-//! everything on one machine, [`local`] the servers below it, [`chat`] the terminal client, [`check`]
+//! everything on one machine, [`local`] the servers below it, [`web`] the build of the web client, [`chat`] the terminal client, [`check`]
 //! the checker that tests and fault runs share, [`fleet`] what they stand on, [`bench`] the
 //! benchmarks, and [`torture`] the fault run.
 
@@ -15,3 +15,4 @@ pub mod provision;
 pub mod role;
 pub mod torture;
 pub mod up;
+pub mod web;

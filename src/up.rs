@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    pin::pin,
 };
 
 use anyhow::Context;
@@ -15,6 +16,7 @@ use crate::{
     local::{LocalConfig, LocalServers},
     provision::TopologyArgs,
     role,
+    web::Page,
 };
 
 /// Over how long sockets are closed after Ctrl-C, unless it is configured: there is no other edge that
@@ -34,9 +36,13 @@ pub struct Args {
     /// Where clients connect: WebSocket and HTTP
     #[arg(long, env = "EDGE_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
-    /// The built web client, served at / [default: web/client/dist in the source that this was built from]
-    #[arg(long, env = "EDGE_WEB_DIR")]
+    /// A web client that is built already, served at / [default: the one in the source that this program was
+    /// built from, which is built if it changed]
+    #[arg(long, env = "EDGE_WEB_DIR", value_name = "DIR")]
     pub web_dir: Option<PathBuf>,
+    /// Serve no web client, and build none
+    #[arg(long, env = "NATTERJACK_NO_WEB")]
+    pub no_web: bool,
     /// A NATS that runs already, instead of a child of our own
     #[arg(long, env = "NATS_URL")]
     pub nats_url: Option<String>,
@@ -68,12 +74,18 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         postgres_port: args.postgres_port,
         nats_store_bytes_max: None,
     };
+    let page = Page::start(&args);
     progress.say("starting NATS and Postgres …");
     let servers = LocalServers::start(&dir, &config, &progress).await?;
-    run_on(&args, &servers, &progress).await
+    run_on(&args, &servers, page, &progress).await
 }
 
-async fn run_on(args: &Args, servers: &LocalServers, progress: &dyn Progress) -> anyhow::Result<()> {
+async fn run_on(
+    args: &Args,
+    servers: &LocalServers,
+    page: Page,
+    progress: &dyn Progress,
+) -> anyhow::Result<()> {
     let tasks = Tasks::new();
     let server_tasks = tasks.child("servers");
     servers.supervise(&server_tasks);
@@ -107,8 +119,8 @@ async fn run_on(args: &Args, servers: &LocalServers, progress: &dyn Progress) ->
     if std::env::var_os("EDGE_DRAIN_SPREAD_MS").is_none() {
         edge_args.place.drain_spread_ms = DRAIN_SPREAD_MS;
     }
-    let built = || Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("web/client/dist"));
-    edge_args.web_dir = args.web_dir.clone().or_else(built);
+    edge_args.web_dir.clone_from(&page.dir);
+    edge_args.no_web = args.no_web;
     let edge = natterjack_edge::run(&edge_args, &edge_tasks)
         .await
         .context("the edge did not start")?;
@@ -120,11 +132,19 @@ async fn run_on(args: &Args, servers: &LocalServers, progress: &dyn Progress) ->
         server_tasks,
     ];
     // What takes in work stops first, then what the work needs.
-    let running = tasks.run_until_signal_then(&runs, edge_args.place.drain_grace());
-    // Only once signals are heard is it ready: who reads the block may press Ctrl-C at once.
-    let (result, ()) =
-        tokio::join!(biased; running, async { print!("{}", welcome(args, servers, edge.addr)) });
-    result
+    let mut running = pin!(tasks.run_until_signal_then(&runs, edge_args.place.drain_grace()));
+    let ready = async {
+        page.ready(&edge.app.page, progress).await;
+        print!("{}", welcome(args, servers, edge.addr));
+    };
+    // Only once signals are heard is it ready: who reads the block may press Ctrl-C at once, and whoever waits
+    // for a build may too.
+    tokio::select! {
+        biased;
+        result = running.as_mut() => return result,
+        () = ready => {}
+    }
+    running.await
 }
 
 fn welcome(args: &Args, servers: &LocalServers, addr: SocketAddr) -> String {
@@ -144,14 +164,14 @@ fn welcome(args: &Args, servers: &LocalServers, addr: SocketAddr) -> String {
     };
     format!(
         "
-Natterjack is ready.
+Natterjack is ready. Open http://{addr} in a browser.
 
   clients    http://{addr}   (WebSocket: ws://{addr}/v1/ws)
   NATS       {nats}
   Postgres   {postgres}
   data       {data}
 
-Try it, in two more terminals:
+Or chat in two more terminals:
 
   {program} chat --create --as alice{server}
   {program} chat --create --as bob{server}

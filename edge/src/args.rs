@@ -37,6 +37,10 @@ pub struct Args {
     )]
     pub web_dir: Option<PathBuf>,
 
+    /// Serve no web client, also where it is part of the program
+    #[arg(id = "edge_no_web", long = "no-web", env = "NATTERJACK_NO_WEB")]
+    pub no_web: bool,
+
     /// Which edge this is, and how it goes
     #[command(flatten)]
     pub place: PlaceArgs,

@@ -127,7 +127,7 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
     .await?;
     let receipts = Receipts::default();
     let publisher = Publisher::new(receipts.clone(), nats.clone(), shards, metrics.clone());
-    let page = Page::new(args.web_dir.clone());
+    let page = Page::new(args.web_dir.clone(), args.no_web);
     page.refresh().await;
     let app = Arc::new(App {
         args: args.clone(),

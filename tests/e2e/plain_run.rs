@@ -39,6 +39,7 @@ impl Running {
         let mut child = Command::new(env!("CARGO_BIN_EXE_natterjack"))
             .args(arguments)
             .env("NATTERJACK_PASSWORD", PASSWORD)
+            .env("NATTERJACK_NO_WEB", "true")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

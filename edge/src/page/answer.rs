@@ -2,8 +2,7 @@
 
 use axum::{
     body::Body,
-    extract::Request,
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 
@@ -25,13 +24,13 @@ pub(super) struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     /// `None` if the request is for something else.
-    pub fn of(request: &'a Request) -> Option<Self> {
-        let read = matches!(*request.method(), Method::GET | Method::HEAD);
-        let path = request.uri().path().strip_prefix('/')?;
+    pub fn of(request: &'a Parts) -> Option<Self> {
+        let read = matches!(request.method, Method::GET | Method::HEAD);
+        let path = request.uri.path().strip_prefix('/')?;
         let first = path.split_once('/').map_or(path, |(first, _)| first);
         (read && !NOT_THE_PAGE.contains(&first)).then_some(Self {
             path,
-            headers: request.headers(),
+            headers: &request.headers,
         })
     }
 

@@ -79,6 +79,18 @@ impl Files {
         Ok(Some(read))
     }
 
+    /// The files that are part of the program.
+    #[cfg(feature = "embed-web")]
+    pub fn embedded(files: &[(&str, &'static [u8])]) -> Self {
+        let contents = files
+            .iter()
+            .map(|(path, bytes)| ((*path).to_owned(), Bytes::from_static(bytes)));
+        Self {
+            files: with_forms(&contents.collect()),
+            listing: Listing::new(),
+        }
+    }
+
     /// A page that is open still asks for parts of the build that it came from.
     fn keep_hashed(&mut self, before: &Self) {
         let mut bytes = self.bytes();

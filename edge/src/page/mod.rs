@@ -5,6 +5,8 @@
 
 mod absent;
 mod answer;
+#[cfg(feature = "embed-web")]
+mod embedded;
 mod files;
 mod headers;
 
@@ -18,7 +20,7 @@ pub use absent::Absent;
 use answer::Asked;
 use axum::{
     extract::{Request, State},
-    http::StatusCode,
+    http::{StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
 use files::Files;
@@ -41,12 +43,14 @@ pub struct Page {
 
 impl Page {
     /// The page in a directory, which may be filled later; without one, the page that the program was built
-    /// with, if it was.
+    /// with, if it was; with `none`, neither.
     #[must_use]
-    pub fn new(dir: Option<PathBuf>) -> Self {
+    pub fn new(dir: Option<PathBuf>, none: bool) -> Self {
+        let dir = dir.filter(|_| !none);
+        let embedded = (dir.is_none() && !none).then(embedded).flatten();
         Self {
             dir,
-            files: RwLock::default(),
+            files: RwLock::new(Arc::new(embedded.unwrap_or_default())),
             absent: RwLock::default(),
             looked: Mutex::default(),
         }
@@ -82,6 +86,24 @@ impl Page {
         }
     }
 
+    /// The answer, and what to count it as; `https` says that the edge is reached by TLS alone.
+    async fn answer(&self, request: &Parts, https: bool) -> (&'static str, Response) {
+        let missing = || ("missing", StatusCode::NOT_FOUND.into_response());
+        let Some(asked) = Asked::of(request) else {
+            return missing();
+        };
+        self.refresh_sometimes().await;
+        let files = self.files();
+        if let Some((path, file)) = asked.file(&files) {
+            return asked.answer(path, file, https);
+        }
+        if asked.is_root() {
+            let absent = self.absent.read().unwrap_or_else(PoisonError::into_inner);
+            return ("absent", absent.response());
+        }
+        missing()
+    }
+
     async fn look(&self) {
         let Some(dir) = self.dir.clone() else { return };
         let before = self.files();
@@ -106,24 +128,29 @@ impl Page {
     }
 }
 
+/// Whether the program was built with a page in it (feature `embed-web`).
+#[must_use]
+pub const fn is_embedded() -> bool {
+    cfg!(feature = "embed-web")
+}
+
+fn embedded() -> Option<Files> {
+    #[cfg(feature = "embed-web")]
+    return Some(Files::embedded(embedded::FILES));
+    #[cfg(not(feature = "embed-web"))]
+    None
+}
+
 /// `GET` of whatever is no route: a file of the page, the page itself for a person who navigates, or
 /// nothing.
 pub(crate) async fn serve(State(app): State<SharedApp>, request: Request) -> Response {
-    let Some(asked) = Asked::of(&request) else {
-        return StatusCode::NOT_FOUND.into_response();
-    };
-    let page = &app.page;
-    page.refresh_sometimes().await;
-    let files = page.files();
-    let https = app.args.place.is_https();
-    let (what, response) = match asked.file(&files) {
-        Some((path, file)) => asked.answer(path, file, https),
-        None if asked.is_root() && files.index().is_none() => {
-            let absent = page.absent.read().unwrap_or_else(PoisonError::into_inner);
-            ("absent", absent.response())
-        }
-        None => ("missing", StatusCode::NOT_FOUND.into_response()),
-    };
-    app.metrics.page.count(what);
+    let (outcome, response) = app
+        .page
+        .answer(&request.into_parts().0, app.args.place.is_https())
+        .await;
+    app.metrics.page.count(outcome);
     response
 }
+
+#[cfg(test)]
+mod tests;

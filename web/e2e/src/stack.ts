@@ -17,7 +17,6 @@ import { binary, PAGE_DIR, toolsDir } from "./paths.js";
 const ENVIRONMENT = {
   EDGE_NO_RATE_LIMITS: "true",
   EDGE_WEB_DIR: PAGE_DIR,
-  NATTERJACK_WEB: "false",
   NATTERJACK_ARGON2_MEMORY_KIB: "8",
   NATTERJACK_ARGON2_PASSES: "1",
 };

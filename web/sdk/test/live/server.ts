@@ -23,7 +23,7 @@ declare module "vitest" {
 /** Tests sign up and send faster than people, and wait for tokens to end. */
 const ENVIRONMENT = {
   EDGE_NO_RATE_LIMITS: "true",
-  NATTERJACK_WEB: "false",
+  NATTERJACK_NO_WEB: "true",
   NATTERJACK_ACCESS_TOKEN_MINUTES: "1",
   NATTERJACK_ARGON2_MEMORY_KIB: "8",
   NATTERJACK_ARGON2_PASSES: "1",
