@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what is not as expected fails the test")]
 
+#[path = "../shared/browsers.rs"]
+mod browsers;
 mod chat;
 mod contract;
 mod devices;

@@ -1,92 +1,25 @@
-//! A real Firefox without a screen: found, or installed where apt and root are there to do it.
+//! A real Firefox without a screen.
 
-use std::{
-    io::Write as _,
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::{Duration, Instant},
-};
+use std::{path::Path, process::Stdio};
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use tokio::process::{Child, Command};
 
 use super::marionette::Marionette;
-use crate::support::until;
+use crate::{browsers::Kind, support::until};
 
-/// Names that it goes by.
-const NAMES: &[&str] = &["firefox-esr", "firefox"];
-/// What it costs to download it on a slow line.
-const INSTALLING: Duration = Duration::from_secs(600);
+/// Where to find it.
+pub const FIREFOX: Kind = Kind {
+    name: "Firefox",
+    programs: &["firefox-esr", "firefox"],
+    package: "firefox-esr",
+};
 
 /// The browser; it ends with its handle, and its profile goes.
 pub struct Browser {
     pub marionette: Marionette,
     process: Child,
     profile: tempfile::TempDir,
-}
-
-/// Where it is; `None`, said loudly, where it is neither there nor can be installed.
-pub async fn locate() -> anyhow::Result<Option<PathBuf>> {
-    if let Some(found) = on_path() {
-        return Ok(Some(found));
-    }
-    let apt = Path::new("/usr/bin/apt-get");
-    if !(apt.exists() && nix::unistd::geteuid().is_root()) {
-        say(
-            "SKIPPED: there is no Firefox here, and it can be installed neither: install firefox-esr (Debian) or \
-             firefox, and run this test again",
-        );
-        return Ok(None);
-    }
-    let started = Instant::now();
-    say("installing firefox-esr …");
-    let run = async |arguments: &[&str]| -> anyhow::Result<()> {
-        let output = Command::new(apt)
-            .args(["-qq", "-o", "DPkg::Lock::Timeout=300"])
-            .args(arguments)
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .stdin(Stdio::null())
-            .output();
-        let output = tokio::time::timeout(INSTALLING, output).await??;
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        ensure!(output.status.success(), "apt-get {arguments:?}: {told}");
-        Ok(())
-    };
-    let installed = async {
-        run(&["update"]).await?;
-        run(&["install", "-y", "--no-install-recommends", "firefox-esr"]).await
-    };
-    match installed.await {
-        Ok(()) => {
-            say(&format!(
-                "installed firefox-esr in {:.1} s",
-                started.elapsed().as_secs_f32()
-            ));
-            Ok(Some(
-                on_path().context("firefox-esr is installed and not on PATH")?,
-            ))
-        }
-        Err(error) => {
-            say(&format!(
-                "SKIPPED: there is no Firefox here, and it could not be installed: {error:#}. Install \
-                 firefox-esr, and run this test again"
-            ));
-            Ok(None)
-        }
-    }
-}
-
-fn on_path() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    let names = |dir: PathBuf| NAMES.iter().map(move |name| dir.join(name));
-    std::env::split_paths(&path)
-        .flat_map(names)
-        .find(|program| program.is_file())
-}
-
-/// Past the test harness, which keeps to itself what a test that passes prints.
-pub fn say(words: &str) {
-    let _ = writeln!(std::io::stderr(), "firefox: {words}");
 }
 
 impl Browser {

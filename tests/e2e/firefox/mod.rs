@@ -17,7 +17,7 @@ use crate::support::{
     user::User,
 };
 use autopush::Autopush;
-use browser::{Browser, say};
+use browser::{Browser, FIREFOX};
 
 /// Where a picture of the page is wanted.
 const SCREENSHOT: &str = "NATTERJACK_TEST_SCREENSHOT";
@@ -34,7 +34,7 @@ async fn shows(browser: &mut Browser, seq: u64) -> anyhow::Result<Value> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_becomes_a_notification_in_firefox() -> anyhow::Result<()> {
     let started = Instant::now();
-    let Some(program) = browser::locate().await? else {
+    let Some(program) = FIREFOX.locate().await? else {
         return Ok(());
     };
     let located = started.elapsed();
@@ -105,6 +105,6 @@ async fn a_message_becomes_a_notification_in_firefox() -> anyhow::Result<()> {
         })
         .await?;
     let (located, all) = (located.as_secs_f32(), started.elapsed().as_secs_f32());
-    say(&format!("{all:.1} s, of which {located:.1} s to have it"));
+    FIREFOX.say(&format!("{all:.1} s, of which {located:.1} s to have it"));
     Ok(())
 }

@@ -1,0 +1,86 @@
+//! Browsers for tests: found on the `PATH`, or installed where apt and root are there to do it.
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, ensure};
+use tokio::process::Command;
+
+/// What it costs to download one on a slow line.
+const INSTALLING: Duration = Duration::from_secs(600);
+
+/// A kind of browser.
+pub struct Kind {
+    /// What people call it.
+    pub name: &'static str,
+    /// Names that its program goes by.
+    pub programs: &'static [&'static str],
+    /// Debian's package of it.
+    pub package: &'static str,
+}
+
+impl Kind {
+    /// Where it is; `None`, said loudly, where it is neither there nor can be installed.
+    pub async fn locate(&self) -> anyhow::Result<Option<PathBuf>> {
+        if let Some(found) = self.on_path() {
+            return Ok(Some(found));
+        }
+        let (name, package) = (self.name, self.package);
+        let apt = Path::new("/usr/bin/apt-get");
+        if !(apt.exists() && nix::unistd::geteuid().is_root()) {
+            self.say(&format!(
+                "SKIPPED: there is no {name} here, and it can be installed neither: install {package} (as Debian \
+                 calls it), and run this test again"
+            ));
+            return Ok(None);
+        }
+        let started = Instant::now();
+        self.say(&format!("installing {package} …"));
+        let run = async |arguments: &[&str]| -> anyhow::Result<()> {
+            let output = Command::new(apt)
+                .args(["-qq", "-o", "DPkg::Lock::Timeout=300"])
+                .args(arguments)
+                .env("DEBIAN_FRONTEND", "noninteractive")
+                .stdin(Stdio::null())
+                .output();
+            let output = tokio::time::timeout(INSTALLING, output).await??;
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            ensure!(output.status.success(), "apt-get {arguments:?}: {told}");
+            Ok(())
+        };
+        let installed = async {
+            run(&["update"]).await?;
+            run(&["install", "-y", "--no-install-recommends", package]).await
+        };
+        if let Err(error) = installed.await {
+            self.say(&format!(
+                "SKIPPED: there is no {name} here, and it could not be installed: {error:#}. Install {package}, and \
+                 run this test again"
+            ));
+            return Ok(None);
+        }
+        let took = started.elapsed().as_secs_f32();
+        self.say(&format!("installed {package} in {took:.1} s"));
+        let found = self.on_path();
+        Ok(Some(found.with_context(|| {
+            format!("{package} is installed and not on PATH")
+        })?))
+    }
+
+    fn on_path(&self) -> Option<PathBuf> {
+        let path = std::env::var_os("PATH")?;
+        let programs = |dir: PathBuf| self.programs.iter().map(move |program| dir.join(program));
+        std::env::split_paths(&path)
+            .flat_map(programs)
+            .find(|program| program.is_file())
+    }
+
+    /// Past the test harness, which keeps to itself what a test that passes prints.
+    pub fn say(&self, words: &str) {
+        let _ = writeln!(std::io::stderr(), "{}: {words}", self.name);
+    }
+}
