@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Reason } from "../events.js";
 import type { ServerFrame } from "../wire.js";
 
 type Kind = "string" | "number" | "boolean" | "array" | "object";
@@ -73,6 +74,22 @@ export const CLOSE = {
 /** Whether to come back after a close with that code: 3500–3999 say no. */
 export function reconnects(code: number | undefined): boolean {
   return code === undefined || code < 3500 || code > 3999;
+}
+
+/** Why there is no connection any more, after a close that says to come back. */
+export function reasonOf(code: number | undefined): Reason {
+  switch (code) {
+    case CLOSE.shutdown:
+      return "draining";
+    case CLOSE.slow:
+      return "slow";
+    case CLOSE.noPong:
+      return "silent";
+    case CLOSE.unavailable:
+      return "unavailable";
+    default:
+      return code !== undefined && code >= 3000 && code < 3500 ? "closed" : "unreachable";
+  }
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -15,7 +15,8 @@ import type { Answers, Command, Engine, EngineParts } from "./engine.js";
 import { decode } from "./frames.js";
 import { Ledger } from "./ledger.js";
 import { DEFAULTS, type Input, type Output, type Settings, type Telling } from "./machine/io.js";
-import { Machine, type Remembered, VALUES } from "./machine/machine.js";
+import { Machine } from "./machine/machine.js";
+import { type Remembered, VALUES } from "./machine/parts.js";
 import { socketAddress } from "./route.js";
 import { Sockets } from "./socket.js";
 import { listen } from "./surroundings.js";
@@ -133,11 +134,14 @@ export class LocalEngine implements Engine {
     this.#inputs.push(input);
     if (this.#working || this.#machine === undefined) return;
     this.#working = true;
-    for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
-      for (const output of this.#machine.input(performance.now(), next)) this.#do(output);
+    try {
+      for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
+        for (const output of this.#machine.input(performance.now(), next)) this.#do(output);
+      }
+    } finally {
+      this.#working = false;
+      this.#setTimer();
     }
-    this.#working = false;
-    this.#setTimer();
   }
 
   #do(output: Output): void {

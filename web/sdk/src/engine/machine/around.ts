@@ -23,6 +23,8 @@ interface Tab {
 /** The tabs of this user on this device, and what follows from them. */
 export class Tabs {
   readonly #tabs = new Map<string, Tab>();
+  /** The same list until it changes, so that comparing costs nothing. */
+  #watched: readonly UserId[] = [];
 
   setActive(tab: string, active: boolean): void {
     this.#tab(tab).active = active;
@@ -30,10 +32,12 @@ export class Tabs {
 
   setWatched(tab: string, users: readonly UserId[]): void {
     this.#tab(tab).watched = users;
+    this.#unite();
   }
 
   leave(tab: string): void {
     this.#tabs.delete(tab);
+    this.#unite();
   }
 
   /** Whether any is in the foreground. */
@@ -42,11 +46,18 @@ export class Tabs {
     return false;
   }
 
-  /** All who are shown in any, each once, at most `max`. */
-  watched(max: number): UserId[] {
+  /** All who are shown in any, each once and in order. */
+  get watched(): readonly UserId[] {
+    return this.#watched;
+  }
+
+  #unite(): void {
     const users = new Set<UserId>();
     for (const tab of this.#tabs.values()) for (const user of tab.watched) users.add(user);
-    return [...users].sort().slice(0, max);
+    const united = [...users].sort();
+    const same =
+      united.length === this.#watched.length && united.every((user, n) => user === this.#watched[n]);
+    if (!same) this.#watched = united;
   }
 
   #tab(name: string): Tab {
@@ -102,18 +113,16 @@ export class Typing {
 
 /** Which list of people the server was given, and when it may be given the next. */
 export class Watching {
-  /** As one text, to compare; absent while the server knows none. */
-  #told = "";
-  #asking: string | undefined;
+  #told: readonly UserId[] = [];
+  #asking: readonly UserId[] | undefined;
   #mayAskAt = 0;
 
-  /** The list to ask for now, if it is another than the one told. */
-  ask(users: UserId[], now: number): UserId[] | undefined {
-    const list = users.join();
-    if (list === this.#told || this.#asking !== undefined || this.#mayAskAt > now) return undefined;
-    this.#asking = list;
+  /** Whether to ask for this list now: the very one that was asked for is the same. */
+  ask(users: readonly UserId[], now: number): boolean {
+    if (!this.#isNews(users) || this.#asking !== undefined || this.#mayAskAt > now) return false;
+    this.#asking = users;
     this.#mayAskAt = now + WATCH_PAUSE_MS;
-    return users;
+    return true;
   }
 
   /** The server took it. */
@@ -131,13 +140,17 @@ export class Watching {
 
   /** A new connection watches nobody. */
   disconnected(): void {
-    this.#told = "";
+    this.#told = [];
     this.#asking = undefined;
     this.#mayAskAt = 0;
   }
 
   /** When {@link ask} may have something to do. */
-  deadline(users: UserId[]): number | undefined {
-    return users.join() === this.#told || this.#asking !== undefined ? undefined : this.#mayAskAt;
+  deadline(users: readonly UserId[]): number | undefined {
+    return this.#isNews(users) && this.#asking === undefined ? this.#mayAskAt : undefined;
+  }
+
+  #isNews(users: readonly UserId[]): boolean {
+    return users !== this.#told && (users.length > 0 || this.#told.length > 0);
   }
 }

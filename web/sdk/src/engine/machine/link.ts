@@ -16,11 +16,11 @@
  */
 import type { AccessToken } from "../../account/tokens.js";
 import type { Connection, Reason } from "../../events.js";
-import type { ClientFrame, Conversation, HelloDevice, Ready, Seq, WireError } from "../../wire.js";
+import type { ClientFrame, Ready, WireError } from "../../wire.js";
 import { delayMs } from "../backoff.js";
-import { CLOSE, reconnects } from "../frames.js";
-import type { Route } from "../route.js";
-import { type Outlet, type Settings, earliest } from "./io.js";
+import { CLOSE, reasonOf, reconnects } from "../frames.js";
+import { earliest } from "./io.js";
+import type { LinkHost, LinkParts } from "./link-parts.js";
 import { Session } from "./session.js";
 
 /** So many tokens in a row may be refused before nothing more is expected of the source. */
@@ -41,36 +41,6 @@ type Phase =
   | { at: "opening"; until: number }
   | { at: "live"; session: Session }
   | { at: "waiting"; until: number };
-
-/** What a link is part of. */
-export interface LinkHost {
-  /** What `hello` says beside the token. */
-  hello(): { resume?: Record<Conversation, Seq>; active: boolean };
-  /** `ready` was heard. */
-  live(ready: Ready, now: number): void;
-  /** What was said over the connection and not answered will not be. */
-  lost(now: number): void;
-  /** The last that is said before an edge is left on purpose. */
-  parting(now: number): void;
-  /** How many sends have no answer. */
-  inFlight(): number;
-  /** A fresh token, for the server. */
-  handIn(token: AccessToken, now: number): void;
-  /** Nothing comes any more. */
-  ended(): void;
-}
-
-/** What a link is made of. */
-export interface LinkParts {
-  settings: Settings;
-  route: Route;
-  device: (token: AccessToken) => HelloDevice | undefined;
-  name: string | undefined;
-  random: () => number;
-  /** Unix milliseconds. */
-  wall: () => number;
-  out: Outlet;
-}
 
 /** One client's connection, over all its sockets. */
 export class Link {
@@ -198,6 +168,12 @@ export class Link {
     if (this.session !== undefined) this.#wantToken(now);
   }
 
+  /** The server did not take the token that was handed in: the next one comes after a pause. */
+  tokenNotTaken(retryable: boolean, now: number): void {
+    if (!retryable) this.#refused = this.#token?.token;
+    this.session?.retryToken(now);
+  }
+
   /** The socket is gone, or never came to be. */
   lost(now: number, code: number | undefined): void {
     const { at } = this.#phase;
@@ -243,8 +219,7 @@ export class Link {
 
   /** The timers were held up for long: the device slept, or the tab was frozen. */
   awoke(now: number): void {
-    this.session?.awoke(now, this.#parts.settings.probeMs);
-    if (this.session !== undefined) this.#ping();
+    if (this.session?.awoke(now, this.#parts.settings.probeMs)) this.#ping();
     if (this.#phase.at === "waiting") this.#connect(now);
   }
 
@@ -415,20 +390,5 @@ export class Link {
     const news = state !== told.state || reason !== told.reason || retryAt !== told.retryAt;
     this.#told = told;
     if (news) this.#parts.out.emit("connection", told);
-  }
-}
-
-function reasonOf(code: number | undefined): Reason {
-  switch (code) {
-    case CLOSE.shutdown:
-      return "draining";
-    case CLOSE.slow:
-      return "slow";
-    case CLOSE.noPong:
-      return "silent";
-    case CLOSE.unavailable:
-      return "unavailable";
-    default:
-      return code !== undefined && code >= 3000 && code < 3500 ? "closed" : "unreachable";
   }
 }

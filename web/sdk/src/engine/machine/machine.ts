@@ -6,11 +6,10 @@
  *
  * @module
  */
-import type { AccessToken } from "../../account/tokens.js";
 import { StoppedError } from "../../errors.js";
 import type { Connection, OutboxEntry } from "../../events.js";
-import type { Change, Opening } from "../../store/store.js";
-import type { Conversation, HelloDevice, MessageId, Ready, Seq, ServerFrame, UserId } from "../../wire.js";
+import type { Change } from "../../store/store.js";
+import type { Ready, ServerFrame } from "../../wire.js";
 import type { Command } from "../engine.js";
 import { Outbox } from "../outbox.js";
 import { Receipts } from "../receipts.js";
@@ -21,41 +20,14 @@ import { Tabs, Typing, Watching } from "./around.js";
 import { Asking } from "./asking.js";
 import { Delivery } from "./delivery.js";
 import { type Input, Outlet, type Output, type Settings, earliest, emitting } from "./io.js";
-import { Link, type LinkHost } from "./link.js";
+import { Link } from "./link.js";
+import type { LinkHost } from "./link-parts.js";
+import { type Parts, VALUES } from "./parts.js";
+import { Reading } from "./reading.js";
 import { Sending } from "./sending.js";
 
 /** A tick that comes so long after its time says that the timers were held up: asleep, or frozen. */
 const LATE_MS = 5_000;
-/** More people than any server lets one watch; until `ready` tells how many it does. */
-const WATCHED_MAX = 1_000;
-
-/** What is remembered from one run to the next. */
-export interface Remembered {
-  /** This device was here before, so that `hello` carries its cursors. */
-  resumes: boolean;
-  me: UserId | undefined;
-  /** Read, and perhaps not told. */
-  reads: Record<Conversation, Seq>;
-}
-
-/** The names of the machine's values in the store: the last `ready`, and what was read and is not surely told. */
-export const VALUES = { user: "user", limits: "limits", reads: "reads" } as const;
-
-/** What a machine is made of. */
-export interface Parts {
-  settings: Settings;
-  server: string;
-  discover: boolean;
-  name?: string | undefined;
-  device: (token: AccessToken) => HelloDevice | undefined;
-  opening: Opening;
-  remembered: Remembered;
-  /** Between 0 and 1. */
-  random: () => number;
-  makeId: () => MessageId;
-  /** Unix milliseconds; only told, never compared. */
-  wall: () => number;
-}
 
 /** One user's machine. */
 export class Machine {
@@ -65,6 +37,7 @@ export class Machine {
   readonly #outbox: Outbox;
   readonly #timeline: Timeline;
   readonly #receipts: Receipts;
+  readonly #reading: Reading;
   readonly #delivery: Delivery;
   readonly #sending: Sending;
   readonly #asking: Asking;
@@ -82,6 +55,7 @@ export class Machine {
     this.#outbox = new Outbox(opening.outbox, settings.ackTimeoutMs, settings.backoff, random);
     this.#timeline = new Timeline(opening.cursors, settings.backoff, random);
     this.#receipts = new Receipts(settings.receiptDelayMs, remembered.reads);
+    this.#reading = new Reading(this.#out, this.#receipts);
     this.#delivery = new Delivery(this.#out, this.#outbox, settings.batchMs);
     this.#delivery.me = remembered.me;
     this.#sending = new Sending(this.#out, this.#outbox, parts.makeId, parts.wall);
@@ -109,6 +83,7 @@ export class Machine {
       this.#pump(now);
       this.#link.leaveOnceAnswered(now);
     }
+    this.#reading.flush(this.#delivery.me, now);
     this.#delivery.flush(now);
     return this.#out.take();
   }
@@ -117,7 +92,13 @@ export class Machine {
   get deadline(): number | undefined {
     const delivery = this.#delivery.deadline;
     if (this.#link.stopped) return delivery;
-    const always = earliest(delivery, this.#typing.deadline, this.#asking.deadline, this.#link.deadline);
+    const always = earliest(
+      delivery,
+      this.#reading.deadline,
+      this.#typing.deadline,
+      this.#asking.deadline,
+      this.#link.deadline,
+    );
     const { session } = this.#link;
     if (session === undefined) return always;
     return earliest(
@@ -127,7 +108,7 @@ export class Machine {
       session.doubtAt(this.#outbox.oldestSentAt, this.#settings.probeMs),
       this.#receipts.deadline,
       this.#receipts.settled,
-      this.#watching.deadline(this.#tabs.watched(session.limits.watch_users_max)),
+      this.#watching.deadline(this.#tabs.watched),
     );
   }
 
@@ -243,9 +224,7 @@ export class Machine {
     switch (purpose.for) {
       case "token":
         // It expired on its way, perhaps in the sleep of a laptop: the next one is fresh.
-        if (error.retryable) this.#link.session?.retryToken(now);
-        else this.#link.tokenIsBad(now);
-        return;
+        return this.#link.tokenNotTaken(error.retryable, now);
       case "watch":
         if (!error.retryable) this.#out.emit("problem", { error });
         return this.#watching.refused(error, now);
@@ -263,7 +242,7 @@ export class Machine {
       case "discard":
         return this.#sending.discard(ticket, command.id);
       case "read":
-        return this.#read(ticket, command.conversation, command.seq, now);
+        return this.#reading.take(ticket, command.conversation, command.seq, now);
       case "history": {
         const { conversation, anchor, limit } = command;
         const ask = {
@@ -285,7 +264,7 @@ export class Machine {
         }
         break;
       case "watch":
-        this.#tabs.setWatched(command.tab, command.users.slice(0, WATCHED_MAX));
+        this.#tabs.setWatched(command.tab, command.users);
         break;
       case "active":
         this.#tabs.setActive(command.tab, command.active);
@@ -297,18 +276,6 @@ export class Machine {
         this.#link.hurry(now);
     }
     this.#out.answer(ticket, null);
-  }
-
-  /** Read up to there: kept until it is surely told, and told to one's own tabs at once. */
-  #read(ticket: number, conversation: Conversation, seq: Seq, now: number): void {
-    this.#receipts.advance(conversation, { delivered: 0, read: seq }, now);
-    const answer = { type: "answer" as const, ticket, answer: null };
-    const changes = [{ put: "value" as const, name: VALUES.reads, value: this.#receipts.reads }];
-    const { me } = this.#delivery;
-    if (me === undefined) return this.#out.keep(changes, [answer]);
-    const cursors = [{ user: me, delivered: seq, read: seq }];
-    const told = emitting("receipts", { conversation, cursors });
-    this.#out.keep([...changes, { put: "receipts", conversation, cursors }], [told, answer]);
   }
 
   #tick(now: number): void {
@@ -331,20 +298,18 @@ export class Machine {
     // What is not sent yet waits for the next edge.
     const room = this.#link.isLeaving(now) ? 0 : Math.max(session.limits.sends_in_flight_max, 1);
     this.#sending.pump(now, { ...session.limits, sends_in_flight_max: room });
-    const users = this.#watching.ask(this.#tabs.watched(session.limits.watch_users_max), now);
-    if (users !== undefined) this.#asking.watch(users, now);
+    const { watched } = this.#tabs;
+    if (this.#watching.ask(watched, now)) {
+      this.#asking.watch(watched.slice(0, session.limits.watch_users_max), now);
+    }
     this.#asking.pump(now);
     for (const frame of this.#receipts.take(now)) this.#out.send(frame);
-    if (this.#receipts.settle(now)) this.#keepReads();
+    this.#reading.settle(now);
     const { active } = this.#tabs;
     if (active !== this.#toldActive) {
       this.#toldActive = active;
       this.#out.send({ type: "active", active });
     }
-  }
-
-  #keepReads(): void {
-    this.#out.keep([{ put: "value", name: VALUES.reads, value: this.#receipts.reads }]);
   }
 
   #sayReceipts(now: number): void {

@@ -78,9 +78,14 @@ export class Session {
     return true;
   }
 
-  /** The device slept, so that its own silence proves nothing: the server gets a moment from now on. */
-  awoke(now: number, patienceMs: number): void {
+  /**
+   * The timers were late, so that silence proves nothing: the server is asked, and gets a moment from now on. Who
+   * was asked before has had it: in a tab that is held back, all timers are late.
+   */
+  awoke(now: number, patienceMs: number): boolean {
+    if (this.#doubtedUntil !== undefined) return false;
     this.#doubtedUntil = now + patienceMs;
+    return true;
   }
 
   /** A new token is in force until then, by the server's clock; without a time, until it is refused. */

@@ -173,6 +173,16 @@ describe("silence", () => {
     expect(world.machine.connection.reason).toBe("silent");
   });
 
+  test("a tab whose timers are held back leaves a half-open connection all the same", () => {
+    const world = online();
+    world.network.flowing = false;
+    for (let minute = 0; minute < 3; minute += 1) {
+      world.sleep(60_000);
+      world.pass(0);
+    }
+    expect(world.machine.connection.reason).toBe("silent");
+  });
+
   test("a hello without an answer is not waited for", () => {
     const world = new World();
     world.network.flowing = false;
@@ -190,6 +200,22 @@ describe("tokens", () => {
     expect(world.said("token").map((frame) => frame.token)).toEqual(["token-2"]);
     expect(world.tokensAsked).toEqual([undefined, "token-1"]);
     expect(world.connects).toHaveLength(1);
+  });
+
+  test("one that the server does not take in-band is replaced after a pause, not in a loop", () => {
+    const world = online();
+    world.server.faults.tokensAway = true;
+    world.pass(839_000);
+    world.token = "token-2";
+    world.pass(1_020);
+    const { id } = world.said("token")[0]!;
+    world.token = "token-3";
+    world.hear({ type: "error", id, code: "forbidden", message: "another device", retryable: false });
+    world.pass(4_000);
+    expect(world.tokensAsked).toHaveLength(2);
+    world.pass(2_000);
+    expect(world.tokensAsked.at(-1)).toBe("token-2");
+    expect(world.said("token").map((frame) => frame.token)).toEqual(["token-2", "token-3"]);
   });
 
   test("one that has ended is replaced, and the connection comes at once", () => {

@@ -105,7 +105,7 @@ test("nothing is missing, nothing comes twice, and the order holds", () => {
         expect(world.kept.outbox.size).toBe(0);
       },
     ),
-    { numRuns: 600 },
+    { numRuns: 300 },
   );
 });
 
@@ -152,7 +152,7 @@ test("in one run, each message is told once and ascending", () => {
       expect(new Set(done.map((event) => event.entry.id)).size).toBe(done.length);
       expect(done.length).toBe(world.answers.size - countOf(world));
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   );
 });
 

@@ -213,6 +213,20 @@ describe("receipts", () => {
     expect(world.said("receipt").filter((frame) => frame.read !== undefined)).toHaveLength(told);
   });
 
+  test("a person who scrolls says it often, and it costs a few writes", () => {
+    const world = online();
+    const { writes } = world.kept;
+    const tickets = Array.from({ length: 100 }, (_, n) => {
+      world.pass(10);
+      return world.ask({ do: "read", conversation: G, seq: n + 1 });
+    });
+    world.pass(1_000);
+    expect(tickets.every((ticket) => world.answers.get(ticket) === null)).toBe(true);
+    expect(world.kept.writes - writes).toBeLessThanOrEqual(12);
+    expect(world.told("receipts").at(-1)!.cursors[0]!.read).toBe(100);
+    expect(world.server.read.get(G)).toBe(100);
+  });
+
   test("one that left a moment before the connection broke goes again", () => {
     const world = online();
     world.server.post(G);

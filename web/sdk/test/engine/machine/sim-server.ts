@@ -40,6 +40,8 @@ export interface Faults {
   overloaded: boolean;
   /** History cannot be asked. */
   historyAway: boolean;
+  /** Tokens that are handed in are not answered. */
+  tokensAway: boolean;
 }
 
 /** One socket's session. */
@@ -56,6 +58,7 @@ export class SimServer {
     losesAcks: false,
     overloaded: false,
     historyAway: false,
+    tokensAway: false,
   };
   readonly logs = new Map<Conversation, Message[]>();
   /** Each id that was stored, with how often its frame came. */
@@ -145,6 +148,7 @@ export class SimServer {
       case "conversations":
         return answer({ type: "conversations", id: frame.id, conversations: this.#summaries() });
       case "token":
+        if (this.faults.tokensAway) return;
         session.token = frame.token;
         return answer({ type: "ok", id: frame.id });
       case "watch":

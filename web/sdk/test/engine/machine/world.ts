@@ -15,7 +15,8 @@ import {
 } from "../../../src/index.js";
 import type { Command } from "../../../src/engine/engine.js";
 import { DEFAULTS, type Input, type Output, type Settings } from "../../../src/engine/machine/io.js";
-import { Machine, VALUES } from "../../../src/engine/machine/machine.js";
+import { Machine } from "../../../src/engine/machine/machine.js";
+import { VALUES } from "../../../src/engine/machine/parts.js";
 import type { Change, Opening } from "../../../src/store/store.js";
 import { SimServer } from "./sim-server.js";
 

@@ -1,0 +1,173 @@
+/** Accounts: who is signed in, and a refresh token that is used once, however many ask. */
+import { IDBFactory } from "fake-indexeddb";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import {
+  type Accounts,
+  type Tokens,
+  accounts,
+  openVault,
+  SignedOutError,
+  UnreachableError,
+} from "../../src/index.js";
+
+const SERVER = "https://chat.example.com";
+const MINUTES_MS = 60_000;
+
+/** A server that gives out tokens, each refresh token for one use. */
+class TokenServer {
+  asked: { path: string; body: Record<string, unknown> }[] = [];
+  away = false;
+  revoked = false;
+  lifeMs = 15 * MINUTES_MS;
+  /** Waits before it answers. */
+  gate: Promise<void> = Promise.resolve();
+  #count = 0;
+  #good = "";
+
+  readonly fetch = (async (url: string, init: RequestInit) => {
+    const { pathname: path } = new URL(url);
+    const body = init.body === undefined ? {} : (JSON.parse(String(init.body)) as Record<string, unknown>);
+    this.asked.push({ path, body });
+    await this.gate;
+    if (this.away) throw new TypeError("fetch failed");
+    if (path === "/v1/logout") return Response.json({});
+    if (path === "/v1/refresh" && (this.revoked || body["refresh_token"] !== this.#good)) {
+      this.revoked = true;
+      return Response.json({ code: "revoked", message: "log in again", retryable: false }, { status: 401 });
+    }
+    return Response.json(this.#tokens(body));
+  }) as typeof fetch;
+
+  paths(path: string): Record<string, unknown>[] {
+    return this.asked.filter((asked) => asked.path === path).map(({ body }) => body);
+  }
+
+  #tokens(body: Record<string, unknown>): Tokens {
+    this.#count += 1;
+    this.#good = `refresh-${this.#count}`;
+    const device = (body["device"] as { id?: string } | undefined)?.id ?? "device-1";
+    return {
+      user: { id: "u1", handle: "ann", name: "Ann" },
+      device,
+      access_token: `access-${this.#count}`,
+      expires_at: Date.now() + this.lifeMs,
+      refresh_token: this.#good,
+    };
+  }
+}
+
+/** Web Locks as browsers have them, for tabs that are instances here. */
+function locks() {
+  let last: Promise<unknown> = Promise.resolve();
+  return {
+    request: (_: string, work: () => Promise<unknown>) => {
+      const turn = last.then(work);
+      last = turn.catch(() => {});
+      return turn;
+    },
+  };
+}
+
+let server: TokenServer;
+let factory: IDBFactory;
+/** A tab of this device. */
+const tab = (): Accounts => accounts({ server: SERVER, fetch: server.fetch, vault: openVault(factory) });
+
+beforeEach(() => {
+  server = new TokenServer();
+  factory = new IDBFactory();
+  vi.stubGlobal("navigator", { locks: locks() });
+});
+afterEach(() => {
+  vi.unstubAllGlobals();
+  vi.useRealTimers();
+});
+
+test("who signs up is signed in on this device, over restarts", async () => {
+  expect(await tab().current()).toBeUndefined();
+  const account = await tab().signUp("ann", "a password", "Ann");
+  expect(account).toEqual({
+    server: SERVER,
+    user: { id: "u1", handle: "ann", name: "Ann" },
+    device: "device-1",
+  });
+  expect(await tab().current()).toEqual(account);
+  expect(server.paths("/v1/signup")).toMatchObject([{ handle: "ann", password: "a password", name: "Ann" }]);
+});
+
+test("a token is used while it is good, and of many who ask in many tabs one refreshes", async () => {
+  const account = await tab().signUp("ann", "a password");
+  const tabs = [tab(), tab(), tab()].map((own) => own.tokens(account));
+  expect(await tabs[0]!({})).toMatchObject({ token: "access-1", device: "device-1" });
+  const refused = { refused: "access-1" };
+  const fresh = await Promise.all(tabs.flatMap((tokens) => [tokens(refused), tokens(refused), tokens({})]));
+  expect(server.paths("/v1/refresh")).toEqual([{ refresh_token: "refresh-1" }]);
+  expect(fresh.filter(({ token }) => token === "access-2").length).toBeGreaterThanOrEqual(6);
+  expect(server.revoked).toBe(false);
+});
+
+test("new tokens are kept before anybody uses them", async () => {
+  server.lifeMs = 1_000;
+  const account = await tab().signUp("ann", "a password");
+  const vault = openVault(factory);
+  const kept: (string | undefined)[] = [];
+  const setAccount = vault.setAccount.bind(vault);
+  vault.setAccount = async (signedIn) => {
+    await setAccount(signedIn);
+    kept.push(signedIn?.refresh_token);
+  };
+  const own = accounts({ server: SERVER, fetch: server.fetch, vault });
+  const { token } = await own.tokens(account)({});
+  expect([token, kept]).toEqual(["access-2", ["refresh-2"]]);
+});
+
+test("a server that is away is not the end; one that refuses is", async () => {
+  server.lifeMs = 1_000;
+  const own = tab();
+  const account = await own.signUp("ann", "a password");
+  server.away = true;
+  await expect(own.tokens(account)({})).rejects.toThrow(UnreachableError);
+  server.away = false;
+  expect(await own.tokens(account)({})).toMatchObject({ token: "access-2" });
+  server.revoked = true;
+  await expect(own.tokens(account)({})).rejects.toThrow(SignedOutError);
+});
+
+test("logging in again is the same device; after logging out it is a new one", async () => {
+  const own = tab();
+  await own.signUp("ann", "a password");
+  await own.logIn("Ann", "a password");
+  expect(server.paths("/v1/login")[0]!["device"]).toMatchObject({ id: "device-1" });
+  await own.logOut();
+  expect(await tab().current()).toBeUndefined();
+  expect(server.paths("/v1/logout")).toHaveLength(1);
+  await own.logIn("ann", "a password");
+  expect(server.paths("/v1/login")[1]!["device"]).not.toHaveProperty("id");
+});
+
+test("whoever cannot reach the server is logged out here all the same, and the source says so", async () => {
+  const own = tab();
+  const account = await own.signUp("ann", "a password");
+  server.away = true;
+  await own.logOut();
+  expect(await own.current()).toBeUndefined();
+  await expect(own.tokens(account)({})).rejects.toThrow(SignedOutError);
+});
+
+test("the tokens of one account are not those of the next", async () => {
+  const own = tab();
+  const first = await own.signUp("ann", "a password");
+  const other = { ...first, user: { ...first.user, id: "u2" } };
+  await expect(own.tokens(other)({})).rejects.toThrow(SignedOutError);
+});
+
+test("other tabs hear of sign-in and sign-out", async () => {
+  const [here, there] = [tab(), tab()];
+  const heard: (string | undefined)[] = [];
+  const undo = there.subscribe((account) => heard.push(account?.user.id));
+  await here.signUp("ann", "a password");
+  await expect.poll(() => heard).toEqual(["u1"]);
+  await here.logOut();
+  await expect.poll(() => heard).toEqual(["u1", undefined]);
+  undo();
+});
