@@ -47,6 +47,11 @@ export class Anchor<T> {
     return this.#stuck;
   }
 
+  /** The first thing in view and its place, unless the end is kept. */
+  get mark(): Mark<T> | undefined {
+    return this.#marks[0];
+  }
+
   /** Keeps the end in view from now on; `restore` goes there. */
   stick(): void {
     this.#stuck = true;

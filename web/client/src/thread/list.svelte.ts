@@ -396,7 +396,8 @@ export class MessageWindow {
   }
 
   #end(): void {
-    const mark = this.#anchor?.stuck === false ? this.#surface?.inView()[0] : undefined;
+    // The document may be gone already; where the reader was is known.
+    const mark = this.#anchor?.mark;
     const seq = Number(mark?.element.closest<HTMLElement>("[data-seq]")?.dataset.seq);
     leave(this.#conversation, mark && seq > 0 ? { seq, top: mark.top } : undefined);
     clearTimeout(this.#seeing);

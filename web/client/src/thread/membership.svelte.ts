@@ -14,12 +14,22 @@ export class Membership {
     readonly current: readonly { conversation: Conversation; summary: { role?: Role } }[];
   };
   #refused = $state(false);
+  #listed = false;
 
   constructor(client: Client, conversation: Conversation) {
     this.#conversation = conversation;
     this.#entries = live(client.conversations);
     $effect(() => {
-      if (!conversation.startsWith("group.") || this.#entry) return;
+      if (!conversation.startsWith("group.")) return;
+      if (this.#entry) {
+        this.#listed = true;
+        return;
+      }
+      if (this.#listed) {
+        // It was in the list and has gone from it.
+        this.#refused = true;
+        return;
+      }
       // Not in the list: not loaded yet, or no longer a member. The server knows.
       client.api.conversation(conversation).then(
         () => (this.#refused = false),

@@ -92,6 +92,7 @@ const ar: typeof en = {
       other: "# رسالة جديدة",
     }),
 
+  whomYou: "إياك",
   created: (who, title) => `أنشأ ${who} المجموعة «${title}»`,
   renamed: (who, title) => `سمّى ${who} المجموعة «${title}»`,
   added: (who, whom) => `أضاف ${who} ${whom}`,

@@ -65,6 +65,8 @@ export default {
   announce: (name: string, text: string) => `${name}: ${text}`,
   announceMany: (count: number) => plural(count, { one: "# new message", other: "# new messages" }),
 
+  /** Oneself, to whom something was done. */
+  whomYou: "you",
   created: (who: string, title: string) => `${who} created the group “${title}”`,
   renamed: (who: string, title: string) => `${who} named the group “${title}”`,
   added: (who: string, whom: string) => `${who} added ${whom}`,

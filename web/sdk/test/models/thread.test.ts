@@ -226,6 +226,21 @@ describe("live", () => {
     expect(facingStart.snapshot.atEnd).toBe(false);
   });
 
+  test("a reader who has left the end keeps what is being read, however much comes", async () => {
+    world.storeUnheard(...texts(1, 350));
+    const thread = open();
+    await thread.jump({ at: "end" });
+    thread.follow(false);
+    const [first] = seqs(thread);
+    for (let at = 351; at < 900; at += 10) await world.say(...texts(at, at + 9));
+    expect(seqs(thread)[0]).toBe(first);
+    expect(thread.snapshot.items.length).toBeLessThanOrEqual(360);
+    expect(thread.snapshot.atEnd).toBe(false);
+    thread.follow(true);
+    await thread.jump({ at: "end" });
+    expect(thread.snapshot.atEnd).toBe(true);
+  });
+
   test("edits and deletions change what is loaded, and nothing else", async () => {
     world.storeUnheard(...texts(1, 50));
     const thread = open();
