@@ -17,7 +17,7 @@ export default {
   read: "Read",
   noMessages: "No messages yet",
   chooseTitle: "Pick a conversation",
-  chooseHint: "Choose one on the left, or press",
+  chooseHint: "Choose one from the list, or press",
   chooseOr: "to go to anyone.",
   loadFailed: "Older conversations could not be loaded.",
   connection: {

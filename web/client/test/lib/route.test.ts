@@ -1,0 +1,54 @@
+/** Addresses: each route has one, and each address a route. */
+import { describe, expect, it } from "vitest";
+
+import { conversationOf, href, parse, SETTINGS, type Route } from "../../src/lib/route.js";
+
+const A = "01j9z3k4m5n6p7q8r9s0t1v2w3";
+const B = "01j9z3m8x2c4v6b8n0q2w4e6r8";
+const at = (address: string) => parse(new URL(address, "https://chat.example.com"));
+
+describe("routes", () => {
+  const routes: Route[] = [
+    { name: "list" },
+    { name: "thread", conversation: `dm.${A}.${B}` },
+    { name: "thread", conversation: `group.${A}`, message: 1042 },
+    { name: "details", conversation: `group.${A}` },
+    { name: "settings" },
+    ...SETTINGS.map((section): Route => ({ name: "settings", section })),
+    { name: "login" },
+    { name: "signup" },
+  ];
+  it.each(routes.map((route) => [href(route), route] as const))(
+    "%s leads back to its route",
+    (address, route) => {
+      expect(at(address)).toEqual(route);
+    },
+  );
+
+  it.each([
+    "/nowhere",
+    "/c",
+    "/c/dm.x.y",
+    `/c/user.${A}`,
+    `/c/group.${A}/other`,
+    `/c/group.${A}/details/more`,
+    "/login/now",
+    `/c/GROUP.${A}`,
+    "/settings/devices/one",
+  ])("%s is the list", (address) => {
+    expect(at(address)).toEqual({ name: "list" });
+  });
+
+  it.each(["0", "-1", "1.5", "x", "9007199254740993", ""])("m=%s names no message", (m) => {
+    expect(at(`/c/group.${A}?m=${m}`)).toEqual({ name: "thread", conversation: `group.${A}` });
+  });
+
+  it("a section that is not there is the settings", () => {
+    expect(at("/settings/nothing")).toEqual({ name: "settings" });
+  });
+
+  it("tells which conversation is shown", () => {
+    expect(conversationOf(at(`/c/group.${A}/details`))).toBe(`group.${A}`);
+    expect(conversationOf({ name: "settings" })).toBeUndefined();
+  });
+});
