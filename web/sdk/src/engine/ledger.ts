@@ -24,7 +24,7 @@ export class Ledger {
   #waiting: Entry[] = [];
   #running: Promise<void> | undefined;
 
-  /** @param failed - Hears of each write that failed. */
+  /** @param failed - Hears of each write that failed, and of what was thrown by one who was told. */
   constructor(store: Pick<Store, "write">, failed: (error: Error) => void, timeoutMs = WRITE_TIMEOUT_MS) {
     this.#store = store;
     this.#failed = failed;
@@ -33,7 +33,7 @@ export class Ledger {
 
   /** Keeps the changes, then does `done`; after all that was put in before. */
   put(changes: Change[], done: () => void): void {
-    if (changes.length === 0 && this.#running === undefined) return done();
+    if (changes.length === 0 && this.#running === undefined) return this.#tell(done);
     this.#waiting.push({ changes, done });
     this.#running ??= this.#run();
   }
@@ -48,9 +48,18 @@ export class Ledger {
       const entries = this.#waiting;
       this.#waiting = [];
       await this.#write(entries.flatMap((entry) => entry.changes));
-      for (const { done } of entries) done();
+      for (const { done } of entries) this.#tell(done);
     }
     this.#running = undefined;
+  }
+
+  /** One that throws keeps nothing that follows it from being kept and told. */
+  #tell(done: () => void): void {
+    try {
+      done();
+    } catch (error) {
+      this.#failed(asError(error));
+    }
   }
 
   async #write(changes: Change[]): Promise<void> {

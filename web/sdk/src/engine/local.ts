@@ -132,15 +132,32 @@ export class LocalEngine implements Engine {
   /** Outputs may lead to inputs at once; they are worked on one after the other. */
   #input(input: Input): void {
     this.#inputs.push(input);
-    if (this.#working || this.#machine === undefined) return;
+    const machine = this.#machine;
+    if (this.#working || machine === undefined) return;
     this.#working = true;
+    for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
+      const cause = next;
+      const outputs = this.#guarded(cause, () => machine.input(performance.now(), cause)) ?? [];
+      for (const output of outputs) this.#guarded(cause, () => this.#do(output));
+    }
+    this.#working = false;
+    this.#setTimer();
+  }
+
+  /** Nothing that is wrong with one input keeps the client from the next. */
+  #guarded<T>(cause: Input, work: () => T): T | undefined {
     try {
-      for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
-        for (const output of this.#machine.input(performance.now(), next)) this.#do(output);
+      return work();
+    } catch (thrown) {
+      const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+      if (cause.type === "command") {
+        this.#tell({ type: "reject", ticket: cause.ticket, error });
+        return undefined;
       }
-    } finally {
-      this.#working = false;
-      this.#setTimer();
+      const message = `a fault of this client, which connects anew: ${error.message}`;
+      this.#emit("problem", { error: { code: "internal", message, retryable: true } });
+      if (cause.type !== "broke") this.#inputs.push({ type: "broke" });
+      return undefined;
     }
   }
 

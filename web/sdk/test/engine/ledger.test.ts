@@ -55,3 +55,18 @@ test("a store that hangs stops nothing", async () => {
   await ledger.settled();
   expect(told).toEqual(["the store did not answer in time", "1", "the store did not answer in time", "2"]);
 });
+
+test("one who throws when told stops nothing", async () => {
+  const told: string[] = [];
+  const thrower = (): never => {
+    throw new Error("thrown");
+  };
+  const ledger = new Ledger({ write: () => Promise.resolve() }, (error) => told.push(error.message));
+  ledger.put([], thrower);
+  ledger.put([draft("1")], thrower);
+  ledger.put([draft("2")], () => told.push("2"));
+  await ledger.settled();
+  ledger.put([draft("3")], () => told.push("3"));
+  await ledger.settled();
+  expect(told).toEqual(["thrown", "thrown", "2", "3"]);
+});

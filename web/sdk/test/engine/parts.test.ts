@@ -38,6 +38,43 @@ test("garbage and frames of a newer server are no frames, and break nothing", ()
   fc.assert(fc.property(fc.json(), (text) => void decode(text)));
 });
 
+test("what is garbled within a frame is left out, and the rest of it counts", () => {
+  const golden = (name: string): Record<string, unknown> =>
+    JSON.parse(readFileSync(new URL(`server.${name}.json`, GOLDEN), "utf8")) as Record<string, unknown>;
+  const lists = [
+    ["ready", "conversations"],
+    ["conversations", "conversations"],
+    ["history", "messages"],
+    ["receipts", "cursors"],
+    ["presence", "users"],
+    ["draining", "edges"],
+  ] as const;
+  for (const [name, list] of lists) {
+    const frame = golden(name);
+    const good = frame[list] as unknown[];
+    const text = JSON.stringify({ ...frame, [list]: [null, 7, ...good, {}, []] });
+    expect(decode(text), name).toEqual({ ...frame, [list]: good });
+  }
+  const [summary] = golden("ready")["conversations"] as Record<string, unknown>[];
+  for (const key of ["conversation", "head", "cursor"]) {
+    const frame = { ...golden("ready"), conversations: [{ ...summary, [key]: undefined }] };
+    expect(decode(JSON.stringify(frame)), key).toMatchObject({ conversations: [] });
+  }
+  const message = golden("message");
+  for (const [key, value] of [
+    ["seq", 1.5],
+    ["seq", -1],
+    ["prev", 2 ** 60],
+    ["text", 7],
+    ["kind", "edit"],
+    ["kind", "event"],
+  ] as const) {
+    expect(decode(JSON.stringify({ ...message, [key]: value })), key).toBeUndefined();
+  }
+  expect(decode(JSON.stringify({ ...message, kind: "poll" }))).toMatchObject({ kind: "poll" });
+  expect(decode(JSON.stringify({ ...golden("ready"), user: {} }))).toBeUndefined();
+});
+
 test("the range of a close code is the policy", () => {
   for (const code of [undefined, 1000, 1006, 3000, 3499, 4000]) expect(reconnects(code)).toBe(true);
   for (const code of [3500, 3501, 3700, 3999]) expect(reconnects(code)).toBe(false);

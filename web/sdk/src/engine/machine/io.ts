@@ -34,6 +34,8 @@ export type Input =
   | { type: "written"; confirm: readonly (readonly [Conversation, Seq])[] }
   /** The time of the machine's `deadline` has come. */
   | { type: "tick" }
+  /** The client failed at an input: the connection is not to be relied on. */
+  | { type: "broke" }
   | { type: "stop" };
 
 /** What is told to the application, after all changes that were put out before it are in the store. */

@@ -132,8 +132,8 @@ export class Link {
 
   opened(now: number): void {
     if (this.#phase.at !== "connecting" || this.#token === undefined) return;
-    const { settings, device, name, out } = this.#parts;
-    const named = device(this.#token);
+    const { settings, name, out } = this.#parts;
+    const named = this.#parts.device(this.#token);
     const frame: ClientFrame = {
       type: "hello",
       token: this.#token.token,
@@ -194,15 +194,17 @@ export class Link {
     this.#backOff(now, reasonOf(code), asked);
   }
 
+  /** A fault of the client's own: what the connection has told is uncertain, so another one resumes. */
+  broke(now: number): void {
+    if (!["idle", "stopped", "waiting"].includes(this.#phase.at)) this.#giveUp(now, "unreachable");
+  }
+
   /** What the device says of its network. */
   network(online: boolean, now: number): void {
     this.#offline = !online;
     if (online) return this.hurry(now);
     // Its sockets may hang for long; and it may err, so that the way is tried again all the same.
-    if (this.#phase.at === "idle" || this.#phase.at === "stopped") return;
-    this.#noteStability(now);
-    this.#abandon();
-    this.#backOff(now, "offline");
+    if (this.#phase.at !== "idle" && this.#phase.at !== "stopped") this.#giveUp(now, "offline");
   }
 
   /** Ends a wait; a connection that stands is asked whether it does. */
@@ -217,7 +219,7 @@ export class Link {
     if (session?.doubt(now, this.#parts.settings.probeMs)) this.#ping();
   }
 
-  /** The timers were held up for long: the device slept, or the tab was frozen. */
+  /** The device slept, or the tab was frozen. */
   awoke(now: number): void {
     if (this.session?.awoke(now, this.#parts.settings.probeMs)) this.#ping();
     if (this.#phase.at === "waiting") this.#connect(now);
@@ -290,10 +292,8 @@ export class Link {
 
   #tickLive(session: Session, now: number): void {
     if (session.silentAt <= now) {
-      this.#noteStability(now);
-      this.#abandon();
       this.#parts.route.lost();
-      return this.#backOff(now, "silent");
+      return this.#giveUp(now, "silent");
     }
     if (session.askAt !== undefined && session.askAt <= now && session.doubt(now)) this.#ping();
     if (session.tokenDue !== undefined && session.tokenDue <= now) {
@@ -343,6 +343,13 @@ export class Link {
     this.#failures = 1;
     this.#fallen(now, reason);
     this.#connect(now);
+  }
+
+  /** Leaves whatever there is of a connection. */
+  #giveUp(now: number, reason: Reason): void {
+    this.#noteStability(now);
+    this.#abandon();
+    this.#backOff(now, reason);
   }
 
   /** Comes back later, but not before the server asked for it. */

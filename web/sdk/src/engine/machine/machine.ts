@@ -136,6 +136,8 @@ export class Machine {
         return;
       case "tick":
         return this.#tick(now);
+      case "broke":
+        return this.#link.broke(now);
       case "stop":
         if (this.#link.session !== undefined) this.#sayReceipts(now);
         return this.#link.stop("stopped");
