@@ -282,7 +282,8 @@ export class MessageWindow {
     if (this.view.loading === "start" && dividerAfter === undefined) return;
     // Without a divider all was read: what comes from now on is new, if nobody looks.
     const { head } = this.#client.conversations.get(this.#conversation)?.summary ?? {};
-    this.#divider ??= new Divider(dividerAfter ?? head ?? Infinity);
+    const last = items.findLast((item) => item.seq !== undefined)?.seq;
+    this.#divider ??= new Divider(dividerAfter ?? head ?? last ?? 0);
     const watched = this.settled && attentive() && this.#anchor?.stuck === true && this.view.atEnd;
     this.#divider.update(items, watched, this.#read);
   }

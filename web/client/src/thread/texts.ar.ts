@@ -100,6 +100,15 @@ const ar: typeof en = {
   removed: (who, whom) => `أزال ${who} ${whom}`,
   left: (who) => `غادر ${who}`,
   role: (who, whom, role) => `جعل ${who} ${whom} ${role}`,
+  own: {
+    created: (title) => `أنشأتَ المجموعة «${title}»`,
+    renamed: (title) => `سمّيتَ المجموعة «${title}»`,
+    added: (whom) => `أضفتَ ${whom}`,
+    joined: "انضممتَ",
+    removed: (whom) => `أزلتَ ${whom}`,
+    left: "غادرتَ",
+    role: (whom, role) => `جعلتَ ${whom} ${role}`,
+  },
   roles: { member: "عضوًا", admin: "مشرفًا", owner: "مالكًا" },
 };
 export default ar;

@@ -44,9 +44,9 @@ export default {
   seenBy: (count: number) => plural(count, { one: "Seen by #", other: "Seen by #" }),
   seenTitle: "Seen by",
   deleteTitle: "Delete message?",
-  deleteOwn: "Its text goes for everybody in the conversation. This cannot be undone.",
+  deleteOwn: "Its text disappears for everybody in the conversation. This cannot be undone.",
   deleteOther: (name: string) =>
-    `The text of ${name} goes for everybody in the group. This cannot be undone.`,
+    `What ${name} wrote disappears for everybody in the group. This cannot be undone.`,
 
   message: "Message",
   placeholder: "Write a message",
@@ -74,5 +74,15 @@ export default {
   removed: (who: string, whom: string) => `${who} removed ${whom}`,
   left: (who: string) => `${who} left`,
   role: (who: string, whom: string, role: string) => `${who} made ${whom} ${role}`,
+  /** What one did oneself. */
+  own: {
+    created: (title: string) => `You created the group “${title}”`,
+    renamed: (title: string) => `You named the group “${title}”`,
+    added: (whom: string) => `You added ${whom}`,
+    joined: "You joined",
+    removed: (whom: string) => `You removed ${whom}`,
+    left: "You left",
+    role: (whom: string, role: string) => `You made ${whom} ${role}`,
+  },
   roles: { member: "a member", admin: "an admin", owner: "an owner" },
 };
