@@ -12,6 +12,7 @@ import { ServerError, SignedOutError } from "../errors.js";
 import type { HelloDevice, Tokens } from "../wire.js";
 import type { Account, Accounts } from "./account.js";
 import { deviceName } from "./device.js";
+import { lifetimeMs } from "./jwt.js";
 import type { AccessToken, TokenSource } from "./tokens.js";
 import { type SignedIn, type Vault, openVault } from "./vault.js";
 
@@ -99,7 +100,7 @@ class DeviceAccounts implements Accounts {
   }
 
   async #signIn(handle: string, tokens: Tokens): Promise<Account> {
-    const signedIn = { ...tokens, server: this.#server };
+    const signedIn = received(tokens, this.#server);
     await this.#vault.setAccount(signedIn);
     await this.#vault.setDevice(this.#server, handle, tokens.device);
     this.#tell();
@@ -116,17 +117,15 @@ class DeviceAccounts implements Accounts {
     ) {
       throw new SignedOutError("this account is signed in no more: log in again");
     }
-    const good = signedIn.access_token !== refused && signedIn.expires_at > Date.now() + LEAD_MS;
+    const good = signedIn.access_token !== refused && isGood(signedIn);
     return access(good ? signedIn : await this.#refresh(signedIn));
   }
 
   async #refresh(signedIn: SignedIn): Promise<SignedIn> {
     try {
       const body = { refresh_token: signedIn.refresh_token };
-      const fresh = {
-        ...(await this.#post<Tokens>("/v1/refresh", body, signedIn.server)),
-        server: signedIn.server,
-      };
+      const tokens = await this.#post<Tokens>("/v1/refresh", body, signedIn.server);
+      const fresh = received(tokens, signedIn.server);
       await this.#vault.setAccount(fresh);
       return fresh;
     } catch (error) {
@@ -138,8 +137,7 @@ class DeviceAccounts implements Accounts {
 
   async #tellServer(signedIn: SignedIn): Promise<void> {
     try {
-      const good = signedIn.expires_at > Date.now() + LEAD_MS;
-      const { server, access_token } = good ? signedIn : await this.#refresh(signedIn);
+      const { server, access_token } = isGood(signedIn) ? signedIn : await this.#refresh(signedIn);
       const headers = { authorization: `Bearer ${access_token}` };
       const request = { url: `${server}/v1/logout`, method: "POST", headers, timeoutMs: LOG_OUT_TIMEOUT_MS };
       await fetchJson({ ...request, fetch: this.#options.fetch });
@@ -195,6 +193,16 @@ class Turns {
 function locked<T>(work: () => Promise<T>): Promise<T> {
   const locks = typeof navigator === "undefined" ? undefined : (navigator.locks as LockManager | undefined);
   return locks === undefined ? work() : (locks.request(SHARED, work) as Promise<T>);
+}
+
+/** With the time until which the token is good by this device's clock: it lasts as long, wherever the hands stand. */
+function received(tokens: Tokens, server: string): SignedIn {
+  const lifeMs = lifetimeMs(tokens.access_token);
+  return { ...tokens, server, good_until: lifeMs === undefined ? tokens.expires_at : Date.now() + lifeMs };
+}
+
+function isGood({ good_until }: SignedIn): boolean {
+  return good_until > Date.now() + LEAD_MS;
 }
 
 function shown({ server, user, device }: SignedIn): Account {

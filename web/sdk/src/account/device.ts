@@ -26,8 +26,8 @@ const SYSTEMS: readonly [RegExp, string][] = [
 
 /** Name and platform: "Firefox on Linux", `web`. */
 export function deviceName(): Omit<HelloDevice, "id"> {
-  if (typeof document === "undefined") return { name: "Node.js", platform: "cli" };
-  const agent = navigator.userAgent;
+  const agent = typeof navigator === "undefined" ? "Node.js" : navigator.userAgent;
+  if (agent.startsWith("Node.js")) return { name: "Node.js", platform: "cli" };
   const named = (list: readonly [RegExp, string][]): string | undefined =>
     list.find(([test]) => test.test(agent))?.[1];
   const [browser, system] = [named(BROWSERS) ?? "Browser", named(SYSTEMS)];

@@ -3,11 +3,13 @@
  *
  * @module
  */
-import type { DeviceId, Tokens } from "../wire.js";
+import type { DeviceId, Millis, Tokens } from "../wire.js";
 
 /** A signed-in account with its secrets. */
 export interface SignedIn extends Tokens {
   server: string;
+  /** Until when the access token is good, by this device's clock, which may be wrong. */
+  good_until: Millis;
 }
 
 /** What is kept. */
@@ -24,9 +26,10 @@ const DATABASE = "natterjack-accounts";
 const STORE = "accounts";
 const ACCOUNT = "account";
 
-/** The vault of this origin; in memory, and for this run alone, where there is no IndexedDB. */
+/** The vault of this origin; in memory, and for this run alone, where there is no IndexedDB or it cannot be opened. */
 export function openVault(factory: IDBFactory | undefined = globalThis.indexedDB): Vault {
-  return factory === undefined ? new Values(new MemoryValues()) : new Values(new DatabaseValues(factory));
+  const memory = new MemoryValues();
+  return new Values(factory === undefined ? memory : new DatabaseValues(factory, memory));
 }
 
 interface KeyValues {
@@ -77,20 +80,25 @@ class MemoryValues implements KeyValues {
 
 class DatabaseValues implements KeyValues {
   readonly #factory: IDBFactory;
-  #open: Promise<IDBDatabase> | undefined;
+  readonly #instead: KeyValues;
+  #open: Promise<IDBDatabase | undefined> | undefined;
 
-  constructor(factory: IDBFactory) {
+  /** @param instead - Used for this run where the database cannot be opened, as in some private windows. */
+  constructor(factory: IDBFactory, instead: KeyValues) {
     this.#factory = factory;
+    this.#instead = instead;
   }
 
   async get(key: string): Promise<unknown> {
     const database = await this.#database();
+    if (database === undefined) return this.#instead.get(key);
     const request = database.transaction(STORE).objectStore(STORE).get(key);
     return settled<unknown>(request, () => request.result);
   }
 
   async set(key: string, value: unknown): Promise<void> {
     const database = await this.#database();
+    if (database === undefined) return this.#instead.set(key, value);
     // Strict: a refresh token that was used and forgotten signs the device out.
     const transaction = database.transaction(STORE, "readwrite", { durability: "strict" });
     const store = transaction.objectStore(STORE);
@@ -102,12 +110,12 @@ class DatabaseValues implements KeyValues {
     });
   }
 
-  #database(): Promise<IDBDatabase> {
+  #database(): Promise<IDBDatabase | undefined> {
     this.#open ??= this.#opened();
     return this.#open;
   }
 
-  async #opened(): Promise<IDBDatabase> {
+  async #opened(): Promise<IDBDatabase | undefined> {
     try {
       const request = this.#factory.open(DATABASE, 1);
       request.onupgradeneeded = () => request.result.createObjectStore(STORE);
@@ -119,9 +127,8 @@ class DatabaseValues implements KeyValues {
       database.onversionchange = gone;
       database.onclose = gone;
       return database;
-    } catch (error) {
-      this.#open = undefined;
-      throw error;
+    } catch {
+      return undefined;
     }
   }
 }

@@ -76,7 +76,7 @@ const tab = (): Accounts => accounts({ server: SERVER, fetch: server.fetch, vaul
 beforeEach(() => {
   server = new TokenServer();
   factory = new IDBFactory();
-  vi.stubGlobal("navigator", { locks: locks() });
+  vi.stubGlobal("navigator", { userAgent: "Node.js/20", locks: locks() });
 });
 afterEach(() => {
   vi.unstubAllGlobals();
@@ -120,6 +120,30 @@ test("new tokens are kept before anybody uses them", async () => {
   const { token } = await own.tokens(account)({});
   expect([token, kept]).toEqual(["access-2", ["refresh-2"]]);
 });
+
+test("a device whose clock is an hour fast refreshes no more often than others", async () => {
+  const claims = (iat: number): string => `h.${btoa(JSON.stringify({ iat, exp: iat + 900 }))}.s`;
+  const fetch = (async (url: string, init: RequestInit) => {
+    const answer = await server.fetch(url, init);
+    const tokens = (await answer.json()) as Tokens;
+    return Response.json({ ...tokens, access_token: claims(1_000), expires_at: 1_900_000 });
+  }) as typeof globalThis.fetch;
+  const own = accounts({ server: SERVER, fetch, vault: openVault(factory) });
+  const account = await own.signUp("ann", "a password");
+  for (let count = 0; count < 3; count += 1) await own.tokens(account)({});
+  expect(server.paths("/v1/refresh")).toEqual([]);
+});
+
+test("where the database cannot be opened, the account is kept for this run", async () => {
+  const broken = { open: () => fail() } as unknown as IDBFactory;
+  const own = accounts({ server: SERVER, fetch: server.fetch, vault: openVault(broken) });
+  const account = await own.signUp("ann", "a password");
+  expect(await own.current()).toEqual(account);
+});
+
+function fail(): never {
+  throw new DOMException("not in private windows", "InvalidStateError");
+}
 
 test("a server that is away is not the end; one that refuses is", async () => {
   server.lifeMs = 1_000;

@@ -28,6 +28,20 @@ test("asked once, by however many, until it is about to end", async () => {
   expect(asked).toEqual([undefined, "t1"]);
 });
 
+test("a clock that is an hour fast asks once a minute, and not with each request", async () => {
+  let now = 3_600_000;
+  let asked = 0;
+  const tokens = cachedTokens(
+    () => Promise.resolve({ token: `t${(asked += 1)}`, expiresAt: 900_000 }),
+    () => now,
+  );
+  for (let second = 0; second < 120; second += 1) {
+    await tokens({});
+    now += 1_000;
+  }
+  expect(asked).toBe(2);
+});
+
 test("a refused one is not given again, not even to one who asked before the refusal was known", async () => {
   const { asked, tokens } = source();
   const first = tokens({});
