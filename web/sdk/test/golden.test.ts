@@ -27,6 +27,7 @@ const TYPES: Record<string, string | { none: string }> = {
       .map((type) => [`client.${type}`, frame("Client", type)]),
   ),
   "client.hello_new_device": frame("Client", "hello"),
+  "client.history_at": frame("Client", "history"),
   ...Object.fromEntries(
     "ack conversations draining error history nudge ok pong presence ready receipts resumed truncated typing"
       .split(" ")
