@@ -37,6 +37,7 @@ class AssembledClient implements Client, Context {
   readonly api: Api;
   readonly people: PeopleModel;
   readonly conversations: ListModel;
+  readonly #options: ClientOptions;
   readonly #seat: LateSeat;
   readonly #threads = new Set<ThreadModel>();
   readonly #cleanup: (() => void)[] = [];
@@ -46,6 +47,7 @@ class AssembledClient implements Client, Context {
   #limits: Limits | undefined;
 
   constructor(options: ClientOptions) {
+    this.#options = options;
     this.store = options.store ?? this.#defaultStore(options.account);
     this.api = createSharingApi(options, (note) => this.#share(note));
     const tell = { emit: this.hub.emit, note: (note: Note) => this.#heard(note) };
@@ -80,6 +82,9 @@ class AssembledClient implements Client, Context {
   }
 
   async #start(): Promise<void> {
+    if ((this.#options.WebSocket ?? globalThis.WebSocket) === undefined) {
+      throw new UsageError("there is no WebSocket here: pass one, such as that of `ws`");
+    }
     const opening = await this.store.open();
     const [user, limits] = await Promise.all([this.store.value("user"), this.store.value("limits")]);
     this.#user ??= user as Profile | undefined;

@@ -3,10 +3,14 @@
  *
  * @module
  */
+import { type ChangeMessage, changed } from "../store/settle.js";
 import type { Message, Seq } from "../wire.js";
 
 /** Messages that are heard during a load, and wait for it. */
 const KEPT_MAX = 1_000;
+
+/** Edits and deletions that are remembered, for what loads later. */
+const CHANGES_MAX = 500;
 
 /** Follows the live messages of one conversation. */
 export class Arrivals {
@@ -50,5 +54,25 @@ export class Arrivals {
     const { prev } = kept[next]!;
     const follows = next > 0 || (prev > 0 && prev <= end) || (prev === 0 && end === 0);
     return follows ? kept.slice(next) : [];
+  }
+}
+
+/** Edits and deletions that were heard: an answer that is older than one of them does not bring the old text back. */
+export class HeardChanges {
+  /** The last one of each message. */
+  readonly #changes = new Map<Seq, ChangeMessage>();
+
+  heard(change: ChangeMessage): void {
+    if (this.#changes.size >= CHANGES_MAX) this.#changes.delete(this.#changes.keys().next().value!);
+    if (this.#changes.get(change.target)?.kind !== "delete") this.#changes.set(change.target, change);
+  }
+
+  /** Messages of an answer, as they are since. */
+  applied(messages: readonly Message[]): readonly Message[] {
+    if (this.#changes.size === 0) return messages;
+    return messages.map((message) => {
+      const change = this.#changes.get(message.seq);
+      return change === undefined ? message : changed(message, change);
+    });
   }
 }

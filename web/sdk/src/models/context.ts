@@ -7,9 +7,14 @@ import type { Api } from "../api/api.js";
 import type { Answers, Command } from "../engine/engine.js";
 import type { Connection, OutboxEntry } from "../events.js";
 import type { Hub } from "../hub.js";
-import type { Store } from "../store/store.js";
+import type { Change, Store } from "../store/store.js";
 import type { Conversation, Limits, Profile, Summary } from "../wire.js";
 import type { Ticker } from "./observable.js";
+
+/** Keeps a copy of what the server has: where that fails, the store has said so, and nothing is lost. */
+export function keep(store: Store, changes: Change[]): void {
+  store.write(changes).catch(() => undefined);
+}
 
 /** The parts of a client that its models use. */
 export interface Context {

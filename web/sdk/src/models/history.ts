@@ -6,7 +6,7 @@
  */
 import { UnreachableError } from "../errors.js";
 import type { Anchor, Conversation, Message, Millis, Page, Seq } from "../wire.js";
-import type { Context } from "./context.js";
+import { type Context, keep } from "./context.js";
 import type { Place } from "./models.js";
 import { runAround } from "./piece.js";
 
@@ -104,8 +104,7 @@ export class History {
     if (!page.more_after) load.head = page.head;
     const first = page.messages[0];
     if (first !== undefined) {
-      const { store } = this.#context;
-      await store.write([
+      keep(this.#context.store, [
         { put: "messages", conversation: this.#conversation, messages: page.messages },
         ...(load.atStart ? [{ put: "value", name: this.#startName, value: first.seq } as const] : []),
       ]);

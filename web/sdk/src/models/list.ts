@@ -7,7 +7,7 @@ import { groupOf } from "../conversation.js";
 import type { ClientEvents, OutboxEntry } from "../events.js";
 import type { Opening } from "../store/store.js";
 import type { Conversation, MessageId, Seq, Summary, UserId } from "../wire.js";
-import type { Context } from "./context.js";
+import { type Context, keep } from "./context.js";
 import type { ConversationEntry, ConversationList } from "./models.js";
 import { Observable } from "./observable.js";
 import type { PeopleModel } from "./people.js";
@@ -270,17 +270,15 @@ export class ListModel extends Observable<readonly ConversationEntry[]> implemen
     if (!this.#rows.delete(conversation)) return;
     this.#unsaved.delete(conversation);
     this.changed();
-    if (this.#context.leader) void this.#context.store.write([{ drop: "conversation", conversation }]);
+    if (this.#context.leader) keep(this.#context.store, [{ drop: "conversation", conversation }]);
   }
 
   /** Counts what is unread from what is kept, and asks the server where that is not all. */
   async #recount(row: Row): Promise<void> {
     const { conversation, cursor, head } = row.summary;
     const me = this.#context.user?.id;
-    const kept = await this.#context.store.messages(conversation, {
-      after: cursor.read,
-      limit: UNREAD_MAX + 1,
-    });
+    const query = { after: cursor.read, limit: UNREAD_MAX + 1 };
+    const kept = await this.#context.store.messages(conversation, query).catch(() => []);
     const { summary } = row;
     // Something happened meanwhile: if it matters, it is counted again.
     const same = summary.cursor.read === cursor.read && summary.head === head;
@@ -321,7 +319,7 @@ export class ListModel extends Observable<readonly ConversationEntry[]> implemen
     this.#unsaved.clear();
     // One tab writes for all.
     if (summaries.length > 0 && this.#context.leader) {
-      await this.#context.store.write([{ put: "summaries", summaries }]);
+      await this.#context.store.write([{ put: "summaries", summaries }]).catch(() => undefined);
     }
   }
 }

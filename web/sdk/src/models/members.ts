@@ -38,7 +38,7 @@ export class Members {
 
   /** Begins, or goes on after a failure or a loss of the connection, when something may have been missed. */
   open(): void {
-    void this.#fromStore();
+    this.#fromStore().catch(() => undefined);
     const summary = this.#context.summary(this.#conversation);
     if (summary?.peer !== undefined && summary.peer_cursor !== undefined) {
       this.heard([{ user: summary.peer.id, ...summary.peer_cursor }]);

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Profile, UserId, UserPresence } from "../wire.js";
-import type { Context } from "./context.js";
+import { type Context, keep } from "./context.js";
 import type { People } from "./models.js";
 import { Observable } from "./observable.js";
 
@@ -84,7 +84,7 @@ export class PeopleModel extends Observable<number> implements People {
     }
     if (fresh.length === 0) return;
     this.#bump();
-    void this.#context.store.write([{ put: "profiles", profiles: fresh }]);
+    keep(this.#context.store, [{ put: "profiles", profiles: fresh }]);
   }
 
   /** Ends the timers. */
@@ -94,7 +94,7 @@ export class PeopleModel extends Observable<number> implements People {
 
   async #load(): Promise<void> {
     const unknown = [...this.#wanted].filter((user) => !this.#profiles.has(user));
-    for (const profile of await this.#context.store.profiles(unknown)) {
+    for (const profile of await this.#context.store.profiles(unknown).catch(() => [])) {
       if (this.#profiles.has(profile.id)) continue;
       this.#profiles.set(profile.id, profile);
       this.#bump();

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type ChangeMessage, changed, isChange, newer } from "../store/settle.js";
+import { type ChangeMessage, changed, isChange } from "../store/settle.js";
 import type { Message, MessageId, Seq } from "../wire.js";
 import type { ThreadItem } from "./models.js";
 
@@ -156,16 +156,4 @@ export function runAround(messages: readonly Message[], index: number): Message[
   while (from > 0 && messages[from]!.prev === messages[from - 1]!.seq) from -= 1;
   while (to < messages.length && messages[to]!.prev === messages[to - 1]!.seq) to += 1;
   return messages.slice(from, to);
-}
-
-/** Messages with the changes that were heard of them since they were told. */
-export function withChanges<M extends Message>(
-  messages: readonly M[],
-  changes: ReadonlyMap<Seq, ChangeMessage>,
-): M[] {
-  if (changes.size === 0) return [...messages];
-  return messages.map((message) => {
-    const change = changes.get(message.seq);
-    return change === undefined ? message : (newer(message, changed(message, change)) as M);
-  });
 }

@@ -6,7 +6,7 @@
 import type { ClientEvents, OutboxEntry } from "../events.js";
 import { type ChangeMessage, isChange } from "../store/settle.js";
 import type { Conversation, Message, MessageId, Seq, UserCursor } from "../wire.js";
-import { Arrivals } from "./arrivals.js";
+import { Arrivals, HeardChanges } from "./arrivals.js";
 import type { Context } from "./context.js";
 import { followConversation } from "./follow.js";
 import { History, type Load } from "./history.js";
@@ -15,7 +15,7 @@ import { Members } from "./members.js";
 import type { Place, Thread, ThreadView } from "./models.js";
 import { Observable } from "./observable.js";
 import { changeOf, Pending } from "./pending.js";
-import { isShown, Piece, type Row, withChanges } from "./piece.js";
+import { isShown, Piece, type Row } from "./piece.js";
 import { holds, keyAt, suffices } from "./places.js";
 import { Replies } from "./replies.js";
 
@@ -25,8 +25,6 @@ const WINDOW = 360;
 const WINDOW_AFTER_TRIM = 300;
 /** Pages of one load that showed nothing: edits of what is elsewhere. */
 const FRUITLESS_MAX = 10;
-/** Changes that were heard, for what loads later. */
-const CHANGES_MAX = 500;
 
 type Side = "older" | "newer";
 
@@ -40,7 +38,7 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
   readonly #pending = new Pending();
   readonly #replies: Replies;
   readonly #members: Members;
-  readonly #changes = new Map<Seq, ChangeMessage>();
+  readonly #changes = new HeardChanges();
   /** The highest sequence that is known to be there. */
   #head: Seq = 0;
   readonly #arrivals = new Arrivals();
@@ -187,7 +185,7 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
   }
 
   #show(load: Load): void {
-    const messages = withChanges(load.messages, this.#changes);
+    const messages = this.#changes.applied(load.messages);
     this.#piece.reset(messages);
     this.#piece.atStart = load.atStart ?? false;
     this.#reached(load);
@@ -202,7 +200,7 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
       this.#piece.end = Math.max(this.#piece.end, head);
       this.#hearHead(head);
     }
-    const arrivals = withChanges(this.#arrivals.after(this.#piece.end), this.#changes);
+    const arrivals = this.#changes.applied(this.#arrivals.after(this.#piece.end));
     this.#rowsCame(this.#piece.append(arrivals));
   }
 
@@ -253,7 +251,7 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
   }
 
   #add(side: Side, load: Load): void {
-    const messages = withChanges(load.messages, this.#changes);
+    const messages = this.#changes.applied(load.messages);
     if (side === "older") {
       this.#rowsCame(this.#piece.prepend(messages));
       this.#piece.atStart = load.atStart ?? false;
@@ -300,9 +298,7 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
 
   #hearChange(change: ChangeMessage): void {
     this.#piece.apply(change);
-    if (this.#changes.size >= CHANGES_MAX) this.#changes.delete(this.#changes.keys().next().value!);
-    const known = this.#changes.get(change.target);
-    if (known?.kind !== "delete") this.#changes.set(change.target, change);
+    this.#changes.heard(change);
     this.#replies.stale(change.target);
   }
 
@@ -383,9 +379,8 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
   #retry(): void {
     this.#members.open();
     this.#replies.retry();
-    const failed = this.#failed;
-    this.#failed = undefined;
-    if (failed !== undefined) void failed();
+    // It says itself whether it failed again.
+    void this.#failed?.();
   }
 
   #fail(error: unknown, again: () => Promise<unknown>): void {

@@ -83,7 +83,12 @@ export class LateSeat implements Seat {
       return;
     }
     if (this.#stopped) return;
-    await seat.start();
+    try {
+      await seat.start();
+    } catch (error) {
+      this.#give(error as Error);
+      throw error;
+    }
     this.#seat = seat;
     this.#take(seat);
   }
