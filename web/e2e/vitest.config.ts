@@ -9,7 +9,7 @@ export default defineConfig({
     globalSetup: ["src/global.ts"],
     // One stack and one browser serve all files; side by side, they would only wait for each other.
     fileParallelism: false,
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     hookTimeout: 180_000,
   },
 });

@@ -18,7 +18,7 @@ import {
 } from "playwright-core";
 import { afterAll, afterEach } from "vitest";
 import { chromium, RESULTS_DIR } from "./paths.js";
-import { until } from "./until.js";
+import { PATIENCE_MS, until } from "./until.js";
 import { PASSWORD, type User } from "./users.js";
 
 const OPTIONS = [
@@ -77,7 +77,7 @@ export class Visitor {
     const context = await (
       await browser()
     ).newContext({ viewport: { width: 1280, height: 800 }, locale: "en-GB", ...options });
-    context.setDefaultTimeout(10_000);
+    context.setDefaultTimeout(PATIENCE_MS);
     const visitor = new Visitor(context, server);
     visitors.add(visitor);
     await context.addInitScript(() => {

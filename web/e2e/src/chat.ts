@@ -5,6 +5,7 @@
  */
 import type { Locator, Page } from "playwright-core";
 import { attribute } from "./browser.js";
+import { until } from "./until.js";
 
 /** The entry of a conversation in the list. */
 export function entry(page: Page, title: string): Locator {
@@ -45,7 +46,7 @@ export async function write(page: Page, text: string): Promise<void> {
 export async function status(
   page: Page,
   text: string | RegExp,
-  wanted: "waiting" | "stored" | "delivered" | "read" | "failed",
+  wanted: "waiting" | "stored" | "delivered" | "read" | "failed" | RegExp,
 ): Promise<void> {
   await attribute(message(page, text).last(), "data-status", wanted);
 }
@@ -53,10 +54,13 @@ export async function status(
 /** Chooses from the menu of a message. */
 export async function act(page: Page, text: string | RegExp, item: string): Promise<void> {
   const one = message(page, text).last();
-  // The hint that comes after the first message of one's own may lie over it.
+  // The hint that comes some time after the first message of one's own may lie over it.
   const hint = page.getByRole("button", { name: "Not now" });
-  if (await hint.isVisible()) await hint.click();
-  await one.hover();
-  await one.getByRole("button", { name: "Message actions" }).click();
+  await until("the menu is open", async () => {
+    if (await hint.isVisible()) await hint.click();
+    await one.hover();
+    await one.getByRole("button", { name: "Message actions" }).click({ timeout: 1_000 });
+    return page.getByRole("menuitem", { name: item }).isVisible();
+  });
   await page.getByRole("menuitem", { name: item }).click();
 }

@@ -42,7 +42,7 @@ export function walk(page: Page, direction: "up" | "down", last: number): Promis
       };
       const seen = new Set<number>();
       const result = { seen: [] as number[], driftMax: 0, loads: 0, steps: 0 };
-      const patience = performance.now() + 50_000;
+      const patience = performance.now() + 120_000;
       for (;;) {
         const box = scroller.getBoundingClientRect();
         const visible = rows().filter((row) => {

@@ -48,7 +48,7 @@ function onScreen(page: Page, number: number): Promise<boolean> {
 
 test(
   "up to the first message and down to the last, every message is seen and nothing drifts",
-  { timeout: 150_000 },
+  { timeout: 300_000 },
   async () => {
     const page = await atTheEnd();
     const up = await walk(page, "up", 0);

@@ -236,6 +236,7 @@ test("without a mouse: sign in, find somebody, write, edit, answer, and leave", 
     const last = (await ben.history(ann.dm(ben))).at(-1);
     return last?.kind === "text" && last.text === "First line\nand a second";
   });
+  await status(page, "and a second", /stored|delivered/);
   await page.keyboard.press("ArrowUp");
   await until("it is there to be edited", async () =>
     (await composer(page).inputValue()).startsWith("First"),

@@ -1,0 +1,46 @@
+/** `npm run perf`: the figures that docs/performance.md names, printed, with traces in test-results/. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { inject, test } from "vitest";
+import { visit } from "../src/browser.js";
+import { message } from "../src/chat.js";
+import { RESULTS_DIR } from "../src/paths.js";
+import { allBytes, firstConversation, flood, pair, startBytes, throttle } from "../src/perf/measure.js";
+
+const server = inject("server");
+const kb = (bytes: number) => `${(bytes / 1024).toFixed(1)} KB`;
+const median = (values: number[]) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
+
+test("the figures", { timeout: 300_000 }, async () => {
+  mkdirSync(RESULTS_DIR, { recursive: true });
+  const lines = [`script at the start, gzipped: ${kb(startBytes())}; all of it: ${kb(allBytes())}`];
+  const { ann, bob, dm } = await pair(server);
+  const { page } = await visit(server, ann);
+  await throttle(page, 4);
+  for (const cold of [true, false]) {
+    const times: number[] = [];
+    for (let n = 0; n < 7; n++) times.push(await firstConversation(page, ann, `/c/${dm}`, cold));
+    const list = times.map((time) => time.toFixed(0)).join(", ");
+    lines.push(
+      `first conversation, ${cold ? "cold" : "warm"}, 4× throttled: median ${median(times).toFixed(0)} ms (${list})`,
+    );
+  }
+  for (const rate of [1, 4]) {
+    await page.goto(`${server}/c/${dm}`);
+    await message(page, /message 299|flood/)
+      .last()
+      .waitFor();
+    await throttle(page, rate);
+    const { tasks, json } = await flood(page, bob, dm, { perSecond: 50, seconds: 20 });
+    const file = join(RESULTS_DIR, `flood-${rate}x.trace.json`);
+    writeFileSync(file, json);
+    const long = tasks.filter((task) => task.cpuMs > 50).length;
+    const total = tasks.reduce((sum, task) => sum + task.cpuMs, 0);
+    const longest = tasks.slice(0, 5).map((task) => task.cpuMs.toFixed(1));
+    lines.push(
+      `50 messages/s for 20 s, ${rate}× throttled: ${long} tasks over 50 ms of CPU; longest ${longest.join(", ")} ms; ` +
+        `${(total / 200).toFixed(1)} % of a processor; trace in ${file}`,
+    );
+  }
+  console.log(lines.join("\n"));
+});
