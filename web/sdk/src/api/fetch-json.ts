@@ -4,7 +4,7 @@
  * @module
  */
 import { ServerError, UnreachableError } from "../errors.js";
-import { ERROR_CODES, type ErrorCode, type WireError } from "../wire.js";
+import type { WireError } from "../wire.js";
 
 /** A request. */
 export interface JsonRequest {
@@ -63,15 +63,16 @@ async function respond({
   }
 }
 
-/** What the server says; of something else that answers, what its status says. */
+/** What the server says, also with a code of a newer one; of something else that answers, what its status says. */
 function errorOf(body: unknown, response: Response): WireError {
   const told = (typeof body === "object" && body !== null ? body : {}) as Partial<WireError>;
-  if (ERROR_CODES.includes(told.code as ErrorCode) && typeof told.message === "string") {
+  const { code, message, retryable } = told;
+  if (typeof code === "string" && typeof message === "string" && typeof retryable === "boolean") {
     const after = told.retry_after_ms ?? retryAfterMs(response);
     return {
-      code: told.code!,
-      message: told.message,
-      retryable: told.retryable === true,
+      code,
+      message,
+      retryable,
       ...(after !== undefined && { retry_after_ms: after }),
     };
   }

@@ -107,12 +107,20 @@ describe("what goes wrong", () => {
     expect(error).toMatchObject({ code: "rate_limited", retryable: true, retryAfterMs: 3_000 });
   });
 
+  test("a code of a newer server is the server's word all the same", async () => {
+    const { made } = api(problem(409, "group_frozen"));
+    const error = await made.me().catch((caught: unknown) => caught);
+    expect(error).toBeInstanceOf(ServerError);
+    expect(error).toMatchObject({ code: "group_frozen", message: "it is group_frozen", retryable: false });
+  });
+
   test.each([
     ["no connection", new TypeError("fetch failed")],
     ["no answer in time", new DOMException("", "TimeoutError")],
     ["a page of something in between", new Response("<html>", { status: 502 })],
     ["a captive portal", new Response("<html>Log in", { status: 200 })],
     ["an error of nobody's", Response.json({ oops: true }, { status: 500 })],
+    ["an error of another form", Response.json({ code: "E42", message: "no" }, { status: 500 })],
   ])("%s: nobody knows whether it was done", async (_, answer) => {
     const error: unknown = await api(answer)
       .made.me()
