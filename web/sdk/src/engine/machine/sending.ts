@@ -5,10 +5,11 @@
  */
 import { ServerError, UsageError } from "../../errors.js";
 import type { OutboxEntry } from "../../events.js";
+import type { Change } from "../../store/store.js";
 import type { Limits, MessageId, Seq, WireError } from "../../wire.js";
 import type { Command } from "../engine.js";
 import { OUTBOX_MAX, type Outbox, isOfTheSession, sameContent } from "../outbox.js";
-import { type Outlet, emitting } from "./io.js";
+import { type Outlet, type Telling, emitting } from "./io.js";
 
 type Enqueue = Extract<Command, { do: "enqueue" }>;
 
@@ -55,8 +56,7 @@ export class Sending {
     const order = this.#outbox.nextOrder(entry.conversation);
     this.#outbox.remove(id);
     if (isOfTheSession(failed)) return this.#keep(ticket, { ...entry, order });
-    this.#out.keep([{ drop: "outbox", id }], [emitting("outbox", { entry: refused, done: "discarded" })]);
-    this.#keep(ticket, { ...entry, id: this.#makeId(), order, at: this.#wall() });
+    this.#keep(ticket, { ...entry, id: this.#makeId(), order, at: this.#wall() }, refused);
   }
 
   /** It is not wanted any more. One that is on its way may be stored all the same, and is seen then. */
@@ -91,11 +91,17 @@ export class Sending {
     this.#out.keep([{ put: "outbox", entry }], [emitting("outbox", { entry })]);
   }
 
-  #keep(ticket: number, entry: OutboxEntry): void {
+  /** One that it replaces goes in the same write: the text is in the store at every moment. */
+  #keep(ticket: number, entry: OutboxEntry, replaced?: OutboxEntry): void {
     this.#outbox.push(entry);
-    const told = emitting("outbox", { entry });
-    const answer = { type: "answer" as const, ticket, answer: entry };
-    this.#out.keep([{ put: "outbox", entry }], [told, answer], { type: "kept", id: entry.id });
+    const changes: Change[] = [{ put: "outbox", entry }];
+    const tell: Telling[] = [emitting("outbox", { entry })];
+    if (replaced !== undefined) {
+      changes.unshift({ drop: "outbox", id: replaced.id });
+      tell.unshift(emitting("outbox", { entry: replaced, done: "discarded" }));
+    }
+    tell.push({ type: "answer", ticket, answer: entry });
+    this.#out.keep(changes, tell, { type: "kept", id: entry.id });
   }
 }
 

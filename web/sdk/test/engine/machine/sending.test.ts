@@ -149,6 +149,21 @@ describe("refused for good", () => {
     expect(world.kept.outbox.size).toBe(0);
   });
 
+  test("again, and the page closes at any moment: the text is in the store", () => {
+    for (let ms = 0; ms < 8; ms += 1) {
+      const world = online();
+      refused(world);
+      world.input({ type: "network", online: false });
+      world.pass(50);
+      world.ask({ do: "retry", id: world.machine.outbox()[0]!.id });
+      world.pass(ms);
+      expect(
+        [...world.kept.outbox.values()].map(({ content }) => content),
+        `after ${ms} ms`,
+      ).toMatchObject([{ text: "text" }]);
+    }
+  });
+
   test("discarded, it is gone from the store", () => {
     const world = online();
     const { id } = refused(world);
