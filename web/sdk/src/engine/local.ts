@@ -25,6 +25,9 @@ import { messageIds } from "./uuid.js";
 /** How long one server may take to tell which edges there are. */
 const EDGES_TIMEOUT_MS = 3_000;
 
+/** By so much the time of day runs ahead of the clock that never falls: the device slept, for that may stand still. */
+const SLEPT_MS = 5_000;
+
 interface Waiting {
   resolve(answer: never): void;
   reject(error: Error): void;
@@ -45,6 +48,8 @@ export class LocalEngine implements Engine {
   /** Inputs that came while one was being worked on. */
   readonly #inputs: Input[] = [];
   #working = false;
+  /** By how much the time of day was ahead of the clock that never falls. */
+  #aheadMs = Date.now() - performance.now();
 
   /** @param settings - Times and limits that are not to be the usual ones; for tests. */
   constructor(parts: EngineParts, settings: Partial<Settings> = {}) {
@@ -135,6 +140,7 @@ export class LocalEngine implements Engine {
     const machine = this.#machine;
     if (this.#working || machine === undefined) return;
     this.#working = true;
+    if (this.#slept()) this.#inputs.unshift({ type: "awoke" });
     for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
       const cause = next;
       const outputs = this.#guarded(cause, () => machine.input(performance.now(), cause)) ?? [];
@@ -142,6 +148,12 @@ export class LocalEngine implements Engine {
     }
     this.#working = false;
     this.#setTimer();
+  }
+
+  #slept(): boolean {
+    const before = this.#aheadMs;
+    this.#aheadMs = Date.now() - performance.now();
+    return this.#aheadMs > before + SLEPT_MS;
   }
 
   /** Nothing that is wrong with one input keeps the client from the next. */

@@ -86,6 +86,19 @@ test("a fault at a command refuses the command alone", async () => {
   await made.ask({ do: "hurry" });
 });
 
+test("the device slept while the clock stood still: the server is asked whether it is there", async () => {
+  const { made } = await engine();
+  await expect.poll(() => made.connection.state).toBe("online");
+  const [socket] = FakeSocket.made as [FakeSocket];
+  const pings = (): number => socket.said.filter((text) => text.includes('"ping"')).length;
+  await made.ask({ do: "typing", conversation: G, active: false });
+  expect(pings()).toBe(0);
+  const { now } = Date;
+  vi.spyOn(Date, "now").mockImplementation(() => now() + 3_600_000);
+  await made.ask({ do: "typing", conversation: G, active: false });
+  expect(pings()).toBe(1);
+});
+
 test("a source that gives no token, without saying so, is asked again", async () => {
   let asked = 0;
   const source = () => Promise.resolve(((asked += 1) > 1 ? { token: "t" } : undefined) as { token: string });

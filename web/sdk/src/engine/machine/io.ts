@@ -34,6 +34,8 @@ export type Input =
   | { type: "written"; confirm: readonly (readonly [Conversation, Seq])[] }
   /** The time of the machine's `deadline` has come. */
   | { type: "tick" }
+  /** The device slept while the clock of the machine may have stood still. */
+  | { type: "awoke" }
   /** The client failed at an input: the connection is not to be relied on. */
   | { type: "broke" }
   | { type: "stop" };

@@ -1,5 +1,5 @@
 /**
- * What a link is made of, and what it is part of.
+ * What a link is made of, what it is part of, and where it can be.
  *
  * @module
  */
@@ -7,6 +7,22 @@ import type { AccessToken } from "../../account/tokens.js";
 import type { Conversation, HelloDevice, Ready, Seq } from "../../wire.js";
 import type { Route } from "../route.js";
 import type { Outlet, Settings } from "./io.js";
+import type { Session } from "./session.js";
+
+/** Where a link is; times are those of the machine. */
+export type Phase =
+  | { at: "idle" }
+  | { at: "stopped" }
+  /** Waits for an access token. */
+  | { at: "token"; until: number }
+  /** Waits for what discovery knows. */
+  | { at: "choosing"; until: number }
+  /** Waits for the socket. */
+  | { at: "connecting"; until: number }
+  /** `hello` is out. */
+  | { at: "opening"; until: number }
+  | { at: "live"; session: Session }
+  | { at: "waiting"; until: number };
 
 /** What a link is part of. */
 export interface LinkHost {

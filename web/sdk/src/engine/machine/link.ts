@@ -20,27 +20,13 @@ import type { ClientFrame, Ready, WireError } from "../../wire.js";
 import { delayMs } from "../backoff.js";
 import { CLOSE, reasonOf, reconnects } from "../frames.js";
 import { earliest } from "./io.js";
-import type { LinkHost, LinkParts } from "./link-parts.js";
+import type { LinkHost, LinkParts, Phase } from "./link-parts.js";
 import { Session } from "./session.js";
 
 /** So many tokens in a row may be refused before nothing more is expected of the source. */
 const TOKENS_REFUSED_MAX = 3;
 /** However long an edge takes for its own end; one that has not closed by then is left all the same. */
 const LEAVING_MAX_MS = 600_000;
-
-type Phase =
-  | { at: "idle" }
-  | { at: "stopped" }
-  /** Waits for an access token. */
-  | { at: "token"; until: number }
-  /** Waits for what discovery knows. */
-  | { at: "choosing"; until: number }
-  /** Waits for the socket. */
-  | { at: "connecting"; until: number }
-  /** `hello` is out. */
-  | { at: "opening"; until: number }
-  | { at: "live"; session: Session }
-  | { at: "waiting"; until: number };
 
 /** One client's connection, over all its sockets. */
 export class Link {
@@ -83,10 +69,6 @@ export class Link {
 
   get offline(): boolean {
     return this.#offline;
-  }
-
-  get token(): AccessToken | undefined {
-    return this.#token;
   }
 
   start(now: number): void {
@@ -168,10 +150,16 @@ export class Link {
     if (this.session !== undefined) this.#wantToken(now);
   }
 
-  /** The server did not take the token that was handed in: the next one comes after a pause. */
+  /** The server did not take the token that was handed in: the next one comes after a pause, if one is hoped for. */
   tokenNotTaken(retryable: boolean, now: number): void {
-    if (!retryable) this.#refused = this.#token?.token;
     this.session?.retryToken(now);
+    if (!retryable) this.#noteRefusal();
+  }
+
+  /** The token that was handed in is in force. */
+  tokenTaken(now: number): void {
+    this.#tokensRefused = 0;
+    this.session?.tokenUntil(now, this.#token?.expiresAt);
   }
 
   /** The socket is gone, or never came to be. */
@@ -326,10 +314,14 @@ export class Link {
 
   #tokenRefused(now: number): void {
     this.#noteStability(now);
+    this.#noteRefusal();
+    if (!this.stopped) this.#again(now, "token");
+  }
+
+  #noteRefusal(): void {
     this.#refused = this.#token?.token;
     this.#tokensRefused += 1;
-    if (this.#tokensRefused >= TOKENS_REFUSED_MAX) return this.stop("signed_out");
-    this.#again(now, "token");
+    if (this.#tokensRefused >= TOKENS_REFUSED_MAX) this.stop("signed_out");
   }
 
   /** To the other edge. */

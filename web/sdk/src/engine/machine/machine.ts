@@ -136,6 +136,8 @@ export class Machine {
         return;
       case "tick":
         return this.#tick(now);
+      case "awoke":
+        return this.#link.awoke(now);
       case "broke":
         return this.#link.broke(now);
       case "stop":
@@ -206,7 +208,7 @@ export class Machine {
         return this.#asking.conversations(frame, now);
       case "ok": {
         const purpose = this.#asking.answered(frame.id);
-        if (purpose?.for === "token") this.#link.session?.tokenUntil(now, this.#link.token?.expiresAt);
+        if (purpose?.for === "token") this.#link.tokenTaken(now);
         return;
       }
       case "error":

@@ -218,6 +218,23 @@ describe("tokens", () => {
     expect(world.said("token").map((frame) => frame.token)).toEqual(["token-2", "token-3"]);
   });
 
+  test("a source whose tokens are all refused in-band is believed no more", () => {
+    const world = online();
+    world.server.faults.tokensAway = true;
+    world.token = "token-2";
+    world.pass(840_100);
+    for (const count of [1, 2, 3]) {
+      expect(world.said("token")).toHaveLength(count);
+      const { id } = world.said("token").at(-1)!;
+      world.token = `token-${count + 2}`;
+      world.hear({ type: "error", id, code: "unauthorized", message: "not this one", retryable: false });
+      expect(world.tokensAsked, "not in a loop").toHaveLength(count + 1);
+      world.pass(5_100);
+    }
+    expect(world.machine.connection).toMatchObject({ state: "stopped", reason: "signed_out" });
+    expect(world.tokensAsked).toEqual([undefined, "token-1", "token-2", "token-3"]);
+  });
+
   test("one that has ended is replaced, and the connection comes at once", () => {
     const world = new World();
     world.server.bad.add("token-1");
