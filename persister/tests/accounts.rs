@@ -191,29 +191,51 @@ async fn all_other_devices_end_at_once_and_again_is_the_same() -> anyhow::Result
 }
 
 #[tokio::test]
-async fn of_concurrent_refreshes_one_wins() -> anyhow::Result<()> {
+async fn of_what_concurrent_refreshes_gave_one_is_good() -> anyhow::Result<()> {
     let world = World::start().await?;
     let (one, two) = (world.persister().await?, world.persister().await?);
     let tokens = world.call(&sign_up("alice")).await?;
     let request = refresh(&tokens.refresh_token);
-    let outcomes = join_all((0..8).map(|_| world.call(&request))).await;
-    let won: Vec<&Tokens> = outcomes.iter().flatten().collect();
-    ensure!(won.len() == 1, "{} won", won.len());
-    let codes: Vec<Code> = outcomes
-        .iter()
-        .filter_map(|outcome| outcome.as_ref().err())
-        .map(|e| e.code)
-        .collect();
-    ensure!(codes.contains(&Code::Revoked), "{codes:?}");
-    ensure!(
-        codes
-            .iter()
-            .all(|code| matches!(code, Code::Revoked | Code::Unauthorized)),
-        "{codes:?}"
-    );
+    let outcomes = join_all((0..6).map(|_| world.call(&request))).await;
+    let given: Vec<Tokens> = outcomes.into_iter().collect::<Result<_, _>>()?;
+    // Whoever holds another one has it from somebody who asked at the same time.
+    let mut good = 0;
+    let mut revoked = false;
+    for tokens in &given {
+        match world.call(&refresh(&tokens.refresh_token)).await.map(drop) {
+            Ok(()) => good += 1,
+            Err(error) => revoked |= error.code == Code::Revoked,
+        }
+    }
+    ensure!(good <= 1 && revoked, "{good} of {} are good", given.len());
     ensure!(devices_of(&world, tokens.user.id).await?.is_empty());
     one.stop(common::PATIENCE).await?;
     two.stop(common::PATIENCE).await
+}
+
+#[tokio::test]
+async fn a_refresh_whose_answer_was_lost_may_be_said_again() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let persister = world.persister().await?;
+    let first = world.call(&sign_up("alice")).await?;
+    let lost = world.call(&refresh(&first.refresh_token)).await?;
+    let heard = world.call(&refresh(&first.refresh_token)).await?;
+    ensure!(heard.device == first.device && heard.refresh_token != lost.refresh_token);
+    let next = world.call(&refresh(&heard.refresh_token)).await?;
+    // The one that was on its way is in somebody else's hands.
+    let code = world
+        .call(&refresh(&lost.refresh_token))
+        .await
+        .map(drop)
+        .refusal()?;
+    ensure!(code == Code::Revoked);
+    let code = world
+        .call(&refresh(&next.refresh_token))
+        .await
+        .map(drop)
+        .refusal()?;
+    ensure!(code == Code::Unauthorized);
+    persister.stop(common::PATIENCE).await
 }
 
 #[tokio::test]

@@ -219,9 +219,13 @@ async fn a_refresh_token_is_good_once_and_its_reuse_ends_the_device() -> anyhow:
                 .status
                 == 401
         );
+        // … and the same again is a device that did not hear the answer …
+        let again = alice.post("/v1/refresh", refresh.clone()).await?.ok()?;
+        let last = json!({"refresh_token": again["refresh_token"]});
+        let last = alice.post("/v1/refresh", last).await?.ok()?;
         socket.so_far().await?;
-        // … but a token that was used before was stolen, or its successor was: whoever holds either is
-        // out, on every edge and within a second.
+        // … but a token whose successor was used was stolen, or the successor was: whoever holds either
+        // is out, on every edge and within a second.
         let begun = Instant::now();
         alice
             .post("/v1/refresh", refresh)
@@ -230,7 +234,7 @@ async fn a_refresh_token_is_good_once_and_its_reuse_ends_the_device() -> anyhow:
         ensure!(socket.closed().await? == Some(3503) && first_edge.closed().await? == Some(3503));
         ensure!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
         other.so_far().await?;
-        let last = json!({"refresh_token": next["refresh_token"]});
+        let last = json!({"refresh_token": last["refresh_token"]});
         ensure!(alice.post("/v1/refresh", last).await?.status == 401);
         Ok(())
     })

@@ -22,7 +22,7 @@ use natterjack_nats::{
 use natterjack_runtime::clock::Clock;
 
 use self::{
-    record::Record,
+    record::{Record, Standing},
     store::{Entry, encode, failed},
 };
 use super::refresh::RefreshToken;
@@ -107,7 +107,7 @@ impl Devices {
             if let Some(mut record) = entry.value {
                 record.name.clone_from(&hello.name);
                 record.platform.clone_from(&hello.platform);
-                record.rotate(token.hash(), now_ms);
+                record.begin(token.hash(), now_ms);
                 if self.write(user, device, &record, entry.revision).await? {
                     return Ok(token);
                 }
@@ -115,7 +115,7 @@ impl Devices {
                 wanted = None;
                 self.make_room(user).await?;
                 let mut record = Record::new(hello, now_ms);
-                record.rotate(token.hash(), now_ms);
+                record.begin(token.hash(), now_ms);
                 if self.write(user, device, &record, 0).await? {
                     return Ok(token);
                 }
@@ -124,8 +124,11 @@ impl Devices {
         Err(contended())
     }
 
-    /// Exchanges a refresh token for the next one. Of two exchanges of one token exactly one wins,
-    /// and the other is a reuse, which revokes the device.
+    /// Exchanges a refresh token for the next one.
+    ///
+    /// The token that the current one was given for is taken again until the current one is used: its
+    /// answer was lost, or the device ended before it could keep it. Any other that is not the current one
+    /// any more is a reuse, which revokes the device.
     pub async fn rotate(&self, token: &RefreshToken) -> Result<RefreshToken, DeviceError> {
         let now_ms = self.clock.now_ms();
         let (user, device, hash) = (token.user, token.device, token.hash());
@@ -136,20 +139,21 @@ impl Devices {
                 revision,
             } = self.read(user, device).await?;
             let mut record = record.ok_or(DeviceError::Unknown)?;
-            if record.used_hashes.contains(&hash) {
-                // Ours if a try of this very call was stored although its answer was lost.
-                if record.refresh_hash.as_ref() == Some(&next.hash()) {
-                    return Ok(next);
+            // A try of this very call was stored although its answer was lost.
+            if record.standing(&next.hash()) == Standing::Current {
+                return Ok(next);
+            }
+            match record.standing(&hash) {
+                Standing::Current => record.rotate(next.hash(), now_ms),
+                Standing::Predecessor => record.rotate_again(next.hash(), now_ms),
+                Standing::Used => {
+                    self.revoke(user, device).await?;
+                    return Err(DeviceError::Reused);
                 }
-                self.revoke(user, device).await?;
-                return Err(DeviceError::Reused);
+                // A secret that never was valid proves nothing: whoever guesses ids must not be able
+                // to log people out.
+                Standing::Unknown => return Err(DeviceError::Unknown),
             }
-            // A secret that never was valid proves nothing: whoever guesses ids must not be able
-            // to log people out.
-            if record.refresh_hash.as_ref() != Some(&hash) {
-                return Err(DeviceError::Unknown);
-            }
-            record.rotate(next.hash(), now_ms);
             if self.write(user, device, &record, revision).await? {
                 return Ok(next);
             }

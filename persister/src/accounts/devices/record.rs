@@ -9,6 +9,19 @@ use serde::{Deserialize, Serialize};
 /// So many used refresh tokens of a device are known again.
 const PREVIOUS_MAX: usize = 8;
 
+/// What a refresh token is to a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// The one that is good.
+    Current,
+    /// The one that the current one was given for, and the current one was not used yet.
+    Predecessor,
+    /// Another one took its place.
+    Used,
+    /// It never was one of this device, or that is long ago.
+    Unknown,
+}
+
 /// A device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
@@ -18,13 +31,17 @@ pub struct Record {
     pub refreshed_at: u64,
     /// Of the current refresh token; absent on devices of outside users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refresh_hash: Option<String>,
+    refresh_hash: Option<String>,
     /// When it was connected last, noted by presence when the connection ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last_seen: Option<u64>,
-    /// Of the last few that were used, newest first.
+    /// Of the token that the current one was given for: good until the current one is used, since the
+    /// answer may have been lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    predecessor_hash: Option<String>,
+    /// Of the last few that the current one took the place of, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub used_hashes: Vec<String>,
+    used_hashes: Vec<String>,
     /// Where it is pushed ([`PushRegistration`]): decoded only where it is asked for, so that one of a
     /// newer version does not hide the device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,14 +61,44 @@ impl Record {
             refreshed_at: now_ms,
             refresh_hash: None,
             last_seen: None,
+            predecessor_hash: None,
             used_hashes: Vec::new(),
             push: None,
             more: serde_json::Map::new(),
         }
     }
 
-    /// Another refresh token, in place of the current one.
+    /// What a refresh token with that hash is to this device.
+    pub fn standing(&self, hash: &str) -> Standing {
+        if self.refresh_hash.as_deref() == Some(hash) {
+            Standing::Current
+        } else if self.predecessor_hash.as_deref() == Some(hash) {
+            Standing::Predecessor
+        } else if self.used_hashes.iter().any(|used| used == hash) {
+            Standing::Used
+        } else {
+            Standing::Unknown
+        }
+    }
+
+    /// The first refresh token of a login, in place of whatever was there.
+    pub fn begin(&mut self, hash: String, now_ms: u64) {
+        self.predecessor_hash = None;
+        self.replace(hash, now_ms);
+    }
+
+    /// Another refresh token, given for the current one.
     pub fn rotate(&mut self, hash: String, now_ms: u64) {
+        self.predecessor_hash.clone_from(&self.refresh_hash);
+        self.replace(hash, now_ms);
+    }
+
+    /// Another refresh token, given for the predecessor once more: the current one did not arrive.
+    pub fn rotate_again(&mut self, hash: String, now_ms: u64) {
+        self.replace(hash, now_ms);
+    }
+
+    fn replace(&mut self, hash: String, now_ms: u64) {
         if let Some(used) = self.refresh_hash.replace(hash) {
             self.used_hashes.insert(0, used);
             self.used_hashes.truncate(PREVIOUS_MAX);
@@ -105,6 +152,37 @@ mod tests {
         let record: Record = serde_json::from_value(stored.clone()).expect("decodes");
         assert_eq!(record.push(), None);
         assert_eq!(serde_json::to_value(&record).expect("encodes"), stored);
+    }
+
+    #[test]
+    fn a_predecessor_is_good_until_its_successor_is_used() {
+        let hello = HelloDevice {
+            id: None,
+            name: "phone".into(),
+            platform: "web".into(),
+        };
+        let mut record = Record::new(&hello, 1);
+        let of = |record: &Record, hashes: [&str; 4]| hashes.map(|hash| record.standing(hash));
+        record.begin("a".into(), 2);
+        record.rotate("b".into(), 3);
+        use Standing::{Current, Predecessor, Unknown, Used};
+        assert_eq!(
+            of(&record, ["a", "b", "c", "d"]),
+            [Predecessor, Current, Unknown, Unknown]
+        );
+        // The answer with b was lost: whoever shows it now has it from somewhere else.
+        record.rotate_again("c".into(), 4);
+        assert_eq!(
+            of(&record, ["a", "b", "c", "d"]),
+            [Predecessor, Used, Current, Unknown]
+        );
+        record.rotate("d".into(), 5);
+        assert_eq!(
+            of(&record, ["a", "b", "c", "d"]),
+            [Used, Used, Predecessor, Current]
+        );
+        record.begin("e".into(), 6);
+        assert_eq!(of(&record, ["a", "c", "d", "e"]), [Used, Used, Used, Current]);
     }
 
     #[test]
