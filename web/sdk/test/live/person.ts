@@ -9,6 +9,7 @@ import { WebSocket } from "ws";
 import { openVault } from "../../src/account/vault.js";
 import { LocalEngine } from "../../src/engine/local.js";
 import type { Settings } from "../../src/engine/machine/io.js";
+import { messageIds } from "../../src/engine/uuid.js";
 import {
   type Account,
   type Accounts,
@@ -168,6 +169,22 @@ export class Person {
   dm(other: Person): Conversation {
     const ids = [this.account.user.id, other.account.user.id].sort();
     return `dm.${ids[0]}.${ids[1]}`;
+  }
+
+  /** Writes so many messages over HTTP, many at a time and in no order. */
+  async fill(conversation: Conversation, count: number): Promise<void> {
+    const { token } = await this.tokens({});
+    const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+    const makeId = messageIds(Date.now);
+    const post = async (): Promise<void> => {
+      const body = JSON.stringify({ id: makeId(), text: "one of many" });
+      const url = `${SERVER}/v1/conversations/${conversation}/messages`;
+      const answer = await fetch(url, { method: "POST", headers, body });
+      if (!answer.ok) throw new Error(`${answer.status} ${await answer.text()}`);
+    };
+    for (let left = count; left > 0; left -= 50) {
+      await Promise.all(Array.from({ length: Math.min(left, 50) }, post));
+    }
   }
 
   /** Starts an engine. */

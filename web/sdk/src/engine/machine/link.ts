@@ -174,7 +174,7 @@ export class Link {
     if (!reconnects(code)) return this.stop("refused");
     this.#noteStability(now);
     // That it would close was said before, and where to go.
-    if (this.session?.leavesAt !== undefined) return this.#move(now);
+    if (this.session?.leavesAt !== undefined) return this.#again(now, "draining");
     if (at === "live" && code !== CLOSE.shutdown) this.#parts.route.lost();
     else this.#parts.route.next();
     // Of one who was let in, it was about something else.
@@ -235,7 +235,7 @@ export class Link {
     this.#host.parting(now);
     this.#noteStability(now);
     this.#abandon();
-    this.#move(now);
+    this.#again(now, "draining");
   }
 
   tick(now: number): void {
@@ -322,11 +322,6 @@ export class Link {
     this.#refused = this.#token?.token;
     this.#tokensRefused += 1;
     if (this.#tokensRefused >= TOKENS_REFUSED_MAX) this.stop("signed_out");
-  }
-
-  /** To the other edge. */
-  #move(now: number): void {
-    this.#again(now, "draining");
   }
 
   /** Connects at once; but not for one to whom that happens again and again. */

@@ -365,7 +365,10 @@ export class Machine {
       parting: (now) => this.#sayReceipts(now),
       inFlight: () => this.#outbox.inFlight,
       handIn: (token, now) => this.#asking.token(token.token, now),
-      ended: () => this.#asking.ended(),
+      ended: () => {
+        this.#asking.ended();
+        this.#reading.finish(this.#delivery.me);
+      },
     };
   }
 

@@ -56,6 +56,12 @@ export class Reading {
     this.#out.keep(changes, tell);
   }
 
+  /** At the end: nobody comes back for what is still gathered. */
+  finish(me: UserId | undefined): void {
+    this.#nextAt = 0;
+    this.flush(me, 0);
+  }
+
   /** Forgets what is surely told by now. */
   settle(now: number): void {
     if (this.#receipts.settle(now)) this.#out.keep([this.#kept()]);

@@ -242,6 +242,16 @@ describe("receipts", () => {
     expect(world.server.read.get(G)).toBe(100);
   });
 
+  test("the client stops in the middle of it: what was read is kept and answered", () => {
+    const world = online();
+    world.ask({ do: "read", conversation: G, seq: 1 });
+    const ticket = world.ask({ do: "read", conversation: G, seq: 2 });
+    world.input({ type: "stop" });
+    world.pass(10);
+    expect(world.answers.get(ticket)).toBeNull();
+    expect(world.kept.values.get("reads")).toEqual({ [G]: 2 });
+  });
+
   test("one that left a moment before the connection broke goes again", () => {
     const world = online();
     world.server.post(G);
