@@ -284,3 +284,24 @@ async fn without_a_page_it_is_told_how_to_get_one_until_there_is_one() -> anyhow
     assert_eq!(get(&page, "/settings", &person).await?.body, INDEX);
     Ok(())
 }
+
+#[cfg(feature = "embed-web")]
+#[tokio::test]
+async fn a_page_that_is_part_of_the_program_is_served_like_any_other() -> anyhow::Result<()> {
+    let page = Page::new(None, false);
+    let person = [("accept", "text/html"), ("accept-encoding", "br")];
+    let answer = get(&page, "/c/anything", &person[..1]).await?;
+    assert!(answer.body.contains("<div id=\"app\">"), "{}", answer.body);
+    let (_, response) = {
+        let mut request = axum::http::Request::builder().uri("/");
+        for (name, value) in person {
+            request = request.header(name, value);
+        }
+        page.answer(&request.body(())?.into_parts().0, false).await
+    };
+    assert_eq!(response.headers()[header::CONTENT_ENCODING], "br");
+    assert!(response.headers().contains_key(header::ETAG));
+    let none = get(&Page::new(None, true), "/", &person).await?;
+    assert!(none.body.contains("nodejs.org"), "{}", none.body);
+    Ok(())
+}
