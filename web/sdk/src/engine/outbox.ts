@@ -16,6 +16,12 @@ import { type Backoff, delayMs } from "./backoff.js";
 /** Most entries that wait, in all conversations together. */
 export const OUTBOX_MAX = 1_024;
 
+/** So many that left it are remembered. */
+const GONE_MAX = 1_024;
+
+/** How an entry left: its message is on disk, or nobody wants it. */
+export type Gone = { seq: Seq } | "discarded";
+
 /** Errors of the session: they say nothing of the message, which goes again once the session is renewed. */
 const OF_THE_SESSION: readonly string[] = ["unauthorized", "token_expired", "revoked"];
 
@@ -45,6 +51,8 @@ export class Outbox {
   readonly #lanes = new Map<Conversation, Lane>();
   readonly #failed = new Map<MessageId, OutboxEntry>();
   readonly #byId = new Map<MessageId, Conversation>();
+  /** In the order in which they left. */
+  readonly #gone = new Map<MessageId, Gone>();
   readonly #ackTimeoutMs: number;
   readonly #backoff: Backoff;
   readonly #random: () => number;
@@ -127,7 +135,24 @@ export class Outbox {
     return pumped;
   }
 
-  /** The message of that id is on disk, or not wanted any more: it is in here no longer. */
+  /** The message of that id is on disk, or not wanted any more: it is in here no longer, and that is remembered. */
+  settle(id: MessageId, gone: Gone): OutboxEntry | undefined {
+    const entry = this.remove(id);
+    if (entry === undefined) return undefined;
+    this.#gone.set(id, gone);
+    for (const oldest of this.#gone.keys()) {
+      if (this.#gone.size <= GONE_MAX) break;
+      this.#gone.delete(oldest);
+    }
+    return entry;
+  }
+
+  /** How the entry of that id left in this run, if it did. */
+  gone(id: MessageId): Gone | undefined {
+    return this.#gone.get(id);
+  }
+
+  /** Takes an entry out, for whatever reason. */
   remove(id: MessageId): OutboxEntry | undefined {
     const failed = this.#failed.get(id);
     if (failed !== undefined) {

@@ -126,7 +126,7 @@ export class Delivery {
     for (const { id, seq, sender } of messages) {
       if (sender === this.me) {
         // One's own message is on disk, whether or not its ack was heard.
-        const entry = this.#outbox.remove(id);
+        const entry = this.#outbox.settle(id, { seq });
         if (entry === undefined) continue;
         changes.push({ drop: "outbox", id });
         then.push(emitting("outbox", { entry, done: { seq } }));

@@ -37,6 +37,7 @@ export class Sending {
       const same = present.conversation === conversation && sameContent(present.content, wellFormed);
       return same ? this.#out.answer(ticket, present) : this.#out.reject(ticket, new ServerError(CONFLICT));
     }
+    if (id !== undefined && this.#toldAgain(ticket, { conversation, content: wellFormed, id })) return;
     if (this.#outbox.size >= OUTBOX_MAX) {
       const message = `${OUTBOX_MAX} messages wait to be sent already: wait until some have left`;
       return this.#out.reject(ticket, new UsageError(message));
@@ -54,14 +55,17 @@ export class Sending {
     if (refused.failed === undefined) return this.#out.answer(ticket, refused);
     const { failed, ...entry } = refused;
     const order = this.#outbox.nextOrder(entry.conversation);
-    this.#outbox.remove(id);
-    if (isOfTheSession(failed)) return this.#keep(ticket, { ...entry, order });
+    if (isOfTheSession(failed)) {
+      this.#outbox.remove(id);
+      return this.#keep(ticket, { ...entry, order });
+    }
+    this.#outbox.settle(id, "discarded");
     this.#keep(ticket, { ...entry, id: this.#makeId(), order, at: this.#wall() }, refused);
   }
 
   /** It is not wanted any more. One that is on its way may be stored all the same, and is seen then. */
   discard(ticket: number, id: MessageId): void {
-    const entry = this.#outbox.remove(id);
+    const entry = this.#outbox.settle(id, "discarded");
     if (entry === undefined) return this.#out.answer(ticket, null);
     const gone = emitting("outbox", { entry, done: "discarded" });
     this.#out.keep([{ drop: "outbox", id }], [gone, { type: "answer", ticket, answer: null }]);
@@ -76,7 +80,7 @@ export class Sending {
 
   /** The message of that id is on disk. */
   acked(id: MessageId, seq: Seq): void {
-    const entry = this.#outbox.remove(id);
+    const entry = this.#outbox.settle(id, { seq });
     if (entry === undefined) return;
     this.#out.keep([{ drop: "outbox", id }], [emitting("outbox", { entry, done: { seq } })]);
   }
@@ -85,6 +89,19 @@ export class Sending {
   refused(id: MessageId, error: WireError, now: number): void {
     const entry = this.#outbox.refused(id, error, now);
     if (entry !== undefined) this.#tellRefused(entry);
+  }
+
+  /**
+   * A tab that led before and slept hands over what this one has sent or discarded since: it is not sent again, goes
+   * from the store if that tab has put it back, and is told for those who did not hear of it.
+   */
+  #toldAgain(ticket: number, { conversation, content, id }: Required<Omit<Enqueue, "do">>): boolean {
+    const done = this.#outbox.gone(id);
+    if (done === undefined) return false;
+    const entry = { id, conversation, order: 0, at: this.#wall(), content };
+    const told = emitting("outbox", { entry, done });
+    this.#out.keep([{ drop: "outbox", id }], [told, { type: "answer", ticket, answer: entry }]);
+    return true;
   }
 
   #tellRefused(entry: OutboxEntry): void {

@@ -122,6 +122,42 @@ describe("on its way", () => {
   });
 });
 
+describe("handed over by a tab that led before", () => {
+  const content = { kind: "text" as const, text: "one" };
+  const handOver = (world: World) => world.ask({ do: "enqueue", conversation: G, content, id: "x" });
+  const entry: OutboxEntry = { id: "x", conversation: G, order: 1, at: 0, content };
+
+  test("what is on disk already is not sent again, and goes from the store for good", () => {
+    const world = online();
+    handOver(world);
+    world.pass(100);
+    // Late, from the other tab.
+    world.kept.outbox.set("x", entry);
+    const ticket = handOver(world);
+    world.pass(100);
+    expect(world.answers.get(ticket)).toMatchObject({ id: "x" });
+    expect(world.told("outbox").at(-1)).toMatchObject({ done: { seq: world.server.head(G) } });
+    expect(world.server.sent.get("x")).toMatchObject({ times: 1 });
+    expect(world.kept.outbox.size).toBe(0);
+  });
+
+  test("what was discarded stays so", () => {
+    const world = new World();
+    handOver(world);
+    world.pass(10);
+    world.ask({ do: "discard", id: "x" });
+    world.pass(10);
+    world.kept.outbox.set("x", entry);
+    handOver(world);
+    world.start();
+    world.pass(1_000);
+    expect(world.state).toBe("online");
+    expect(world.said("send")).toEqual([]);
+    expect(world.told("outbox").at(-1)).toMatchObject({ done: "discarded" });
+    expect(world.kept.outbox.size).toBe(0);
+  });
+});
+
 describe("refused for good", () => {
   test("it waits for the person, over a restart too; what follows goes on", () => {
     const world = online();
