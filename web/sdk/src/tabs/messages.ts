@@ -17,8 +17,8 @@ export type Question = Command | { do: "outbox" };
 
 /** What is said. `tab` says it, unless it is an answer: then it is for that one. */
 export type Said =
-  /** Who leads? Are you there? */
-  | { say: "who"; tab: TabId }
+  /** Who leads? Are you there? With `starts`, a tab is new: a leader that has stopped for good lets another one try. */
+  | { say: "who"; tab: TabId; starts?: boolean }
   /** I lead; this is how it stands. */
   | { say: "leads"; tab: TabId; connection: Connection; session?: { user: Profile; limits: Limits } }
   | { say: "ask"; tab: TabId; n: number; question: Question }

@@ -100,7 +100,7 @@ export class SharedSeat implements Seat {
       held.catch(() => this.#robbed());
     });
     if (!leads) {
-      this.#probe();
+      this.#probe(true);
       this.#queue();
       // A leader that sleeps does not keep this one from showing what is kept.
       setTimeout(() => this.#ready(), TAKEN_WITHIN_MS);
@@ -200,17 +200,42 @@ export class SharedSeat implements Seat {
 
   /** Another tab has taken the lock: this one must have slept. */
   #robbed(): void {
-    const engine = this.#engine;
     if (this.#stop.signal.aborted) return;
-    this.#reign += 1;
     this.#release();
-    this.#engine = this.#desk = this.#leader = undefined;
-    if (engine !== undefined) {
-      this.#events.emit("leader", { leader: false });
-      engine.stop().catch(() => undefined);
-    }
+    const engine = this.#engine;
+    const ceded = this.#cede();
+    if (engine !== undefined) ceded.then(() => this.#handOver(engine)).catch(() => undefined);
     this.#probe();
     this.#queue();
+  }
+
+  /** The connection has ended for good here, and a new tab may have what it needs: whoever waits for the lock tries. */
+  async #abdicate(): Promise<void> {
+    const release = this.#release;
+    await this.#cede();
+    release();
+    this.#queue();
+  }
+
+  /** Leads no more; resolves once the engine is done with the store. */
+  async #cede(): Promise<void> {
+    const engine = this.#engine;
+    this.#reign += 1;
+    this.#engine = this.#desk = this.#leader = undefined;
+    if (engine === undefined) return;
+    this.#events.emit("leader", { leader: false });
+    await engine.stop().catch(() => undefined);
+  }
+
+  /**
+   * The other one may have read the outbox before this one took its last messages: it is told of them. Each has its
+   * id, so that one which it knows, sent already or discarded is not sent again.
+   */
+  async #handOver(engine: Engine): Promise<void> {
+    for (const { id, conversation, content, failed } of await engine.outbox()) {
+      if (failed === undefined)
+        this.#put({ do: "enqueue", id, conversation, content }).catch(() => undefined);
+    }
   }
 
   async #put(question: Question): Promise<unknown> {
@@ -249,6 +274,7 @@ export class SharedSeat implements Seat {
     if (this.#stop.signal.aborted) return;
     switch (said.say) {
       case "who":
+        if (said.starts === true && this.#hasEnded()) return void this.#abdicate();
         if (this.#engine !== undefined) this.#sayLeads();
         return;
       case "leads":
@@ -312,9 +338,15 @@ export class SharedSeat implements Seat {
     });
   }
 
-  #probe(): void {
+  #probe(starts = false): void {
     this.#probedAt = performance.now();
-    this.#say({ say: "who", tab: this.#tab });
+    this.#say({ say: "who", tab: this.#tab, starts });
+  }
+
+  /** Whether this tab leads and its connection ended for good, by no wish of the application. */
+  #hasEnded(): boolean {
+    const { state, reason } = this.#engine?.connection ?? {};
+    return state === "stopped" && reason !== "stopped";
   }
 
   /** Is there a leader, and is it awake? */

@@ -27,7 +27,7 @@ class World {
 }
 
 class FakeEngine implements Engine {
-  readonly connection: Connection = { state: "online" };
+  connection: Connection = { state: "online" };
   readonly asked: Command[] = [];
   readonly emit: Emit;
   stopped = false;
@@ -202,6 +202,46 @@ test("also when it asks nothing", async () => {
   first.tab.frozen = true;
   await pass(20_000);
   expect(second.seat.leader).toBe(true);
+});
+
+test("what the one that slept had taken is handed to the one that took over", async () => {
+  const [first, second] = [await world.tab(), await world.tab()];
+  const entry = { conversation: DM, order: 1, at: 0, content: { kind: "text", text: "late" } } as const;
+  const failed = { code: "forbidden", message: "no", retryable: false } as const;
+  const entries = [
+    { ...entry, id: "late" },
+    { ...entry, id: "failed", failed },
+  ];
+  world.engines[0]!.outbox = () => Promise.resolve(entries);
+  first.tab.frozen = true;
+  await pass(20_000);
+  expect(second.seat.leader).toBe(true);
+  first.tab.frozen = false;
+  await pass(20_000);
+  const { conversation, content } = entry;
+  expect(world.engines[1]!.asked.filter((command) => command.do === "enqueue")).toEqual([
+    { do: "enqueue", id: "late", conversation, content },
+  ]);
+});
+
+test("a leader whose connection ended for good lets a new tab try", async () => {
+  const first = await world.tab();
+  const ended = { state: "stopped", reason: "too_many_connections" } as const;
+  world.engines[0]!.connection = ended;
+  world.engines[0]!.emit("connection", ended);
+  const second = await world.tab();
+  await pass(100);
+  expect([first.seat.leader, second.seat.leader]).toEqual([false, true]);
+  expect([first.seat.connection, second.seat.connection]).toEqual([{ state: "online" }, { state: "online" }]);
+  expect(world.live).toHaveLength(1);
+});
+
+test("and those that are there already ask for nothing anew", async () => {
+  const [first, second] = [await world.tab(), await world.tab()];
+  world.engines[0]!.connection = { state: "stopped", reason: "refused" };
+  await pass(60_000);
+  expect([first.seat.leader, second.seat.leader]).toEqual([true, false]);
+  expect(world.engines).toHaveLength(1);
 });
 
 test("a tab that nobody looks at leaves it asleep", async () => {
