@@ -13,7 +13,12 @@ import type { Ticker } from "./observable.js";
 
 /** Keeps a copy of what the server has: where that fails, the store has said so, and nothing is lost. */
 export function keep(store: Store, changes: Change[]): void {
-  store.write(changes).catch(() => undefined);
+  store.write(changes).catch(ignore);
+}
+
+/** For what may fail without harm. */
+export function ignore(): undefined {
+  return undefined;
 }
 
 /** The parts of a client that its models use. */

@@ -110,6 +110,15 @@ export class Piece {
     this.#changed(row);
   }
 
+  /** Items of one's own beyond `from`, up to `to`, are made anew. */
+  renewOwn(from: Seq, to: Seq): void {
+    for (let index = this.index(from + 1); index < this.rows.length; index += 1) {
+      const row = this.rows[index]!;
+      if (row.message.seq > to) return;
+      if (row.item?.own) row.item = undefined;
+    }
+  }
+
   /** Lets go of rows at the start until `count` are left. */
   trimStart(count: number): void {
     const gone = this.rows.splice(0, Math.max(0, this.rows.length - count));

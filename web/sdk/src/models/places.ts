@@ -26,16 +26,13 @@ export function holds(piece: Piece, place: Place, read: Seq, atEnd: boolean): bo
   }
 }
 
-/** The key of the item that a place means, but for the end. */
-export function keyAt(
-  piece: Piece,
-  place: Exclude<Place, { at: "end" }>,
-  read: Seq,
-  me?: UserId,
-): MessageId | undefined {
+/** The key of the item that a place means; `undefined` of the end, which may be in the outbox. */
+export function keyAt(piece: Piece, place: Place, read: Seq, me?: UserId): MessageId | undefined {
   const { rows } = piece;
   const key = (row: Row | undefined) => (row ?? rows.at(-1))?.message.id;
   switch (place.at) {
+    case "end":
+      return undefined;
     case "seq":
       return key(rows[piece.index(place.seq)]);
     case "unread": {

@@ -7,7 +7,7 @@ import type { ClientEvents, OutboxEntry } from "../events.js";
 import { type ChangeMessage, isChange } from "../store/settle.js";
 import type { Conversation, Message, MessageId, Seq, UserCursor } from "../wire.js";
 import { Arrivals, HeardChanges } from "./arrivals.js";
-import type { Context } from "./context.js";
+import { type Context, ignore } from "./context.js";
 import { followConversation } from "./follow.js";
 import { History, type Load } from "./history.js";
 import { itemOf } from "./item.js";
@@ -77,8 +77,8 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
     const summary = this.#context.summary(this.conversation);
     this.#hearHead(summary?.head ?? 0);
     const read = summary?.cursor.read ?? 0;
-    const here = this.#loading !== "start" && holds(this.#piece, place, read, this.#atEnd);
-    if (here) return this.#keyOf(place, read);
+    if (this.#loading !== "start" && holds(this.#piece, place, read, this.#atEnd))
+      return this.#keyOf(place, read);
     const where: Place = place.at === "unread" && !summary?.unread ? { at: "end" } : place;
     const turn = ++this.#turn;
     this.#arrivals.begin();
@@ -140,6 +140,7 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
       receipts: ({ cursors }) => this.#members.heard(cursors),
       outbox: ({ entry, done }) => this.#outbox(entry, done),
       online: () => this.#retry(),
+      resumed: () => this.#resumed(),
     });
     const summary = this.#context.summary(this.conversation);
     if (summary !== undefined && summary.unread > 0) this.#divider = summary.cursor.read;
@@ -290,6 +291,13 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
     else this.#piece.trimEnd(WINDOW);
   }
 
+  /** A tab that led may have kept messages and gone before it could tell of them. */
+  #resumed(): void {
+    const wasAtEnd = this.#atEnd && this.#loading === "none";
+    this.#hearHead(this.#context.summary(this.conversation)?.head ?? 0);
+    if (wasAtEnd) void this.#extend("newer");
+  }
+
   #truncated(head: Seq): void {
     this.#arrivals.hole();
     this.#hearHead(head);
@@ -362,18 +370,12 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
 
   /** Cursors of all others rose: own messages in between changed their status. */
   #statusesRose(from: Seq, to: Seq): void {
-    const { rows } = this.#piece;
-    for (let index = this.#piece.index(from + 1); index < rows.length; index += 1) {
-      const row = rows[index]!;
-      if (row.message.seq > to) break;
-      if (row.item?.own) row.item = undefined;
-    }
+    this.#piece.renewOwn(from, to);
     this.changed();
   }
 
   #keyOf(place: Place, read: Seq): MessageId | undefined {
-    if (place.at === "end") return this.snapshot.items.at(-1)?.key;
-    return keyAt(this.#piece, place, read, this.#context.user?.id);
+    return keyAt(this.#piece, place, read, this.#context.user?.id) ?? this.snapshot.items.at(-1)?.key;
   }
 
   #retry(): void {
@@ -393,8 +395,4 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
     if (loading === "none") this.#arrivals.end();
     this.changed();
   }
-}
-
-function ignore(): undefined {
-  return undefined;
 }

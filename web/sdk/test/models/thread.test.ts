@@ -209,6 +209,19 @@ describe("live", () => {
     expect(thread.snapshot.atEnd).toBe(true);
   });
 
+  test("what another tab kept without a word is found after a resume", async () => {
+    world.storeUnheard(...texts(1, 10));
+    world.list();
+    const thread = open();
+    await thread.jump({ at: "end" });
+    world.storeUnheard(text(11));
+    await world.store.write([{ put: "messages", conversation: DM, messages: [text(11)] }]);
+    world.list();
+    world.hub.emit("resumed", { complete: true });
+    await until(() => seqs(thread).at(-1) === 11);
+    expect(thread.snapshot.atEnd).toBe(true);
+  });
+
   test("the start is let go of while one looks at the end, and the end while one reads the start", async () => {
     world.storeUnheard(...texts(1, 350));
     const facingEnd = open();
