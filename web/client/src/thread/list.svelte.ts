@@ -239,6 +239,12 @@ export class MessageWindow {
     if (this.#goal !== goal) return key !== undefined;
     if (key !== undefined) goal.key = key;
     this.#apply(true);
+    // The piece may begin with what is meant: what comes before it belongs on the screen too.
+    if (goal.show === "message" && (this.#target() ?? Infinity) < ROWS_AROUND && !this.view.atStart) {
+      await this.thread.older().catch(() => undefined);
+      if (this.#goal !== goal) return key !== undefined;
+      this.#apply(true);
+    }
     this.#goal = undefined;
     return key !== undefined;
   }
@@ -260,12 +266,13 @@ export class MessageWindow {
     if (!anchor || (next === this.view && !anew)) return;
     if (!anew && !this.#goal && this.#momentum.holds(this.#surface)) return;
     this.change(() => {
-      const carried = carry(this.#range, this.view.items, next.items, anchor.stuck);
+      const follow = anchor.stuck && !this.#goal;
+      const carried = carry(this.#range, this.view.items, next.items, follow);
       this.view = next;
       this.#range = carried ?? atEnd(next.items.length);
       this.#divide();
       const target = this.#target();
-      if (target !== undefined && (target < this.#range.from || target >= this.#range.to)) {
+      if (target !== undefined && !holds(this.#range, target)) {
         this.#range = around(next.items.length, target);
       } else if (!carried || (this.#goal?.show === "end" && !this.#ends)) {
         this.#range = atEnd(next.items.length);
@@ -274,7 +281,9 @@ export class MessageWindow {
     });
     this.#shown = performance.now();
     this.#reach();
-    this.#more(false);
+    // Much came at once: the rest in a moment, so that no task is long.
+    if (anchor.stuck && this.#range.to < next.items.length) this.#later = setTimeout(() => this.#apply(true));
+    else this.#more(false);
   }
 
   #divide(): void {
@@ -358,7 +367,7 @@ export class MessageWindow {
   #more(again: boolean): void {
     const surface = this.#surface;
     const { items, atStart, loading, error } = this.view;
-    if (!surface || this.#goal || items.length === 0) return;
+    if (!surface || this.#goal || items.length === 0 || this.#later !== undefined) return;
     const near = Math.max(AHEAD * surface.clientHeight, AHEAD_MIN_PX);
     const below = surface.scrollHeight - surface.clientHeight - surface.scrollTop;
     for (const side of surface.scrollTop < below
@@ -418,6 +427,15 @@ const SEEN_AFTER_MS = 150;
 
 /** A server that says nothing for so long keeps nobody from what is kept on this device. */
 const KNOWN_WITHIN_MS = 2_000;
+
+/** A screen has about so many rows. */
+const ROWS_AROUND = 16;
+
+/** Whether a row stands among others, so that it can be brought to the middle. */
+function holds(range: Range, target: number): boolean {
+  const early = range.from > 0 && target < range.from + ROWS_AROUND;
+  return target >= range.from && target < range.to && !early;
+}
 
 /** Whether somebody can be looking at this page. */
 function attentive(): boolean {

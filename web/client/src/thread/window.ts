@@ -15,8 +15,12 @@ export interface Range {
 export const ROWS_MAX = 240;
 /** Rows while the reader is at the end, where each message that comes costs the more the more there are. */
 export const ROWS_AT_END = 120;
+/** Rows of a place that is jumped to: enough for a large screen, and few enough to be there at once. */
+const ROWS_AT_FIRST = 60;
+/** New rows that come at once at the end; more follow in the next moment. */
+export const ROWS_BATCH = 8;
 /** Rows that come at once when an end is near. */
-export const ROWS_STEP = 60;
+export const ROWS_STEP = 20;
 
 interface Keyed {
   readonly key: string;
@@ -24,13 +28,13 @@ interface Keyed {
 
 /** The last rows. */
 export function atEnd(count: number): Range {
-  return { from: Math.max(0, count - ROWS_AT_END), to: count };
+  return { from: Math.max(0, count - ROWS_AT_FIRST), to: count };
 }
 
 /** Rows around an item. */
 export function around(count: number, index: number): Range {
-  const from = Math.max(0, Math.min(index - ROWS_MAX / 4, count - ROWS_MAX / 2));
-  return { from, to: Math.min(count, from + ROWS_MAX / 2) };
+  const from = Math.max(0, Math.min(index - ROWS_AT_FIRST / 3, count - ROWS_AT_FIRST));
+  return { from, to: Math.min(count, from + ROWS_AT_FIRST) };
 }
 
 /** More rows at one end; rows are let go at the other one. Without any left it is the same object. */
@@ -46,8 +50,8 @@ export function extend(range: Range, count: number, side: "start" | "end"): Rang
 }
 
 /**
- * The same rows in a newer list of items. With `follow` (the reader is at the end) it goes on to the new end, and
- * rows are let go at the start in steps. Otherwise what came at the end joins only while there is room.
+ * The same rows in a newer list of items. With `follow` (the reader is at the end) it goes on towards the new end, a
+ * batch at a time, and rows are let go at the start in steps. Otherwise what came at the end joins only while there is room.
  * Undefined if none of the rows is left: the list is another piece of the conversation.
  */
 export function carry(
@@ -56,12 +60,14 @@ export function carry(
   after: readonly Keyed[],
   follow: boolean,
 ): Range | undefined {
-  if (before === after) return range;
+  if (before === after && !follow) return range;
   const kept = shift(range, before, after);
   if (!kept) return undefined;
   const wasLast = range.to === before.length;
-  if (follow && wasLast) {
-    const to = after.length;
+  if (follow) {
+    // Further behind than a screen: the rows of the end take the place of these.
+    if (after.length - kept.to > ROWS_AT_FIRST) return atEnd(after.length);
+    const to = Math.min(after.length, kept.to + ROWS_BATCH);
     return { from: to - kept.from > ROWS_AT_END + ROWS_STEP ? to - ROWS_AT_END : kept.from, to };
   }
   const to = wasLast ? Math.max(kept.to, Math.min(after.length, kept.from + ROWS_MAX)) : kept.to;

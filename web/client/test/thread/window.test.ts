@@ -8,6 +8,7 @@ import {
   extend,
   type Range,
   ROWS_AT_END,
+  ROWS_BATCH,
   ROWS_MAX,
   ROWS_STEP,
 } from "../../src/thread/window";
@@ -49,11 +50,16 @@ describe("the window", () => {
 
   it("follows the end only when told to, and lets go in steps", () => {
     const before = items(0, 300);
-    expect(carry({ from: 150, to: 300 }, before, items(0, 301), true)).toEqual({ from: 150, to: 301 });
+    expect(carry({ from: 180, to: 300 }, before, items(0, 301), true)).toEqual({ from: 180, to: 301 });
     expect(carry({ from: 0, to: 300 }, before, items(0, 301), true)).toEqual({
       from: 301 - ROWS_AT_END,
       to: 301,
     });
+    expect(carry({ from: 200, to: 300 }, before, items(0, 340), true)).toEqual({
+      from: 200,
+      to: 300 + ROWS_BATCH,
+    });
+    expect(carry({ from: 200, to: 300 }, before, items(0, 900), true)?.to).toBe(900);
     expect(carry({ from: 60, to: 300 }, before, items(0, 301), false)).toEqual({ from: 60, to: 300 });
     expect(carry({ from: 200, to: 300 }, before, items(0, 301), false)).toEqual({ from: 200, to: 301 });
   });
