@@ -67,7 +67,7 @@ function tasksOf({ traceEvents }: { traceEvents: TraceEvent[] }, url: string): T
   const threads = new Set(main.map(({ pid, tid }) => `${pid} ${tid}`));
   if (threads.size === 0) throw new Error("the trace does not show the page's main thread");
   return traceEvents
-    .filter(({ name, ph, pid, tid }) => ph === "X" && /RunTask$/.test(name) && threads.has(`${pid} ${tid}`))
+    .filter(({ name, ph, pid, tid }) => ph === "X" && name.endsWith("RunTask") && threads.has(`${pid} ${tid}`))
     .map(({ dur = 0, tdur = 0 }) => ({ cpuMs: tdur / 1_000, wallMs: dur / 1_000 }))
     .sort((a, b) => b.cpuMs - a.cpuMs);
 }
