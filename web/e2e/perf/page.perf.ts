@@ -5,7 +5,15 @@ import { inject, test } from "vitest";
 import { visit } from "../src/browser.js";
 import { message } from "../src/chat.js";
 import { RESULTS_DIR } from "../src/paths.js";
-import { allBytes, firstConversation, flood, pair, startBytes, throttle } from "../src/perf/measure.js";
+import {
+  allBytes,
+  firstConversation,
+  flood,
+  forget,
+  pair,
+  startBytes,
+  throttle,
+} from "../src/perf/measure.js";
 
 const server = inject("server");
 const kb = (bytes: number) => `${(bytes / 1024).toFixed(1)} KB`;
@@ -15,11 +23,17 @@ test("the figures", { timeout: 300_000 }, async () => {
   mkdirSync(RESULTS_DIR, { recursive: true });
   const lines = [`script at the start, gzipped: ${kb(startBytes())}; all of it: ${kb(allBytes())}`];
   const { ann, bob, dm } = await pair(server);
-  const { page } = await visit(server, ann);
+  const { visitor, page } = await visit(server, ann);
+  // The address at which the device forgets has no icon.
+  visitor.networkFails = true;
   await throttle(page, 4);
   for (const cold of [true, false]) {
     const times: number[] = [];
-    for (let n = 0; n < 7; n++) times.push(await firstConversation(page, ann, `/c/${dm}`, cold));
+    for (let n = 0; n < 7; n++) {
+      if (cold) await forget(page, ann);
+      else await page.goto("about:blank");
+      times.push(await firstConversation(page, server, `/c/${dm}`));
+    }
     const list = times.map((time) => time.toFixed(0)).join(", ");
     lines.push(
       `first conversation, ${cold ? "cold" : "warm"}, 4× throttled: median ${median(times).toFixed(0)} ms (${list})`,

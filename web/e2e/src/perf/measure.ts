@@ -43,19 +43,9 @@ export async function throttle(page: Page, rate: number): Promise<void> {
   await session.send("Emulation.setCPUThrottlingRate", { rate });
 }
 
-/**
- * From the start of the navigation until the first message of a conversation is painted, in milliseconds.
- * `cold`: as on a device that was never here, but for who is signed in: nothing cached, nothing stored.
- */
-export async function firstConversation(
-  page: Page,
-  user: User,
-  path: string,
-  cold: boolean,
-): Promise<number> {
-  if (cold) await forget(page, user);
-  else await page.goto("about:blank");
-  await page.goto(user.server + path, { waitUntil: "commit" });
+/** From the start of the navigation until the first message of a conversation is painted, in milliseconds. */
+export async function firstConversation(page: Page, server: string, path: string): Promise<number> {
+  await page.goto(server + path, { waitUntil: "commit" });
   return page.evaluate(
     () =>
       new Promise<number>((resolve) => {
@@ -70,7 +60,8 @@ export async function firstConversation(
   );
 }
 
-async function forget(page: Page, user: User): Promise<void> {
+/** As on a device that was never here, but for who is signed in: nothing is cached, nothing stored. */
+export async function forget(page: Page, user: User): Promise<void> {
   // An address of the same origin that is not the page: it holds no connection and no database open.
   await page.goto(`${user.server}/healthz`);
   const session = await page.context().newCDPSession(page);
@@ -86,6 +77,7 @@ async function forget(page: Page, user: User): Promise<void> {
     }
   }, user.id);
   await session.detach();
+  await page.goto("about:blank");
 }
 
 /** Records the page while a stranger writes so many messages a second into the conversation that is open. */

@@ -8,6 +8,12 @@
  */
 import type { Browser, Page } from "playwright-core";
 
+/** A document in a process, when tracing began or when it was navigated to. */
+interface Frame {
+  url?: string;
+  processId?: number;
+}
+
 interface TraceEvent {
   name: string;
   ph: string;
@@ -16,7 +22,7 @@ interface TraceEvent {
   ts: number;
   dur?: number;
   tdur?: number;
-  args?: { name?: string; data?: { frames?: { url?: string; processId?: number }[] } };
+  args?: { name?: string; data?: Frame & { frames?: Frame[] } };
 }
 
 /** A task of the main thread. */
@@ -57,7 +63,7 @@ export async function trace(browser: Browser, page: Page, act: () => Promise<voi
 
 function tasksOf({ traceEvents }: { traceEvents: TraceEvent[] }, url: string): Task[] {
   const origin = new URL(url).origin;
-  const frames = traceEvents.flatMap((event) => event.args?.data?.frames ?? []);
+  const frames = traceEvents.flatMap(({ args }) => [args?.data ?? {}, ...(args?.data?.frames ?? [])]);
   const pids = new Set(
     frames.filter((frame) => frame.url?.startsWith(origin)).map((frame) => frame.processId),
   );
@@ -67,7 +73,7 @@ function tasksOf({ traceEvents }: { traceEvents: TraceEvent[] }, url: string): T
   const threads = new Set(main.map(({ pid, tid }) => `${pid} ${tid}`));
   if (threads.size === 0) throw new Error("the trace does not show the page's main thread");
   return traceEvents
-    .filter(({ name, ph, pid, tid }) => ph === "X" && name.endsWith("RunTask") && threads.has(`${pid} ${tid}`))
+    .filter(({ name, ph, pid, tid }) => ph === "X" && name === "RunTask" && threads.has(`${pid} ${tid}`))
     .map(({ dur = 0, tdur = 0 }) => ({ cpuMs: tdur / 1_000, wallMs: dur / 1_000 }))
     .sort((a, b) => b.cpuMs - a.cpuMs);
 }
