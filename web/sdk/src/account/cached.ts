@@ -3,11 +3,12 @@
  *
  * @module
  */
+import { lifetimeMs } from "./jwt.js";
 import type { AccessToken, TokenSource } from "./tokens.js";
 
 /** A token that ends within this time, by this device's clock, is not used any more. */
 const LEAD_MS = 30_000;
-/** A fresh token that has ended by this device's clock says that the clock is wrong: so long it is used all the same. */
+/** A token of unknown life that comes and has ended by this device's clock is used for so long all the same. */
 const BELIEVED_MS = 60_000;
 
 /** A source that remembers the token of another one while it is good, and asks it once at a time. */
@@ -23,7 +24,9 @@ export function cachedTokens(source: TokenSource, wall: () => number = Date.now)
   const ask = async (refused: string | undefined): Promise<AccessToken> => {
     const token = await source(refused === undefined ? {} : { refused });
     last = token;
-    goodUntil = Math.max((token.expiresAt ?? Infinity) - LEAD_MS, wall() + BELIEVED_MS);
+    goodUntil = (token.expiresAt ?? Infinity) - LEAD_MS;
+    // It comes, and has ended: the clock is wrong. It lasts for its life at most, and else the server refuses it.
+    if (goodUntil <= wall()) goodUntil = wall() + (lifetimeMs(token.token) ?? BELIEVED_MS);
     return token;
   };
 

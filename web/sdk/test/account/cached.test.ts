@@ -63,3 +63,21 @@ test("a source that fails is asked again", async () => {
   fails = false;
   expect(await tokens({})).toEqual({ token: "t" });
 });
+
+test("with a clock that is fast, a token that tells its life is used for that long", async () => {
+  const claims = btoa(JSON.stringify({ iat: 1_000, exp: 1_900 }));
+  let now = 1_000_000 + 3_600_000;
+  let asked = 0;
+  const tokens = cachedTokens(
+    () => Promise.resolve({ token: `h.${claims}.${(asked += 1)}`, expiresAt: 1_900_000 }),
+    () => now,
+  );
+  for (let minute = 0; minute < 14; minute += 1) {
+    await tokens({});
+    now += 60_000;
+  }
+  expect(asked).toBe(1);
+  now += 120_000;
+  await tokens({});
+  expect(asked).toBe(2);
+});
