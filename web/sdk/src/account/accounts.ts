@@ -3,7 +3,7 @@
  *
  * A refresh token works once: using it a second time tells the server that somebody else has a copy, and it signs
  * the device out. So the tabs of an origin take turns, each looks first whether another one has refreshed, and the
- * new tokens are kept before anybody uses them.
+ * new tokens are kept before anybody uses them, unless the device has no room.
  *
  * @module
  */
@@ -13,6 +13,7 @@ import type { HelloDevice, Tokens } from "../wire.js";
 import type { Account, Accounts } from "./account.js";
 import { deviceName } from "./device.js";
 import { lifetimeMs } from "./jwt.js";
+import { Keeper } from "./keeper.js";
 import type { AccessToken, TokenSource } from "./tokens.js";
 import { type SignedIn, type Vault, openVault } from "./vault.js";
 
@@ -47,16 +48,18 @@ class DeviceAccounts implements Accounts {
   readonly #server: string;
   readonly #listeners = new Set<(account: Account | undefined) => void>();
   readonly #turns = new Turns();
+  readonly #keeper: Keeper;
   #channel: BroadcastChannel | undefined;
 
   constructor(options: AccountsOptions) {
     this.#options = options;
     this.#server = options.server.replace(/\/+$/, "");
     this.#vault = options.vault ?? openVault();
+    this.#keeper = new Keeper(this.#vault, (work) => this.#turns.take(work));
   }
 
   async current(): Promise<Account | undefined> {
-    const signedIn = await this.#vault.account();
+    const signedIn = await this.#keeper.account();
     return signedIn === undefined ? undefined : shown(signedIn);
   }
 
@@ -79,10 +82,10 @@ class DeviceAccounts implements Accounts {
 
   async logOut(): Promise<void> {
     await this.#turns.take(async () => {
-      const signedIn = await this.#vault.account();
+      const signedIn = await this.#keeper.account();
       if (signedIn === undefined) return;
       await this.#tellServer(signedIn);
-      await this.#vault.setAccount(undefined);
+      await this.#keeper.forget();
       await this.#forgetDevice(signedIn);
     });
     this.#tell();
@@ -101,15 +104,16 @@ class DeviceAccounts implements Accounts {
 
   async #signIn(handle: string, tokens: Tokens): Promise<Account> {
     const signedIn = received(tokens, this.#server);
-    await this.#vault.setAccount(signedIn);
-    await this.#vault.setDevice(this.#server, handle, tokens.device);
+    await this.#keeper.keep(signedIn);
+    // Without it, the next login is another device, and no worse.
+    await this.#vault.setDevice(this.#server, handle, tokens.device).catch(() => {});
     this.#tell();
     return shown(signedIn);
   }
 
   /** The token there is, or a new one if it is about to end or was refused. */
   async #token(account: Account, refused: string | undefined): Promise<AccessToken> {
-    const signedIn = await this.#vault.account();
+    const signedIn = await this.#keeper.account();
     if (
       signedIn === undefined ||
       signedIn.user.id !== account.user.id ||
@@ -123,10 +127,10 @@ class DeviceAccounts implements Accounts {
 
   async #refresh(signedIn: SignedIn): Promise<SignedIn> {
     try {
-      const body = { refresh_token: signedIn.refresh_token };
+      const body = { refresh_token: this.#keeper.refreshToken(signedIn) };
       const tokens = await this.#post<Tokens>("/v1/refresh", body, signedIn.server);
       const fresh = received(tokens, signedIn.server);
-      await this.#vault.setAccount(fresh);
+      await this.#keeper.keep(fresh);
       return fresh;
     } catch (error) {
       if (!(error instanceof ServerError) || error.retryable) throw error;

@@ -13,7 +13,7 @@ import {
 const SERVER = "https://chat.example.com";
 const MINUTES_MS = 60_000;
 
-/** A server that gives out tokens, each refresh token for one use. */
+/** A server that gives out tokens; an old refresh token is good while its successor was not used. */
 class TokenServer {
   asked: { path: string; body: Record<string, unknown> }[] = [];
   away = false;
@@ -23,6 +23,7 @@ class TokenServer {
   gate: Promise<void> = Promise.resolve();
   #count = 0;
   #good = "";
+  #before: string | undefined;
 
   readonly fetch = (async (url: string, init: RequestInit) => {
     const { pathname: path } = new URL(url);
@@ -31,10 +32,13 @@ class TokenServer {
     await this.gate;
     if (this.away) throw new TypeError("fetch failed");
     if (path === "/v1/logout") return Response.json({});
-    if (path === "/v1/refresh" && (this.revoked || body["refresh_token"] !== this.#good)) {
+    const shown = body["refresh_token"];
+    if (path === "/v1/refresh" && (this.revoked || (shown !== this.#good && shown !== this.#before))) {
       this.revoked = true;
       return Response.json({ code: "revoked", message: "log in again", retryable: false }, { status: 401 });
     }
+    // The one before may be shown again while this one was not.
+    this.#before = shown as string | undefined;
     return Response.json(this.#tokens(body));
   }) as typeof fetch;
 
@@ -144,6 +148,37 @@ test("where the database cannot be opened, the account is kept for this run", as
 function fail(): never {
   throw new DOMException("not in private windows", "InvalidStateError");
 }
+
+test("a device without room: fresh tokens are used all the same, and the next page is still signed in", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  server.lifeMs = 1_000;
+  const account = await tab().signUp("ann", "a password");
+  const vault = openVault(factory);
+  const setAccount = vault.setAccount.bind(vault);
+  let full = true;
+  vault.setAccount = (signedIn) =>
+    full ? Promise.reject(new DOMException("no room", "QuotaExceededError")) : setAccount(signedIn);
+  const own = accounts({ server: SERVER, fetch: server.fetch, vault });
+  for (const token of ["access-2", "access-3"])
+    expect(await own.tokens(account)({})).toMatchObject({ token });
+  // What is kept was never made useless.
+  expect(server.paths("/v1/refresh").map((body) => body["refresh_token"])).toEqual([
+    "refresh-1",
+    "refresh-1",
+  ]);
+  expect(await tab().tokens(account)({})).toMatchObject({ token: "access-4" });
+  expect(server.revoked).toBe(false);
+  // And this tab goes on from there.
+  expect(await own.tokens(account)({})).toMatchObject({ token: "access-5" });
+  full = false;
+  await vi.advanceTimersByTimeAsync(10_000);
+  await vi.waitFor(async () =>
+    expect(await openVault(factory).account()).toMatchObject({ refresh_token: "refresh-5" }),
+  );
+  expect(await own.tokens(account)({})).toMatchObject({ token: "access-6" });
+  expect(server.paths("/v1/refresh").at(-1)).toEqual({ refresh_token: "refresh-5" });
+  expect(server.revoked).toBe(false);
+});
 
 test("a server that is away is not the end; one that refuses is", async () => {
   server.lifeMs = 1_000;
