@@ -12,10 +12,12 @@ import { flushSync } from "svelte";
 import { Anchor } from "./anchor.js";
 import { Divider } from "./divider.js";
 import { type Row, Rows, type Words } from "./group.js";
+import { known } from "./known.js";
+import { attentive, flash } from "./looking.js";
 import { Momentum } from "./momentum.js";
 import { leave, returning } from "./places.js";
 import { ListSurface } from "./surface.js";
-import { around, atEnd, carry, extend, type Range } from "./window.js";
+import { around, atEnd, carry, extend, holds, type Range, ROWS_AROUND } from "./window.js";
 
 /** More is fetched while less than so many heights of the list are left at that end. */
 const AHEAD = 1.5;
@@ -185,7 +187,7 @@ export class MessageWindow {
   }
 
   async #open(jumpTo: Seq | undefined): Promise<void> {
-    await this.#known();
+    await known(this.#client, this.#conversation);
     const left = returning(this.#conversation);
     const seq = jumpTo ?? left?.seq;
     const goal: Goal = {
@@ -197,30 +199,6 @@ export class MessageWindow {
     if (!there && this.#anchor) await this.#jump({ at: "unread" }, { show: "unread" });
     this.settled = true;
     this.#see();
-  }
-
-  /**
-   * Waits for the list of conversations, which says how far one has read: on a device that was here before it is
-   * known already, and without a connection there is nothing to wait for.
-   */
-  #known(): Promise<void> {
-    const client = this.#client;
-    if (client.conversations.get(this.#conversation)) return Promise.resolve();
-    return new Promise((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer);
-        undo.forEach((end) => end());
-        resolve();
-      };
-      const timer = setTimeout(done, KNOWN_WITHIN_MS);
-      const undo: (() => void)[] = [
-        client.on("ready", done),
-        client.on("connection", ({ state }) => {
-          if (state === "waiting" || state === "stopped") done();
-        }),
-      ];
-      if (["online", "waiting", "stopped"].includes(client.connection.state)) done();
-    });
   }
 
   async #jump(place: Place, goal: Goal): Promise<boolean> {
@@ -424,29 +402,3 @@ const FLOOD_MS = 80;
 
 /** Whoever scrolls past has not read. */
 const SEEN_AFTER_MS = 150;
-
-/** A server that says nothing for so long keeps nobody from what is kept on this device. */
-const KNOWN_WITHIN_MS = 2_000;
-
-/** A screen has about so many rows. */
-const ROWS_AROUND = 16;
-
-/** Whether a row stands among others, so that it can be brought to the middle. */
-function holds(range: Range, target: number): boolean {
-  const early = range.from > 0 && target < range.from + ROWS_AROUND;
-  return target >= range.from && target < range.to && !early;
-}
-
-/** Whether somebody can be looking at this page. */
-function attentive(): boolean {
-  return document.visibilityState === "visible" && document.hasFocus();
-}
-
-/** Lights a row up for a moment. */
-function flash(row: Element): void {
-  row.classList.remove("flash");
-  // Starts anew where it is under way.
-  row.getBoundingClientRect();
-  row.classList.add("flash");
-  row.addEventListener("animationend", () => row.classList.remove("flash"), { once: true });
-}

@@ -21,6 +21,8 @@ const ROWS_AT_FIRST = 60;
 export const ROWS_BATCH = 8;
 /** Rows that come at once when an end is near. */
 export const ROWS_STEP = 20;
+/** A screen has about so many rows. */
+export const ROWS_AROUND = 16;
 
 interface Keyed {
   readonly key: string;
@@ -89,4 +91,10 @@ function shift(range: Range, before: readonly Keyed[], after: readonly Keyed[]):
   if (from === undefined || to === undefined) return undefined;
   // An item of the outbox may move past others when it gets its place.
   return { from: Math.min(from, to), to: Math.max(from, to) + 1 };
+}
+
+/** Whether a row stands among others, so that it can be brought to the middle. */
+export function holds(range: Range, target: number): boolean {
+  const early = range.from > 0 && target < range.from + ROWS_AROUND;
+  return target >= range.from && target < range.to && !early;
 }
