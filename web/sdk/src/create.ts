@@ -41,6 +41,8 @@ class AssembledClient implements Client, Context {
   readonly #seat: LateSeat;
   readonly #threads = new Set<ThreadModel>();
   readonly #cleanup: (() => void)[] = [];
+  /** As they were when it began. */
+  #cursors: ReadonlyMap<Conversation, Seq> = new Map();
   #started: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
   #user: Profile | undefined;
@@ -52,7 +54,8 @@ class AssembledClient implements Client, Context {
     this.api = createSharingApi(options, (note) => this.#share(note));
     const tell = { emit: this.hub.emit, note: (note: Note) => this.#heard(note) };
     // What is kept is shown without it.
-    const load = async () => (await import("./tabs/take.js")).takeSeat(options, this.store, tell);
+    const load = async () =>
+      (await import("./tabs/take.js")).takeSeat(options, this.store, tell, this.#cursors);
     this.#seat = new LateSeat(load, this.hub.emit);
     // First of all listeners, so that the others find it known.
     this.hub.on("ready", ({ user, limits }) => this.#ready(user, limits));
@@ -86,6 +89,7 @@ class AssembledClient implements Client, Context {
       throw new UsageError("there is no WebSocket here: pass one, such as that of `ws`");
     }
     const opening = await this.store.open();
+    this.#cursors = opening.cursors;
     const [user, limits] = await Promise.all([this.store.value("user"), this.store.value("limits")]);
     this.#user ??= user as Profile | undefined;
     this.#limits ??= limits as Limits | undefined;

@@ -33,10 +33,19 @@ export class Arrivals {
     if (first === undefined || last === undefined) return false;
     const before = this.#heard;
     this.#heard = last.seq;
-    this.#kept?.push(...messages);
-    // What was dropped is asked for, because what follows it does not fit.
-    if (this.#kept !== undefined && this.#kept.length > KEPT_MAX) this.#kept = [];
-    return (first.prev > 0 && first.prev <= end) || (before !== undefined && before <= end);
+    if (this.#kept !== undefined) {
+      const joins = before !== undefined && first.prev <= before;
+      this.#kept = joins ? [...this.#kept, ...messages] : [...messages];
+      // What was dropped is asked for, because what follows it does not fit.
+      if (this.#kept.length > KEPT_MAX) this.#kept = [];
+    }
+    // Its own word counts. Without one it follows what was heard before, which is not so of what another tab kept.
+    return first.prev > 0 ? first.prev <= end : before !== undefined && before <= end;
+  }
+
+  /** Another connection begins, perhaps that of another tab: what was heard last is not what was told last. */
+  anew(): void {
+    this.#heard = undefined;
   }
 
   /** There is a hole after what was heard so far. */

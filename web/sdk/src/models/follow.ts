@@ -15,6 +15,8 @@ export type Listeners = { [K in Named]: (event: ClientEvents[K]) => void } & {
   outbox: (event: ClientEvents["outbox"]) => void;
   /** The connection is there again. */
   online: () => void;
+  /** A connection begins. */
+  ready: () => void;
   /** All that was missed was told. */
   resumed: () => void;
 };
@@ -31,6 +33,7 @@ export function followConversation(hub: Hub, conversation: Conversation, listene
     hub.on("outbox", (event) => {
       if (event.entry.conversation === conversation) listeners.outbox(event);
     }),
+    hub.on("ready", () => listeners.ready()),
     hub.on("resumed", () => listeners.resumed()),
     hub.on("connection", ({ state }) => {
       if (state === "online") listeners.online();

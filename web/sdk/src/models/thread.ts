@@ -140,6 +140,7 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
       receipts: ({ cursors }) => this.#members.heard(cursors),
       outbox: ({ entry, done }) => this.#outbox(entry, done),
       online: () => this.#retry(),
+      ready: () => this.#arrivals.anew(),
       resumed: () => this.#resumed(),
     });
     const summary = this.#context.summary(this.conversation);

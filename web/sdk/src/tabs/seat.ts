@@ -6,6 +6,7 @@
 import type { Answers, Command, Emit, Engine } from "../engine/engine.js";
 import type { Connection, OutboxEntry } from "../events.js";
 import type { Conversation, Summary } from "../wire.js";
+import { Heard } from "./heard.js";
 
 /** What tabs tell each other that is no event of the client. */
 export type Note =
@@ -28,8 +29,8 @@ export interface Seat {
   stop(): Promise<void>;
 }
 
-/** Opens the store and makes the engine. */
-export type MakeEngine = (emit: Emit) => Promise<Engine>;
+/** Opens the store and makes the engine; what is kept there and was not heard in this tab is told. */
+export type MakeEngine = (emit: Emit, heard: Heard) => Promise<Engine>;
 
 /** A seat without other tabs. */
 export class SoloSeat implements Seat {
@@ -44,7 +45,7 @@ export class SoloSeat implements Seat {
   }
 
   async start(): Promise<void> {
-    this.#engine = await this.#make(this.#emit);
+    this.#engine = await this.#make(this.#emit, new Heard());
     this.#emit("leader", { leader: true });
   }
 

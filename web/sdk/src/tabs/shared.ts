@@ -10,6 +10,7 @@ import { StoppedError } from "../errors.js";
 import type { ClientEvents, Connection, OutboxEntry } from "../events.js";
 import type { Limits, Profile } from "../wire.js";
 import { Desk } from "./desk.js";
+import { Heard } from "./heard.js";
 import type { Question, Said, TabId } from "./messages.js";
 import { Questions, TAKEN_WITHIN_MS } from "./questions.js";
 import type { MakeEngine, Note, Seat } from "./seat.js";
@@ -40,6 +41,7 @@ export class SharedSeat implements Seat {
   readonly #browser: Browser;
   readonly #make: MakeEngine;
   readonly #events: SeatEvents;
+  readonly #told: Heard;
   readonly #channel: BroadcastChannel;
   readonly #questions: Questions;
   readonly #makeId = messageIds(() => Date.now());
@@ -63,12 +65,16 @@ export class SharedSeat implements Seat {
   #checkedAt = 0;
   #checks: ReturnType<typeof setInterval> | undefined;
 
-  /** @param account - Names the lock and the channel: `natterjack:<account>`. */
-  constructor(account: string, browser: Browser, make: MakeEngine, events: SeatEvents) {
+  /**
+   * @param account - Names the lock and the channel: `natterjack:<account>`.
+   * @param told - What the client knows from the store.
+   */
+  constructor(account: string, browser: Browser, make: MakeEngine, events: SeatEvents, told = new Heard()) {
     this.#name = `natterjack:${account}`;
     this.#browser = browser;
     this.#make = make;
     this.#events = events;
+    this.#told = told;
     this.#channel = browser.channel(this.#name);
     this.#channel.onmessage = ({ data }: MessageEvent<Said>) => this.#heard(data);
     this.#questions = new Questions((n, question) => this.#say({ say: "ask", tab: this.#tab, n, question }));
@@ -174,7 +180,7 @@ export class SharedSeat implements Seat {
         if (engine === undefined) early.push(() => emit(type, event));
         else if (this.#engine === engine) this.#tellAll(desk!, type, event);
       };
-      engine = await this.#make(emit);
+      engine = await this.#make(emit, this.#told);
       desk = new Desk(
         engine,
         (said) => this.#say(said),
@@ -326,7 +332,10 @@ export class SharedSeat implements Seat {
       const { user, limits } = event as ClientEvents["ready"];
       this.#session = { user, limits };
     }
-    this.#events.emit(type, event);
+    if (type === "truncated") this.#told.truncated(event as ClientEvents["truncated"]);
+    if (type !== "messages") return this.#events.emit(type, event);
+    const fresh = this.#told.messages(event as ClientEvents["messages"]);
+    if (fresh !== undefined) this.#events.emit("messages", fresh);
   }
 
   #sayLeads(): void {

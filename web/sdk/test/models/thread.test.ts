@@ -222,6 +222,21 @@ describe("live", () => {
     expect(thread.snapshot.atEnd).toBe(true);
   });
 
+  test("what another tab kept without a word is no hole, when more follows it", async () => {
+    world.storeUnheard(...texts(1, 10));
+    world.list();
+    const thread = open();
+    await thread.jump({ at: "end" });
+    await world.say(text(11));
+    // The next leader goes on after what the last one kept.
+    world.storeUnheard(text(12), text(13));
+    const { user } = world;
+    world.hub.emit("ready", { user, limits: {} as never, conversations: [] });
+    await world.say(text(14));
+    await until(() => thread.snapshot.atEnd && thread.snapshot.loading === "none");
+    expect(seqs(thread).slice(-4)).toEqual([11, 12, 13, 14]);
+  });
+
   test("the start is let go of while one looks at the end, and the end while one reads the start", async () => {
     world.storeUnheard(...texts(1, 350));
     const facingEnd = open();

@@ -4,15 +4,19 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { Command, Emit, Engine } from "../../src/engine/engine.js";
 import { ServerError, StoppedError } from "../../src/errors.js";
 import type { ClientEvents, Connection, OutboxEntry } from "../../src/events.js";
+import { MemoryStore } from "../../src/store/memory.js";
+import type { Heard } from "../../src/tabs/heard.js";
 import { SharedSeat } from "../../src/tabs/shared.js";
 import type { Note } from "../../src/tabs/seat.js";
-import { DM, OTHER, text } from "../store/messages.js";
+import type { Message } from "../../src/wire.js";
+import { DM, OTHER, text, texts } from "../store/messages.js";
 import { Origin, type Tab } from "./browser.js";
 
 /** What all engines of one test have in common: a store and a record. */
 class World {
   readonly origin = new Origin();
   readonly outbox = new Map<string, OutboxEntry>();
+  readonly store = new MemoryStore();
   readonly engines: FakeEngine[] = [];
 
   get live(): FakeEngine[] {
@@ -78,7 +82,11 @@ class Member {
 
   constructor(world: World, tab: Tab) {
     this.tab = tab;
-    const make = (emit: Emit) => Promise.resolve(new FakeEngine(world, emit));
+    const make = async (emit: Emit, heard: Heard) => {
+      const { cursors } = await world.store.open();
+      for await (const missed of heard.missed(world.store, cursors)) emit("messages", missed);
+      return new FakeEngine(world, emit);
+    };
     this.seat = new SharedSeat("user", tab, make, {
       emit: (type, event) => this.events.push({ type, event } as never),
       note: (note) => this.notes.push(note),
@@ -159,6 +167,28 @@ test("when the leader is gone, another takes over with its own questions and its
   engine.emit("messages", { conversation: DM, messages: [text(1)], live: true });
   await pass(10);
   expect(third.heard("messages")).toHaveLength(1);
+});
+
+test("what the leader kept and could not tell is told by the next one, and nothing twice", async () => {
+  const [first, second, third] = [await world.tab(), await world.tab(), await world.tab()];
+  const keep = (messages: Message[]) =>
+    world.store.write([
+      { put: "messages", conversation: DM, messages },
+      { put: "cursor", conversation: DM, seq: messages.at(-1)!.seq },
+    ]);
+  await keep(texts(1, 3));
+  world.engines[0]!.emit("messages", { conversation: DM, messages: texts(1, 3), live: true });
+  await pass(10);
+  await keep(texts(4, 5));
+  world.origin.kill(first.tab);
+  await pass(100);
+  // The one that was robbed may say it too.
+  world.engines[1]!.emit("messages", { conversation: DM, messages: texts(5, 6), live: false });
+  await pass(10);
+  for (const tab of [second, third]) {
+    const heard = tab.heard("messages").flatMap(({ messages }) => messages.map(({ seq }) => seq));
+    expect(heard).toEqual([1, 2, 3, 4, 5, 6]);
+  }
 });
 
 test("a leader that closes says nothing of its own end", async () => {
