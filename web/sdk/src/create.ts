@@ -5,6 +5,7 @@
  */
 import { type Api, createSharingApi } from "./sharing.js";
 import type { Client, ClientOptions } from "./client.js";
+import { checkedCommand, checkedConversation, checkedSeq, checkedUser } from "./check.js";
 import { dmOf } from "./conversation.js";
 import type { Answers, Command } from "./engine/engine.js";
 import { StoppedError, UsageError } from "./errors.js";
@@ -126,8 +127,9 @@ class AssembledClient implements Client, Context {
   async ask<C extends Command>(command: C): Promise<Answers[C["do"]]> {
     if (this.#started === undefined) throw new UsageError("start the client first");
     if (this.#stopped !== undefined) throw new StoppedError("the client was stopped");
+    const checked = checkedCommand(command);
     await this.#started;
-    return this.#seat.ask(command);
+    return this.#seat.ask(checked);
   }
 
   summary(conversation: Conversation): Summary | undefined {
@@ -172,12 +174,13 @@ class AssembledClient implements Client, Context {
   }
 
   async read(conversation: Conversation, seq: Seq): Promise<void> {
+    const asked = this.ask({ do: "read", conversation, seq: checkedSeq(seq) });
     this.conversations.read(conversation, seq);
-    await this.ask({ do: "read", conversation, seq });
+    await asked;
   }
 
   typing(conversation: Conversation, active: boolean): void {
-    this.ask({ do: "typing", conversation, active }).catch(ignore);
+    this.ask({ do: "typing", conversation: checkedConversation(conversation), active }).catch(ignore);
   }
 
   async draft(conversation: Conversation): Promise<string> {
@@ -206,7 +209,7 @@ class AssembledClient implements Client, Context {
   dm(user: UserId): Conversation {
     if (this.#user === undefined)
       throw new UsageError("who one is, is not known before the first connection");
-    return dmOf(this.#user.id, user);
+    return dmOf(this.#user.id, checkedUser(user));
   }
 
   #defaultStore(account: string | undefined): Store {

@@ -120,7 +120,9 @@ export class ListModel extends Observable<readonly ConversationEntry[]> implemen
   /** One has read up to here, in this tab or in another. */
   read(conversation: Conversation, read: Seq): void {
     const row = this.#rows.get(conversation);
-    if (row !== undefined) this.#set(row, readTo(row.summary, { read, delivered: read }));
+    if (row === undefined) return;
+    const upTo = Math.min(read, row.summary.head);
+    this.#set(row, readTo(row.summary, { read: upTo, delivered: upTo }));
   }
 
   setDraft(conversation: Conversation, draft: string): void {

@@ -55,7 +55,7 @@ export class Machine {
     this.#outbox = new Outbox(opening.outbox, settings.ackTimeoutMs, settings.backoff, random);
     this.#timeline = new Timeline(opening.cursors, settings.backoff, random);
     this.#receipts = new Receipts(settings.receiptDelayMs, remembered.reads);
-    this.#reading = new Reading(this.#out, this.#receipts);
+    this.#reading = new Reading(this.#out, this.#receipts, opening);
     this.#delivery = new Delivery(this.#out, this.#outbox, settings.batchMs);
     this.#delivery.me = remembered.me;
     this.#sending = new Sending(this.#out, this.#outbox, parts.makeId, parts.wall);
@@ -156,6 +156,7 @@ export class Machine {
   }
 
   #frame(frame: ServerFrame, now: number): void {
+    this.#reading.heard(frame);
     if (frame.type === "ready") return this.#link.ready(frame, now);
     if (frame.type === "error" && frame.id === undefined) {
       this.#link.complained(frame);

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import type { Change } from "../../store/store.js";
-import type { Conversation, Seq, UserId } from "../../wire.js";
+import type { Change, Opening } from "../../store/store.js";
+import type { Conversation, Seq, ServerFrame, UserId } from "../../wire.js";
 import type { Receipts } from "../receipts.js";
 import { type Outlet, type Telling, emitting } from "./io.js";
 
@@ -21,16 +21,38 @@ export class Reading {
   /** The highest that was said in this run. */
   readonly #said = new Map<Conversation, Seq>();
   readonly #news = new Set<Conversation>();
+  /** The highest that is known to be there: nobody has read beyond it. */
+  readonly #heads = new Map<Conversation, Seq>();
   #tickets: number[] = [];
   #nextAt = 0;
 
-  constructor(out: Outlet, receipts: Receipts) {
+  constructor(out: Outlet, receipts: Receipts, { cursors, summaries }: Opening) {
     this.#out = out;
     this.#receipts = receipts;
+    for (const [conversation, seq] of cursors) this.#exists(conversation, seq);
+    for (const { conversation, head } of summaries) this.#exists(conversation, head);
   }
 
-  /** Read up to there; answered once it is kept. */
-  take(ticket: number, conversation: Conversation, seq: Seq, now: number): void {
+  /** A frame tells what there is to read. */
+  heard(frame: ServerFrame): void {
+    switch (frame.type) {
+      case "message":
+        return this.#exists(frame.conversation, frame.seq);
+      case "history":
+      case "nudge":
+      case "truncated":
+        return this.#exists(frame.conversation, frame.head);
+      case "ready":
+      case "conversations":
+        for (const { conversation, head } of frame.conversations) this.#exists(conversation, head);
+        return;
+      default:
+    }
+  }
+
+  /** Read up to there, or to the end where that is known to come before; answered once it is kept. */
+  take(ticket: number, conversation: Conversation, upTo: Seq, now: number): void {
+    const seq = Math.min(upTo, this.#heads.get(conversation) ?? upTo);
     if (seq <= (this.#said.get(conversation) ?? 0)) return this.#out.answer(ticket, null);
     this.#said.set(conversation, seq);
     this.#receipts.advance(conversation, { delivered: 0, read: seq }, now);
@@ -70,6 +92,10 @@ export class Reading {
   /** When {@link flush} has something to do. */
   get deadline(): number | undefined {
     return this.#news.size > 0 ? this.#nextAt : undefined;
+  }
+
+  #exists(conversation: Conversation, seq: Seq): void {
+    if (seq > (this.#heads.get(conversation) ?? 0)) this.#heads.set(conversation, seq);
   }
 
   #kept(): Change {

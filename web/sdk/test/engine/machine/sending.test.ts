@@ -304,6 +304,23 @@ describe("receipts", () => {
     expect(world.told("receipts")).toMatchObject([{ cursors: [{ user: ME, read: 7 }] }]);
   });
 
+  test("beyond the end is the end, over a restart too", () => {
+    const world = online();
+    world.server.post(G);
+    world.pass(300);
+    const head = world.server.head(G);
+    world.ask({ do: "read", conversation: G, seq: 1e15 });
+    world.pass(1_000);
+    expect(world.told("receipts").at(-1)).toMatchObject({ cursors: [{ read: head }] });
+    expect(world.server.read.get(G)).toBe(head);
+    world.server.post(G);
+    world.restart();
+    world.pass(1_000);
+    world.ask({ do: "read", conversation: G, seq: 1e15 });
+    world.pass(1_000);
+    expect(world.server.read.get(G)).toBe(world.server.head(G));
+  });
+
   test("asked whether it has a message, it says so again", () => {
     const world = online();
     world.server.post(G);
