@@ -104,11 +104,14 @@ test("a phone has one pane, and Back leads from the details to the thread to the
 
   await page.goto(`${server}/c/${world.pond}/details`);
   await page.getByRole("complementary", { name: "Details" }).waitFor();
-  expect(await feed(page).isVisible()).toBe(false);
-  await page
+  const inFront = () =>
+    page.evaluate(() => document.elementFromPoint(195, 400)?.closest("aside, main, nav")?.tagName);
+  await until("the details are all there is to see", async () => (await inFront()) === "ASIDE");
+  await clean(page, "the details on a phone");
+  const details = page.getByRole("complementary", { name: "Details" });
+  await details
     .getByRole("button", { name: "Back" })
-    .or(page.getByRole("link", { name: "Back" }))
-    .first()
+    .or(details.getByRole("link", { name: "Back" }))
     .click();
   await message(page, "🎉🐸").waitFor();
   await page
@@ -117,6 +120,7 @@ test("a phone has one pane, and Back leads from the details to the thread to the
     .first()
     .click();
   await entry(page, "Pond restoration").waitFor();
+  await until("the list is all there is to see", async () => (await inFront()) === "NAV");
   expect(await feed(page).count()).toBe(0);
 
   // And so does the browser's own.
