@@ -4,9 +4,14 @@
  *
  * @module
  */
-import { type ChangeMessage, changed, isChange } from "../store/settle.js";
+import { type ChangeMessage, changed, isChange, stateOf } from "../store/settle.js";
 import type { Message, MessageId, Seq } from "../wire.js";
 import type { ThreadItem } from "./models.js";
+
+/** Items that are held at most. */
+export const WINDOW = 360;
+/** Live messages let go of the start in steps, so that a view has less to do. */
+const WINDOW_AFTER_TRIM = 300;
 
 /** A message that is shown by itself. */
 export type ShownMessage = Extract<Message, { kind: "text" | "event" }>;
@@ -110,6 +115,17 @@ export class Piece {
     this.#changed(row);
   }
 
+  /** Messages as they are now, for those of them that are here. */
+  renew(messages: readonly Message[]): void {
+    for (const message of messages) {
+      const row = this.row(message.seq);
+      if (row === undefined || !isShown(message)) continue;
+      if (stateOf(row.message) >= stateOf(message)) continue;
+      row.message = message;
+      this.#changed(row);
+    }
+  }
+
   /** Items of one's own beyond `from`, up to `to`, are made anew. */
   renewOwn(from: Seq, to: Seq): void {
     for (let index = this.index(from + 1); index < this.rows.length; index += 1) {
@@ -117,6 +133,13 @@ export class Piece {
       if (row.message.seq > to) return;
       if (row.item?.own) row.item = undefined;
     }
+  }
+
+  /** Lets go of what is too much: nobody reads the start while facing the end, and the other way round. */
+  letGo(facing: "older" | "newer"): void {
+    if (this.rows.length <= WINDOW) return;
+    if (facing === "newer") this.trimStart(WINDOW_AFTER_TRIM);
+    else this.trimEnd(WINDOW);
   }
 
   /** Lets go of rows at the start until `count` are left. */

@@ -67,6 +67,11 @@ export class Replies {
     queueMicrotask(() => this.#go());
   }
 
+  /** Any of them may have another text now. */
+  allStale(): void {
+    for (const seq of this.#known.keys()) this.stale(seq);
+  }
+
   /** Tries again what could not be looked up. */
   retry(): void {
     this.#go();

@@ -15,14 +15,11 @@ import { Members } from "./members.js";
 import type { Place, Thread, ThreadView } from "./models.js";
 import { Observable } from "./observable.js";
 import { changeOf, Pending } from "./pending.js";
-import { isShown, Piece, type Row } from "./piece.js";
+import { isShown, Piece, type Row, WINDOW } from "./piece.js";
 import { holds, keyAt, suffices } from "./places.js";
+import { Renewal } from "./renewal.js";
 import { Replies } from "./replies.js";
 
-/** Items that are held at most. */
-const WINDOW = 360;
-/** Live messages let go of the start in steps, so that a view has less to do. */
-const WINDOW_AFTER_TRIM = 300;
 /** Pages of one load that showed nothing: edits of what is elsewhere. */
 const FRUITLESS_MAX = 10;
 
@@ -42,6 +39,7 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
   /** The highest sequence that is known to be there. */
   #head: Seq = 0;
   readonly #arrivals = new Arrivals();
+  readonly #renewal: Renewal;
   #loading: ThreadView["loading"] = "none";
   #loads: Promise<void> | undefined;
   #error: Error | undefined;
@@ -65,7 +63,12 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
       (seq) => this.#history.message(seq),
       (seq) => this.#quoteChanged(seq),
     );
-    this.#members = new Members(context, conversation, (from, to) => this.#statusesRose(from, to));
+    const after = async (seq: Seq) => this.#changes.applied((await this.#history.after(seq)).messages);
+    this.#renewal = new Renewal(this.#piece, after);
+    this.#members = new Members(context, conversation, (from, to) => {
+      this.#piece.renewOwn(from, to);
+      this.changed();
+    });
   }
 
   get cursors(): readonly UserCursor[] {
@@ -286,10 +289,7 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
   #append(messages: Message[]): void {
     this.#rowsCame(this.#piece.append(messages));
     this.#pending.arrived(this.#piece.end);
-    if (this.#piece.rows.length <= WINDOW) return;
-    // Nobody reads the start while facing the end, and the other way round.
-    if (this.#facing === "newer") this.#piece.trimStart(WINDOW_AFTER_TRIM);
-    else this.#piece.trimEnd(WINDOW);
+    this.#piece.letGo(this.#facing);
   }
 
   /** A tab that led may have kept messages and gone before it could tell of them. */
@@ -302,6 +302,9 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
   #truncated(head: Seq): void {
     this.#arrivals.hole();
     this.#hearHead(head);
+    this.#replies.allStale();
+    this.#renewal.want();
+    if (this.#loading === "none") this.#renewal.go();
     this.changed();
   }
 
@@ -369,12 +372,6 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
     this.changed();
   }
 
-  /** Cursors of all others rose: own messages in between changed their status. */
-  #statusesRose(from: Seq, to: Seq): void {
-    this.#piece.renewOwn(from, to);
-    this.changed();
-  }
-
   #keyOf(place: Place, read: Seq): MessageId | undefined {
     return keyAt(this.#piece, place, read, this.#context.user?.id) ?? this.snapshot.items.at(-1)?.key;
   }
@@ -382,6 +379,7 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
   #retry(): void {
     this.#members.open();
     this.#replies.retry();
+    if (this.#loading === "none") this.#renewal.go();
     // It says itself whether it failed again.
     void this.#failed?.();
   }
@@ -393,7 +391,10 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
 
   #set(loading: ThreadView["loading"]): void {
     this.#loading = loading;
-    if (loading === "none") this.#arrivals.end();
+    if (loading === "none") {
+      this.#arrivals.end();
+      this.#renewal.go();
+    }
     this.changed();
   }
 }

@@ -187,7 +187,11 @@ export class IndexedDbStore implements Store {
   async #apply(tx: IDBTransaction, change: Change): Promise<void> {
     if ("drop" in change) {
       if (change.drop === "outbox") tx.objectStore("outbox").delete(change.id satisfies MessageId);
-      else this.#forget(tx, change.conversation);
+      else if (change.drop === "conversation") this.#forget(tx, change.conversation);
+      else {
+        const range = IDBKeyRange.bound([change.conversation], [change.conversation, change.upTo]);
+        tx.objectStore("messages").delete(range);
+      }
       return;
     }
     switch (change.put) {

@@ -48,8 +48,17 @@ class Log {
 
   /** Lets go of all but the newest. */
   keep(count: number): void {
-    if (this.messages.length <= count) return;
-    for (const gone of this.messages.splice(0, this.messages.length - count)) {
+    this.#shift(this.messages.length - count);
+  }
+
+  /** Lets go of all up to `seq`. */
+  drop(seq: Seq): void {
+    this.#shift(this.at(seq + 1));
+  }
+
+  /** Lets go of the oldest. */
+  #shift(count: number): void {
+    for (const gone of this.messages.splice(0, Math.max(0, count))) {
       if (isChange(gone)) this.changes.delete(gone.target);
     }
   }
@@ -85,6 +94,7 @@ export class MemoryStore implements Store {
     for (const change of changes) {
       if ("put" in change) this.#put(change);
       else if (change.drop === "outbox") this.#outbox.delete(change.id);
+      else if (change.drop === "messages") this.#logs.get(change.conversation)?.drop(change.upTo);
       else this.#forget(change.conversation);
     }
     return Promise.resolve();

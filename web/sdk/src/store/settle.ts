@@ -46,7 +46,8 @@ export function newer(kept: Message | undefined, told: Message): Message {
   return state.prev === prev ? state : { ...state, prev };
 }
 
-function stateOf(message: Message): number {
+/** Orders the states of one message: higher is newer. */
+export function stateOf(message: Message): number {
   if (message.kind !== "text" && message.kind !== "edit") return 0;
   if (message.deleted !== undefined) return Infinity;
   return (message as TextMessage).edited ?? 0;

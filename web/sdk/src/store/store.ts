@@ -15,6 +15,8 @@ export type Change =
    * kept, now or later; a newer state of a message is never replaced by an older one.
    */
   | { put: "messages"; conversation: Conversation; messages: Message[] }
+  /** Messages up to a place may have been edited or deleted without a word: they go, and are asked for again. */
+  | { drop: "messages"; conversation: Conversation; upTo: Seq }
   /** Up to here nothing is missing: the cursor of the next `hello.resume`. Only rises. */
   | { put: "cursor"; conversation: Conversation; seq: Seq }
   | { put: "outbox"; entry: OutboxEntry }

@@ -209,6 +209,23 @@ describe("live", () => {
     expect(thread.snapshot.atEnd).toBe(true);
   });
 
+  test("what was edited or deleted in a gap that stays is so in the piece, in quotes, and on the device", async () => {
+    world.storeUnheard(...texts(1, 150), text(151, { reply_to: 3 }));
+    await world.store.write([{ put: "messages", conversation: DM, messages: texts(1, 150) }]);
+    world.list();
+    const thread = open();
+    await thread.jump({ at: "end" });
+    await thread.older();
+    await until(() => item(thread, 151).replyTo?.item?.text === "text 3");
+    world.storeUnheard(edit(152, 3), deletion(153, 40), edit(154, 140), ...texts(155, 400));
+    await world.store.write([{ drop: "messages", conversation: DM, upTo: 400 }]);
+    world.hub.emit("truncated", { conversation: DM, cursor: 151, head: 400 });
+    await until(() => item(thread, 140).text === "edited by 154");
+    await until(() => item(thread, 151).replyTo?.item?.text === "edited by 152");
+    await thread.jump({ at: "seq", seq: 40 });
+    expect(item(thread, 40)).toMatchObject({ deleted: true });
+  });
+
   test("what another tab kept without a word is found after a resume", async () => {
     world.storeUnheard(...texts(1, 10));
     world.list();

@@ -83,6 +83,22 @@ describe.each(STORES)("a store in %s", (_, make) => {
     expect(await store.draft(GROUP)).toBe("");
   });
 
+  test("lets go of messages up to a place, and of nothing else", async () => {
+    const store = await opened();
+    await put(store, texts(1, 30));
+    await put(store, [text(5, { conversation: GROUP })], GROUP);
+    await store.write([
+      { put: "outbox", entry: entry("a", 1) },
+      { put: "draft", conversation: DM, text: "begun" },
+      { put: "cursor", conversation: DM, seq: 30 },
+    ]);
+    await store.write([{ drop: "messages", conversation: DM, upTo: 20 }]);
+    expect(seqs(await store.messages(DM, { limit: 50 }))[0]).toBe(21);
+    expect(seqs(await store.messages(GROUP, { limit: 50 }))).toEqual([5]);
+    const { outbox, cursors } = await store.open();
+    expect([outbox.length, cursors.get(DM), await store.draft(DM)]).toEqual([1, 30, "begun"]);
+  });
+
   test("finds messages before and after a place", async () => {
     const store = await opened();
     await put(store, texts(10, 30));

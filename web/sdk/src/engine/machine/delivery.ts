@@ -76,6 +76,8 @@ export class Delivery {
           break;
         case "gap": {
           const { conversation, cursor, head } = item;
+          // What was edited or deleted in the gap is kept as it was, and nothing will tell.
+          changes.push({ drop: "messages", conversation, upTo: head });
           changes.push({ put: "cursor", conversation, seq: head });
           then.push(emitting("truncated", { conversation, cursor, head }));
           break;

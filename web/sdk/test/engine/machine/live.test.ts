@@ -74,6 +74,8 @@ describe("messages", () => {
     world.hear({ ...base, seq: 900, prev: 800, text: "from a log that history does not know" });
     world.pass(200_000);
     expect(world.told("truncated")).toMatchObject([{ cursor: 1, head: 900 }]);
+    // It may have been edited or deleted in the gap.
+    expect([...world.kept.messages.get(G)!.keys()]).toEqual([]);
     world.hear({ ...base, id: "y", seq: 901, prev: 900, text: "next" });
     world.pass(100);
     expect(world.seqs(G)).toEqual([1, 901]);

@@ -268,6 +268,9 @@ export class World {
     const { outbox, cursors, messages, values } = this.kept;
     if ("drop" in change) {
       if (change.drop === "outbox") outbox.delete(change.id);
+      if (change.drop !== "messages") return;
+      const of = messages.get(change.conversation);
+      for (const seq of of?.keys() ?? []) if (seq <= change.upTo) of!.delete(seq);
       return;
     }
     switch (change.put) {
