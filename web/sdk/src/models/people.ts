@@ -4,6 +4,7 @@
  * @module
  */
 import type { Profile, UserId, UserPresence } from "../wire.js";
+import { checkedUser } from "../check.js";
 import { type Context, keep } from "./context.js";
 import type { People } from "./models.js";
 import { Observable } from "./observable.js";
@@ -59,7 +60,7 @@ export class PeopleModel extends Observable<number> implements People {
   }
 
   watch(users: Iterable<UserId>): () => void {
-    const own = new Set(users);
+    const own = new Set([...users].map(checkedUser));
     this.#watched.push(own);
     this.#rewatch();
     return () => {

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import type { Command } from "../../src/engine/engine.js";
 import { PeopleModel } from "../../src/models/people.js";
-import { UnreachableError } from "../../src/errors.js";
+import { UnreachableError, UsageError } from "../../src/errors.js";
 import type { Profile } from "../../src/wire.js";
 import { OTHER } from "../store/messages.js";
 import { until, World } from "./world.js";
@@ -70,14 +70,20 @@ test("are known from the last run at once, and brought up to date", async () => 
 
 test("are watched as one list, which follows what is shown", async () => {
   vi.useFakeTimers();
-  const end = world.model.watch(["a", "b"]);
-  world.model.watch(["b", "c"]);
+  expect(() => world.model.watch(["bob"])).toThrow(UsageError);
+  const [A, B, C] = ["1", "2", "3"].map((digit) => `${OTHER.slice(0, -1)}${digit}`) as [
+    string,
+    string,
+    string,
+  ];
+  const end = world.model.watch([A, B]);
+  world.model.watch([B, C]);
   await vi.advanceTimersByTimeAsync(1_000);
-  expect(world.watched).toEqual([["a", "b", "c"]]);
-  world.hub.emit("presence", { users: [{ user: "a", state: "online" }] });
-  expect(world.model.presence("a")?.state).toBe("online");
+  expect(world.watched).toEqual([[A, B, C]]);
+  world.hub.emit("presence", { users: [{ user: A, state: "online" }] });
+  expect(world.model.presence(A)?.state).toBe("online");
   end();
   await vi.advanceTimersByTimeAsync(1_000);
-  expect(world.watched.at(-1)).toEqual(["b", "c"]);
-  expect(world.model.presence("a")).toBeUndefined();
+  expect(world.watched.at(-1)).toEqual([B, C]);
+  expect(world.model.presence(A)).toBeUndefined();
 });
