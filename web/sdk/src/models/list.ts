@@ -62,12 +62,18 @@ export class ListModel extends Observable<readonly ConversationEntry[]> implemen
       },
     });
     const { hub } = context;
-    hub.on("ready", (ready) => this.#ready(ready));
+    hub.on("ready", (ready) => {
+      this.#hush();
+      this.#ready(ready);
+    });
     hub.on("messages", (event) => this.#messages(event));
     hub.on("truncated", ({ conversation }) => this.#refresher.want(conversation));
     hub.on("receipts", (event) => this.#receipts(event));
     hub.on("outbox", ({ entry, done }) => this.#outbox(entry, done !== undefined));
     hub.on("typing", (event) => this.#typing(event));
+    // Whoever would have told that somebody stopped may be gone.
+    hub.on("leader", () => this.#hush());
+    hub.on("connection", ({ state }) => void (state !== "online" && this.#hush()));
     hub.on("resumed", ({ complete }) => {
       if (!complete) void this.#compare();
     });
@@ -215,6 +221,15 @@ export class ListModel extends Observable<readonly ConversationEntry[]> implemen
     if (active) row.typing.add(user);
     else row.typing.delete(user);
     this.#touch(row);
+  }
+
+  /** Nobody is known to write. */
+  #hush(): void {
+    for (const row of this.#rows.values()) {
+      if (row.typing.size === 0) continue;
+      row.typing.clear();
+      this.#touch(row);
+    }
   }
 
   async #page(): Promise<void> {

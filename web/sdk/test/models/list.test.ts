@@ -237,6 +237,19 @@ test("who writes is shown until they stop or have written", async () => {
   typing(true);
   await world.tell(DM, text(1, { prev: 0 }));
   expect(world.entry(DM)!.typing).toEqual([]);
+  // The tab that would have told that he stopped is gone.
+  const goings = [
+    () => world.hub.emit("leader", { leader: true }),
+    () => world.hub.emit("connection", { state: "connecting" }),
+    () => world.hub.emit("connection", { state: "stopped", reason: "refused" }),
+    () => world.ready([summary(DM)]),
+  ];
+  for (const goes of goings) {
+    typing(true);
+    expect(world.entry(DM)!.typing).toEqual([OTHER]);
+    goes();
+    expect(world.entry(DM)!.typing, String(goes)).toEqual([]);
+  }
 });
 
 test("pages bring the older ones", async () => {

@@ -102,8 +102,10 @@ export class Typing {
     }
   }
 
-  disconnected(): void {
+  /** Nothing more is heard: nobody is known to write. */
+  disconnected(now: number): void {
     this.#told.clear();
+    for (const { conversation, user } of this.#others.values()) this.heard(conversation, user, false, now);
   }
 
   get deadline(): number | undefined {

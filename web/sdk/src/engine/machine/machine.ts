@@ -359,7 +359,7 @@ export class Machine {
         this.#timeline.disconnected();
         this.#receipts.disconnected(now);
         this.#asking.disconnected(this.#link.offline);
-        this.#typing.disconnected();
+        this.#typing.disconnected(now);
         this.#watching.disconnected();
         this.#replaying = false;
       },

@@ -1,5 +1,6 @@
 /** What comes: batches, gaps, new devices, presence, typing, foreground. */
 import { describe, expect, test } from "vitest";
+import { Tabs } from "../../../src/engine/machine/around.js";
 import type { Summary } from "../../../src/index.js";
 import { PEER } from "./sim-server.js";
 import { World } from "./world.js";
@@ -190,6 +191,19 @@ describe("around", () => {
     expect(world.said("watch").at(-1)!.users).toEqual([]);
   });
 
+  test("the list of all tabs is made only when it changes", () => {
+    const tabs = new Tabs();
+    tabs.setWatched("1", ["b", "a"]);
+    const { watched } = tabs;
+    expect(watched).toEqual(["a", "b"]);
+    tabs.setActive("1", true);
+    tabs.setWatched("2", ["a"]);
+    tabs.leave("2");
+    expect(tabs.watched).toBe(watched);
+    tabs.setWatched("2", ["c"]);
+    expect(tabs.watched).toEqual(["a", "b", "c"]);
+  });
+
   test("a list beyond the server's limit is cut", () => {
     const world = online();
     world.ask({ do: "watch", tab: "1", users: Array.from({ length: 50 }, (_, n) => `u${n}`) });
@@ -221,6 +235,18 @@ describe("around", () => {
     for (let count = 0; count < 3; count += 1) world.ask({ do: "typing", conversation: G, active: false });
     world.pass(20);
     expect(world.said("typing").map((frame) => frame.active)).toEqual([true, true, true, false]);
+  });
+
+  test("others are forgotten with the connection, and heard again on the next", () => {
+    const world = online();
+    const types = (): void => world.hear({ type: "typing", conversation: G, user: PEER, active: true });
+    types();
+    world.cut();
+    world.pass(1_000);
+    expect(world.state).toBe("online");
+    types();
+    world.pass(1);
+    expect(world.told("typing").map((event) => event.active)).toEqual([true, false, true]);
   });
 
   test("others are forgotten six seconds after their last word, and when their message comes", () => {
