@@ -18,6 +18,10 @@ test.each([
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605 Version/18.0 Safari/604",
     "Safari on iPhone",
   ],
+  [
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 HeadlessChrome/140.0.0.0 Safari/537.36",
+    "Chrome on Linux",
+  ],
   ["something else", "Browser"],
 ])("%s", (userAgent, name) => {
   vi.stubGlobal("navigator", { userAgent });
