@@ -110,8 +110,9 @@ class AssembledClient implements Client, Context {
     for (const thread of this.#threads) thread.close();
     this.people.close();
     await this.#started?.catch(() => undefined);
-    await this.#seat.stop();
+    // While this tab still leads, and so may write.
     await this.conversations.close();
+    await this.#seat.stop();
     this.hub.end();
     this.store.close();
   }

@@ -31,12 +31,18 @@ interface Row {
   typing: Set<UserId>;
   outbox: Map<MessageId, OutboxEntry>;
   draft: string;
+  /** Set from a count of what is unread until the next is allowed, which is wanted with `recount`. */
+  counting: ReturnType<typeof setTimeout> | undefined;
+  recount: boolean;
   /** As it was last handed out; made anew after a change. */
   entry: ConversationEntry | undefined;
 }
 
 /** Changed summaries are written so long after the first of them. */
 const SAVE_DELAY_MS = 500;
+
+/** Between two counts of what is unread in one conversation: each reads up to a thousand messages. */
+const RECOUNT_DELAY_MS = 150;
 
 /** Starts from the store, and follows the events. */
 export class ListModel extends Observable<readonly ConversationEntry[]> implements ConversationList {
@@ -47,6 +53,7 @@ export class ListModel extends Observable<readonly ConversationEntry[]> implemen
   readonly #refresher: Refresher;
   readonly #unsaved = new Set<Conversation>();
   #saving: ReturnType<typeof setTimeout> | undefined;
+  #closed = false;
   #next: string | undefined;
   #loading: Promise<void> | undefined;
 
@@ -140,8 +147,10 @@ export class ListModel extends Observable<readonly ConversationEntry[]> implemen
 
   /** Ends the timers, and writes what is not written yet. */
   async close(): Promise<void> {
+    this.#closed = true;
     this.#refresher.close();
     clearTimeout(this.#saving);
+    for (const { counting } of this.#rows.values()) clearTimeout(counting);
     await this.#write();
   }
 
@@ -263,7 +272,15 @@ export class ListModel extends Observable<readonly ConversationEntry[]> implemen
   }
 
   #row(conversation: Conversation, summary: Summary): Row {
-    const row: Row = { summary, typing: new Set(), outbox: new Map(), draft: "", entry: undefined };
+    const row: Row = {
+      summary,
+      typing: new Set(),
+      outbox: new Map(),
+      draft: "",
+      counting: undefined,
+      recount: false,
+      entry: undefined,
+    };
     this.#rows.set(conversation, row);
     this.changed();
     return row;
@@ -275,7 +292,7 @@ export class ListModel extends Observable<readonly ConversationEntry[]> implemen
       this.#save(summary.conversation);
       this.#touch(row);
     }
-    if (recount) void this.#recount(row);
+    if (recount) this.#recount(row);
   }
 
   #touch(row: Row): void {
@@ -290,19 +307,29 @@ export class ListModel extends Observable<readonly ConversationEntry[]> implemen
     if (this.#context.leader) keep(this.#context.store, [{ drop: "conversation", conversation }]);
   }
 
-  /** Counts what is unread from what is kept, and asks the server where that is not all. */
-  async #recount(row: Row): Promise<void> {
+  /** Counts what is unread: one count at a time of each row, and what is wanted meanwhile a moment later. */
+  #recount(row: Row): void {
+    row.recount = true;
+    if (row.counting !== undefined) return;
+    row.recount = false;
+    const next = () => {
+      row.counting = undefined;
+      if (row.recount && !this.#closed) this.#recount(row);
+    };
+    row.counting = setTimeout(next, RECOUNT_DELAY_MS);
+    void this.#count(row);
+  }
+
+  /** Counts from what is kept, and asks the server where that is not all. */
+  async #count(row: Row): Promise<void> {
     const { conversation, cursor, head } = row.summary;
     const me = this.#context.user?.id;
-    const query = { after: cursor.read, limit: UNREAD_MAX + 1 };
+    const query = { after: cursor.read, limit: UNREAD_MAX + 1, unseen: true };
     const kept = await this.#context.store.messages(conversation, query).catch(() => []);
+    if (this.#rows.get(conversation) !== row) return;
     const { summary } = row;
     // Something happened meanwhile: if it matters, it is counted again.
-    const same = summary.cursor.read === cursor.read && summary.head === head;
-    if (!same || this.#rows.get(conversation) !== row) {
-      if (this.#rows.get(conversation) === row) void this.#recount(row);
-      return;
-    }
+    if (summary.cursor.read !== cursor.read || summary.head !== head) return this.#recount(row);
     const unread = me === undefined ? undefined : countUnread(kept, summary, me);
     if (unread === undefined) return this.#refresher.want(conversation);
     if (unread !== summary.unread) this.#set(row, { summary: { ...summary, unread }, recount: false });
@@ -323,6 +350,7 @@ export class ListModel extends Observable<readonly ConversationEntry[]> implemen
 
   #save(conversation: Conversation): void {
     this.#unsaved.add(conversation);
+    if (this.#closed) return;
     this.#saving ??= setTimeout(() => {
       this.#saving = undefined;
       void this.#write();

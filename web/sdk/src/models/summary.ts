@@ -54,7 +54,8 @@ export function follow(summary: Summary, message: Message, me: UserId): Followed
       // Perhaps it counted.
       return { summary: next, recount: summary.unread > 0 && message.target > summary.cursor.read };
     }
-    case "duplicate":
+    default:
+      // A duplicate, or a kind of a newer server: it is there, and shows nothing.
       return { summary: next, recount: false };
   }
 }

@@ -11,7 +11,7 @@ import { answer, complete, deleteDatabase, keyAt, openDatabase } from "./idb.js"
 import { Pruner } from "./prune.js";
 import { type ChangeMessage, isChange, settle } from "./settle.js";
 import { BY_TARGET, keysOf, NAMES, upgrade, VERSION } from "./schema.js";
-import type { Change, Opening, Store } from "./store.js";
+import type { Change, MessageQuery, Opening, Store } from "./store.js";
 
 /** That a conversation was opened is noted at most so often. */
 const OPENED_EVERY_MS = 60_000;
@@ -85,17 +85,15 @@ export class IndexedDbStore implements Store {
       } catch {
         // It was aborted by the error itself.
       }
-      throw error;
+      // Of a request that was aborted with the others, only the transaction knows why: there is no room, perhaps.
+      throw tx.error ?? error;
     }
     await done;
   }
 
-  async messages(
-    conversation: Conversation,
-    query: { before?: Seq; after?: Seq; limit: number },
-  ): Promise<Message[]> {
+  async messages(conversation: Conversation, query: MessageQuery): Promise<Message[]> {
     const db = await this.#open();
-    this.#noteOpened(db, conversation);
+    if (query.unseen !== true) this.#noteOpened(db, conversation);
     const store = db.transaction("messages").objectStore("messages");
     const { before = Infinity, after, limit } = query;
     if (after !== undefined) {

@@ -8,7 +8,7 @@ import type { Conversation, Message, MessageId, Profile, Seq, Summary, UserCurso
 import { BOUNDS, type Bounds } from "./bounds.js";
 import { risen } from "../conversation.js";
 import { type ChangeMessage, isChange, settle } from "./settle.js";
-import type { Change, Opening, Store } from "./store.js";
+import type { Change, MessageQuery, Opening, Store } from "./store.js";
 
 /** What is kept of one conversation's messages. */
 class Log {
@@ -140,13 +140,10 @@ export class MemoryStore implements Store {
     }
   }
 
-  messages(
-    conversation: Conversation,
-    query: { before?: Seq; after?: Seq; limit: number },
-  ): Promise<Message[]> {
+  messages(conversation: Conversation, query: MessageQuery): Promise<Message[]> {
     const log = this.#logs.get(conversation);
     if (log === undefined) return Promise.resolve([]);
-    log.opened = ++this.#clock;
+    if (query.unseen !== true) log.opened = ++this.#clock;
     if (query.after !== undefined) {
       const from = log.at(query.after + 1);
       return Promise.resolve(log.messages.slice(from, from + query.limit));

@@ -7,7 +7,7 @@ import type { OutboxEntry } from "../events.js";
 import type { Conversation, Message, MessageId, Profile, Seq, UserCursor } from "../wire.js";
 import type { DatabaseEvents, IndexedDbStore } from "./indexeddb.js";
 import { MemoryStore } from "./memory.js";
-import type { Change, Opening, Store } from "./store.js";
+import type { Change, MessageQuery, Opening, Store } from "./store.js";
 
 /** Why memory took over. */
 const WHY = {
@@ -25,6 +25,8 @@ export class SafeStore implements Store {
   readonly #failed: (error: Error) => void;
   readonly #outbox = new Map<MessageId, OutboxEntry>();
   readonly #cursors = new Map<Conversation, Seq>();
+  /** Written since it was opened last began. */
+  #during: Change[] | undefined;
   #memory: MemoryStore | undefined;
   #reopening: Promise<void> | undefined;
   #closed = false;
@@ -45,29 +47,37 @@ export class SafeStore implements Store {
 
   async open(): Promise<Opening> {
     this.#closed = false;
+    const during: Change[] = [];
+    this.#during = during;
     const opening = await this.#do((store) => store.open());
+    // Another tab may have sent or discarded what is remembered here of the last time.
+    this.#outbox.clear();
+    this.#cursors.clear();
     for (const entry of opening.outbox) this.#outbox.set(entry.id, entry);
     for (const [conversation, seq] of opening.cursors) this.#cursors.set(conversation, seq);
+    for (const change of during) mirror(change, this.#outbox, this.#cursors);
     return opening;
   }
 
   async write(changes: Change[]): Promise<void> {
-    for (const change of changes) this.#mirror(change);
+    const undo = changes.map((change) => mirror(change, this.#outbox, this.#cursors));
+    this.#during?.push(...changes);
     await this.#reopening;
     if (this.#memory !== undefined) return this.#memory.write(changes);
     try {
       await this.#disk.write(changes);
     } catch (error) {
+      if (isOfArguments(error)) {
+        for (const back of undo.toReversed()) back();
+        throw error;
+      }
       if (await this.#writtenWithMoreRoom(error, changes)) return;
       const memory = await this.#giveUp(error);
       await memory.write(changes);
     }
   }
 
-  messages(
-    conversation: Conversation,
-    query: { before?: Seq; after?: Seq; limit: number },
-  ): Promise<Message[]> {
+  messages(conversation: Conversation, query: MessageQuery): Promise<Message[]> {
     return this.#do((store) => store.messages(conversation, query));
   }
 
@@ -107,6 +117,7 @@ export class SafeStore implements Store {
     try {
       return await ask(this.#disk);
     } catch (error) {
+      if (isOfArguments(error)) throw error;
       return ask(await this.#giveUp(error));
     }
   }
@@ -148,11 +159,34 @@ export class SafeStore implements Store {
       ...[...this.#cursors].map(([conversation, seq]) => ({ put: "cursor", conversation, seq }) as const),
     ];
   }
+}
 
-  #mirror(change: Change): void {
-    if ("put" in change && change.put === "outbox") this.#outbox.set(change.entry.id, change.entry);
-    if ("put" in change && change.put === "cursor") this.#cursors.set(change.conversation, change.seq);
-    if ("drop" in change && change.drop === "outbox") this.#outbox.delete(change.id);
-    if ("drop" in change && change.drop === "conversation") this.#cursors.delete(change.conversation);
+/** Whether whoever called is at fault, and not the device. */
+function isOfArguments(error: unknown): boolean {
+  if (error instanceof TypeError) return true;
+  const { name } = (error ?? {}) as { name?: unknown };
+  return name === "DataError" || name === "DataCloneError";
+}
+
+/** Does a change to the copy; answers how to take it back. */
+function mirror(
+  change: Change,
+  outbox: Map<MessageId, OutboxEntry>,
+  cursors: Map<Conversation, Seq>,
+): () => void {
+  if ("put" in change) {
+    if (change.put === "outbox") return setting(outbox, change.entry.id, change.entry);
+    if (change.put === "cursor") return setting(cursors, change.conversation, change.seq);
+  } else {
+    if (change.drop === "outbox") return setting(outbox, change.id, undefined);
+    if (change.drop === "conversation") return setting(cursors, change.conversation, undefined);
   }
+  return () => undefined;
+}
+
+function setting<K, V>(map: Map<K, V>, key: K, value: V | undefined): () => void {
+  const put = (what: V | undefined) => void (what === undefined ? map.delete(key) : map.set(key, what));
+  const before = map.get(key);
+  put(value);
+  return () => put(before);
 }

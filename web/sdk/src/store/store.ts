@@ -40,6 +40,15 @@ export interface Opening {
   drafts: Map<Conversation, string>;
 }
 
+/** Which messages are asked for. */
+export interface MessageQuery {
+  before?: Seq;
+  after?: Seq;
+  limit: number;
+  /** Nobody looks at them: the conversation does not count as opened. */
+  unseen?: boolean;
+}
+
 /** Where it is kept: {@link IndexedDbStore} in browsers, {@link MemoryStore} elsewhere, or one of your own. */
 export interface Store {
   /** May be called again: what is kept now. */
@@ -50,10 +59,7 @@ export interface Store {
    * At most `limit` messages that are kept before or after a place, ascending; without a place, the newest.
    * They may have holes: each message's `prev` tells.
    */
-  messages(
-    conversation: Conversation,
-    query: { before?: Seq; after?: Seq; limit: number },
-  ): Promise<Message[]>;
+  messages(conversation: Conversation, query: MessageQuery): Promise<Message[]>;
   /** One message, if it is kept. */
   message(conversation: Conversation, seq: Seq): Promise<Message | undefined>;
   /** How far each member had got when it was last heard. */

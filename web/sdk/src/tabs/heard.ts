@@ -44,7 +44,7 @@ export class Heard {
     for (const [conversation, cursor] of cursors) {
       let after = this.#seqs.get(conversation);
       while (after !== undefined && after < cursor) {
-        const kept = await store.messages(conversation, { after, limit: BATCH });
+        const kept = await store.messages(conversation, { after, limit: BATCH, unseen: true });
         const messages = kept.filter(({ seq }) => seq <= cursor);
         if (messages.length > 0) yield { conversation, messages, live: false };
         after = kept.length < BATCH ? undefined : kept.at(-1)!.seq;

@@ -305,3 +305,25 @@ test("counts are those of a server, after any walk", async () => {
     { numRuns: 60 },
   );
 });
+
+test("many reads are few counts, and the last one is right", async () => {
+  vi.useFakeTimers();
+  world.ready([summary(DM, { head: 0 })]);
+  const messages = Array.from({ length: 200 }, (_, index) => text(index + 1, { prev: index }));
+  await world.tell(DM, ...messages);
+  const asked = vi.spyOn(world.store, "messages");
+  for (let seq = 1; seq <= 150; seq += 1) {
+    world.conversations.read(DM, seq);
+    await vi.advanceTimersByTimeAsync(4);
+  }
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(asked.mock.calls.length).toBeLessThan(10);
+  expect(asked.mock.calls.every(([, query]) => query.unseen)).toBe(true);
+  expect(world.entry(DM)?.summary.unread).toBe(50);
+});
+
+test("a message of a kind that is not known yet counts as the head", async () => {
+  world.ready([summary(DM, { head: 1, last_message: last(1)! })]);
+  await world.tell(DM, { ...text(2), kind: "poll" } as never);
+  expect(world.entry(DM)?.summary).toMatchObject({ head: 2, unread: 0, last_message: { seq: 1 } });
+});

@@ -197,6 +197,48 @@ describe("when the device fails", () => {
     expect((await store.messages(DM, { limit: 1_000 })).length).toBe(200);
   });
 
+  test("and whoever calls is at fault, the device goes on being used", async () => {
+    const { store, failures } = safe();
+    await store.open();
+    await expect(store.messages(DM, { after: NaN, limit: 1 })).rejects.toThrow();
+    await expect(store.message(DM, undefined as never)).rejects.toThrow();
+    const wrong = { ...ENTRY, id: "b", content: () => "no data" } as unknown as OutboxEntry;
+    await expect(store.write([{ put: "outbox", entry: wrong }])).rejects.toThrow();
+    await store.write([{ put: "outbox", entry: ENTRY }]);
+    const next = new IndexedDbStore("test", {}, undefined, factory);
+    expect((await next.open()).outbox).toEqual([ENTRY]);
+    expect(failures).toEqual([]);
+  });
+
+  test("and it is for want of room, the error says so whichever request it was", async () => {
+    const store = new IndexedDbStore("test", {}, undefined, factory);
+    await store.open();
+    const original = IDBObjectStore.prototype.get;
+    // Browsers abort all requests of a transaction that has no room.
+    vi.spyOn(IDBObjectStore.prototype, "get").mockImplementation(function (
+      this: IDBObjectStore & { transaction: { _abort(name: string): void } },
+      key: IDBValidKey,
+    ) {
+      const request = original.call(this, key as never);
+      this.transaction._abort("QuotaExceededError");
+      return request;
+    } as never);
+    const written = store.write([{ put: "cursor", conversation: DM, seq: 1 }]);
+    await expect(written).rejects.toMatchObject({ name: "QuotaExceededError" });
+  });
+
+  test("and its data was cleared, what another tab has discarded does not come back", async () => {
+    const { store } = safe();
+    await store.open();
+    await store.write([{ put: "outbox", entry: ENTRY }]);
+    const other = new IndexedDbStore("test", {}, undefined, factory);
+    await other.open();
+    await other.write([{ drop: "outbox", id: ENTRY.id }]);
+    expect((await store.open()).outbox).toEqual([]);
+    await other.destroy();
+    expect((await store.open()).outbox).toEqual([]);
+  });
+
   test("and it is closed on purpose, nobody complains", async () => {
     const { store, failures } = safe();
     await store.open();
