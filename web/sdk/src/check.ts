@@ -74,8 +74,12 @@ export function checkedSeq(seq: Seq): Seq {
   return seq;
 }
 
-/** Sequences, times and counts; one that is absent is left to its default. */
-function checkWhole(name: string, value: unknown): void {
+/**
+ * Sequences, times and counts; one that is absent is left to its default.
+ *
+ * @throws {UsageError} It is none.
+ */
+export function checkWhole(name: string, value: unknown): void {
   if (value === undefined || (Number.isSafeInteger(value) && (value as number) >= 0)) return;
   throw new UsageError(`${name} is ${shown(value)}: it must be a whole number from 0 to 2^53 - 1`);
 }

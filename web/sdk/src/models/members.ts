@@ -16,17 +16,27 @@ export class Members {
   readonly #context: Context;
   readonly #conversation: Conversation;
   readonly #rose: (from: Seq, to: Seq) => void;
+  readonly #told: () => void;
   #standing: Standing | undefined;
   #stale = true;
   #asking = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
 
-  /** @param rose Statuses of one's own messages between the two may have changed. */
-  constructor(context: Context, conversation: Conversation, rose: (from: Seq, to: Seq) => void) {
+  /**
+   * @param rose Statuses of one's own messages between the two changed.
+   * @param told Something was heard of the others.
+   */
+  constructor(
+    context: Context,
+    conversation: Conversation,
+    rose: (from: Seq, to: Seq) => void,
+    told: () => void,
+  ) {
     this.#context = context;
     this.#conversation = conversation;
     this.#rose = rose;
+    this.#told = told;
   }
 
   /** Known once it is known who one is. */
@@ -84,6 +94,7 @@ export class Members {
     if (state === "waiting" || state === "stopped") return;
     this.#asking = true;
     this.#stale = false;
+    let failed = false;
     try {
       const members = await this.#context.api.members(this.#conversation);
       this.#context.people.learn(members.map(({ user }) => user));
@@ -95,9 +106,11 @@ export class Members {
       ]);
     } catch {
       // Asked again when the connection is back.
-      this.#stale = true;
+      this.#stale = failed = true;
     }
     this.#asking = false;
+    // The group changed meanwhile: the answer may be older.
+    if (this.#stale && !failed) await this.#fromServer();
   }
 
   #watch(change: (standing: Standing) => void): void {
@@ -106,10 +119,12 @@ export class Members {
     const before = standing.all;
     change(standing);
     const { all } = standing;
-    const from = Math.min(before.delivered, before.read, all.delivered, all.read);
-    const to = Math.max(before.delivered, before.read, all.delivered, all.read);
+    for (const what of ["delivered", "read"] as const) {
+      const [from, to] = [before[what], all[what]].sort((a, b) => a - b) as [Seq, Seq];
+      if (from < to) this.#rose(from, to);
+    }
     // Also when no status changed: the cursors are shown as "seen by".
-    this.#rose(from, to);
+    this.#told();
   }
 
   get #name(): string {

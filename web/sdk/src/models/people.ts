@@ -46,6 +46,8 @@ export class PeopleModel extends Observable<number> implements People {
   }
 
   profile(user: UserId): Profile | undefined {
+    // An id that is not there yet, in a view: nobody, and no reason to ask.
+    if (typeof user !== "string" || user === "") return undefined;
     if (!this.#asked.has(user)) {
       this.#asked.add(user);
       this.#wanted.add(user);

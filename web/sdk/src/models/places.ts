@@ -3,9 +3,20 @@
  *
  * @module
  */
+import { checkWhole } from "../check.js";
 import type { Message, MessageId, Seq, UserId } from "../wire.js";
 import type { Place } from "./models.js";
 import { isShown, type Piece, type Row } from "./piece.js";
+
+/**
+ * Passes a place.
+ *
+ * @throws {UsageError} There cannot be such a one.
+ */
+export function checkPlace(place: Place): void {
+  if (place.at === "seq") checkWhole("seq", place.seq);
+  if (place.at === "time") checkWhole("time", place.time);
+}
 
 /** Whether a place is in the piece, so that nothing needs to be loaded. */
 export function holds(piece: Piece, place: Place, read: Seq, atEnd: boolean): boolean {

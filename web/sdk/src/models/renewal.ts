@@ -19,9 +19,10 @@ export class Renewal {
     this.#after = after;
   }
 
-  /** There was a gap: what is loaded is looked at when {@link go} allows it. */
-  want(): void {
+  /** There was a gap: what is loaded is looked at now if that is possible, or when {@link go} says so. */
+  want(now: boolean): void {
     this.#due = true;
+    if (now) this.go();
   }
 
   /** Nothing is being loaded: goes on with what waits for that, or for a connection. */

@@ -16,7 +16,7 @@ import type { Place, Thread, ThreadView } from "./models.js";
 import { Observable } from "./observable.js";
 import { changeOf, Pending } from "./pending.js";
 import { isShown, Piece, type Row, WINDOW } from "./piece.js";
-import { holds, keyAt, suffices } from "./places.js";
+import { checkPlace, holds, keyAt, suffices } from "./places.js";
 import { Renewal } from "./renewal.js";
 import { Replies } from "./replies.js";
 
@@ -65,10 +65,8 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
     );
     const after = async (seq: Seq) => this.#changes.applied((await this.#history.after(seq)).messages);
     this.#renewal = new Renewal(this.#piece, after);
-    this.#members = new Members(context, conversation, (from, to) => {
-      this.#piece.renewOwn(from, to);
-      this.changed();
-    });
+    const rose = (from: Seq, to: Seq) => this.#piece.renewOwn(from, to);
+    this.#members = new Members(context, conversation, rose, () => this.changed());
   }
 
   get cursors(): readonly UserCursor[] {
@@ -76,6 +74,7 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
   }
 
   async jump(place: Place): Promise<MessageId | undefined> {
+    checkPlace(place);
     this.#follow();
     const summary = this.#context.summary(this.conversation);
     this.#hearHead(summary?.head ?? 0);
@@ -303,8 +302,7 @@ export class ThreadModel extends Observable<ThreadView> implements Thread {
     this.#arrivals.hole();
     this.#hearHead(head);
     this.#replies.allStale();
-    this.#renewal.want();
-    if (this.#loading === "none") this.#renewal.go();
+    this.#renewal.want(this.#loading === "none");
     this.changed();
   }
 

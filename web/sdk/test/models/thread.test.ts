@@ -1,6 +1,6 @@
 /** Threads: what is loaded has no hole, is bounded, and says how things stand. */
 import fc from "fast-check";
-import { beforeEach, describe, expect, test, vi } from "vitest";
+import { beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 
 import type { OutboxEntry } from "../../src/events.js";
 import type { ThreadItem } from "../../src/models/models.js";
@@ -147,6 +147,12 @@ describe("places", () => {
     expect(await Promise.all([first, second])).toEqual([undefined, "id-300"]);
     expect(seqs(thread)).toContain(300);
   });
+});
+
+test("what is no place is refused", async () => {
+  const thread = open();
+  await expect(thread.jump({ at: "seq", seq: NaN })).rejects.toThrow("seq is NaN");
+  await expect(thread.jump({ at: "time", time: Infinity })).rejects.toThrow("time");
 });
 
 test("an edit that is kept alone is no place to stay at", async () => {
@@ -405,6 +411,47 @@ describe("one's own", () => {
     expect(statuses()).toEqual(["read", "read"]);
     expect(thread.cursors).toEqual([{ user: OTHER, delivered: 2, read: 2 }]);
   });
+});
+
+test("receipts make anew only the items whose status changed", async () => {
+  const own = Array.from({ length: 6 }, (_, index) => text(index + 1, { sender: ME }));
+  world.storeUnheard(...own);
+  const thread = open();
+  await thread.jump({ at: "end" });
+  const told = (delivered: number, read: number) =>
+    world.hub.emit("receipts", { conversation: DM, cursors: [{ user: OTHER, delivered, read }] });
+  told(5, 1);
+  const before = thread.snapshot.items;
+  told(6, 2);
+  const { items } = thread.snapshot;
+  expect(items.filter((now, index) => now !== before[index]).map(({ seq }) => seq)).toEqual([2, 6]);
+});
+
+test("a group that changes while its members are asked for is asked for again", async () => {
+  world = new World(GROUP);
+  const third = "01j9z3q0a1s2d3f4g5h6j7k8m9";
+  const member = (id: string) => ({ user: { id, name: id }, cursor: { delivered: 1, read: 0 } });
+  const answers: (() => void)[] = [];
+  Object.assign(world.api, {
+    members: () => {
+      const { members } = world;
+      return new Promise((resolve) => answers.push(() => resolve(members)));
+    },
+  });
+  world.members = [ME, OTHER, third].map(member) as never;
+  world.storeUnheard(text(1, { conversation: GROUP, prev: 0 }));
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const thread = open();
+  await thread.jump({ at: "end" });
+  world.members = world.members.slice(0, 2);
+  await world.say(event(2, { type: "member_removed", user: third }));
+  await vi.advanceTimersByTimeAsync(1_000);
+  answers.shift()!();
+  await vi.advanceTimersByTimeAsync(1_000);
+  answers.shift()?.();
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(thread.cursors.map(({ user }) => user)).toEqual([OTHER]);
 });
 
 test("in a group, a status is what all others have", async () => {
