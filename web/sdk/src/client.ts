@@ -8,6 +8,7 @@ import type { ClientEvent, ClientEvents, Connection, OutboxEntry } from "./event
 import type { ConversationList, People, Thread } from "./models/models.js";
 import type { Store } from "./store/store.js";
 import type { TokenSource } from "./account/tokens.js";
+import type { UsageError } from "./errors.js";
 import type { Anchor, Conversation, Limits, MessageId, Page, Profile, Seq } from "./wire.js";
 
 /** The part of the standard WebSocket that is used; `ws` on Node 20 fits. */
@@ -51,7 +52,12 @@ export interface ClientOptions {
   discover?: boolean;
 }
 
-/** A signed-in user's connection, memory and lists. Made by {@link createClient}. */
+/**
+ * A signed-in user's connection, memory and lists. Made by {@link createClient}.
+ *
+ * Names of conversations, ids of users and sequences that no server knows are refused with a {@link UsageError},
+ * before anything is kept or sent.
+ */
 export interface Client {
   readonly connection: Connection;
   /** Known from the last run before the first connection, if this device was here before. */
@@ -78,6 +84,7 @@ export interface Client {
   delete(conversation: Conversation, target: Seq): Promise<OutboxEntry>;
   retry(id: MessageId): Promise<OutboxEntry>;
   discard(id: MessageId): Promise<void>;
+  /** Read up to there, or to the end if that comes before. */
   read(conversation: Conversation, seq: Seq): Promise<void>;
   /** Say it with each key; it is sent as often as it is worth. */
   typing(conversation: Conversation, active: boolean): void;

@@ -16,11 +16,14 @@ import { type Backoff, delayMs } from "./backoff.js";
 /** Most entries that wait, in all conversations together. */
 export const OUTBOX_MAX = 1_024;
 
-/** So many that left it are remembered. */
-const GONE_MAX = 1_024;
+/** So many that left it are remembered. One that was sent and is forgotten does no harm: the server knows its id. */
+const GONE_MAX = 256;
 
-/** How an entry left: its message is on disk, or nobody wants it. */
-export type Gone = { seq: Seq } | "discarded";
+/** An entry that left: its message is on disk, or nobody wants it. */
+export interface Gone {
+  entry: OutboxEntry;
+  done: { seq: Seq } | "discarded";
+}
 
 /** Errors of the session: they say nothing of the message, which goes again once the session is renewed. */
 const OF_THE_SESSION: readonly string[] = ["unauthorized", "token_expired", "revoked"];
@@ -136,10 +139,10 @@ export class Outbox {
   }
 
   /** The message of that id is on disk, or not wanted any more: it is in here no longer, and that is remembered. */
-  settle(id: MessageId, gone: Gone): OutboxEntry | undefined {
+  settle(id: MessageId, done: Gone["done"]): OutboxEntry | undefined {
     const entry = this.remove(id);
     if (entry === undefined) return undefined;
-    this.#gone.set(id, gone);
+    this.#gone.set(id, { entry, done });
     for (const oldest of this.#gone.keys()) {
       if (this.#gone.size <= GONE_MAX) break;
       this.#gone.delete(oldest);
@@ -147,7 +150,7 @@ export class Outbox {
     return entry;
   }
 
-  /** How the entry of that id left in this run, if it did. */
+  /** The entry of that id, if it left in this run. */
   gone(id: MessageId): Gone | undefined {
     return this.#gone.get(id);
   }

@@ -8,7 +8,7 @@ import type { OutboxEntry } from "../../events.js";
 import type { Change } from "../../store/store.js";
 import type { Limits, MessageId, Seq, WireError } from "../../wire.js";
 import type { Command } from "../engine.js";
-import { OUTBOX_MAX, type Outbox, isOfTheSession, sameContent } from "../outbox.js";
+import { type Gone, OUTBOX_MAX, type Outbox, isOfTheSession, sameContent } from "../outbox.js";
 import { type Outlet, type Telling, emitting } from "./io.js";
 
 type Enqueue = Extract<Command, { do: "enqueue" }>;
@@ -37,7 +37,9 @@ export class Sending {
       const same = present.conversation === conversation && sameContent(present.content, wellFormed);
       return same ? this.#out.answer(ticket, present) : this.#out.reject(ticket, new ServerError(CONFLICT));
     }
-    if (id !== undefined && this.#toldAgain(ticket, { conversation, content: wellFormed, id })) return;
+    const gone = id === undefined ? undefined : this.#outbox.gone(id);
+    if (gone?.entry.conversation === conversation && sameContent(gone.entry.content, wellFormed))
+      return this.#tellAgain(ticket, gone);
     if (this.#outbox.size >= OUTBOX_MAX) {
       const message = `${OUTBOX_MAX} messages wait to be sent already: wait until some have left`;
       return this.#out.reject(ticket, new UsageError(message));
@@ -95,13 +97,9 @@ export class Sending {
    * A tab that led before and slept hands over what this one has sent or discarded since: it is not sent again, goes
    * from the store if that tab has put it back, and is told for those who did not hear of it.
    */
-  #toldAgain(ticket: number, { conversation, content, id }: Required<Omit<Enqueue, "do">>): boolean {
-    const done = this.#outbox.gone(id);
-    if (done === undefined) return false;
-    const entry = { id, conversation, order: 0, at: this.#wall(), content };
+  #tellAgain(ticket: number, { entry, done }: Gone): void {
     const told = emitting("outbox", { entry, done });
-    this.#out.keep([{ drop: "outbox", id }], [told, { type: "answer", ticket, answer: entry }]);
-    return true;
+    this.#out.keep([{ drop: "outbox", id: entry.id }], [told, { type: "answer", ticket, answer: entry }]);
   }
 
   #tellRefused(entry: OutboxEntry): void {

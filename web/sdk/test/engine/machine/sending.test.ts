@@ -141,6 +141,15 @@ describe("handed over by a tab that led before", () => {
     expect(world.kept.outbox.size).toBe(0);
   });
 
+  test("with another content it is for the server to refuse", () => {
+    const world = online();
+    handOver(world);
+    world.pass(100);
+    world.ask({ do: "enqueue", conversation: G, content: { ...content, text: "two" }, id: "x" });
+    world.pass(100);
+    expect(world.server.sent.get("x")).toMatchObject({ times: 2 });
+  });
+
   test("what was discarded stays so", () => {
     const world = new World();
     handOver(world);
