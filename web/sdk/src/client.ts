@@ -8,7 +8,6 @@ import type { ClientEvent, ClientEvents, Connection, OutboxEntry } from "./event
 import type { ConversationList, People, Thread } from "./models/models.js";
 import type { Store } from "./store/store.js";
 import type { TokenSource } from "./account/tokens.js";
-import type { UsageError } from "./errors.js";
 import type { Anchor, Conversation, Limits, MessageId, Page, Profile, Seq } from "./wire.js";
 
 /** The part of the standard WebSocket that is used; `ws` on Node 20 fits. */
@@ -55,7 +54,7 @@ export interface ClientOptions {
 /**
  * A signed-in user's connection, memory and lists. Made by {@link createClient}.
  *
- * Names of conversations, ids of users and sequences that no server knows are refused with a {@link UsageError},
+ * Names of conversations, ids of users and sequences that no server knows are refused with a `UsageError`,
  * before anything is kept or sent.
  */
 export interface Client {
