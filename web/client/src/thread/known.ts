@@ -23,6 +23,8 @@ export function known(client: Client, conversation: Conversation): Promise<void>
     const timer = setTimeout(done, KNOWN_WITHIN_MS);
     const undo: (() => void)[] = [
       client.on("ready", done),
+      // What is kept may be on its way from the disk.
+      client.conversations.subscribe(() => client.conversations.get(conversation) && done()),
       client.on("connection", ({ state }) => {
         if (state === "waiting" || state === "stopped") done();
       }),
