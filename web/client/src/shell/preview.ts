@@ -27,10 +27,13 @@ export function oneLine(text: string): string {
 }
 
 /** What stands under the title. What is happening comes first, then what one has begun, then the last message. */
-export function lineOf(entry: ConversationEntry, open: boolean): Line {
+export function lineOf(entry: ConversationEntry, open: boolean, me?: UserId): Line {
   if (entry.typing.length > 0) return { kind: "typing", users: entry.typing };
   // The open conversation's draft stands in its composer.
   if (entry.draft.trim() !== "" && !open) return { kind: "draft", text: oneLine(entry.draft) };
+  // The clock beside it is of this text.
+  const { unsent } = entry;
+  if (unsent) return { kind: "text", text: oneLine(unsent.text), ...(me !== undefined && { sender: me }) };
   const last = entry.summary.last_message;
   if (!last) return { kind: "empty" };
   if (last.kind === "event") return { kind: "changed" };

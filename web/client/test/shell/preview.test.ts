@@ -48,6 +48,12 @@ describe("the line", () => {
     expect(lineOf(entry({ draft: "  " }), false)).toMatchObject({ kind: "text" });
   });
 
+  it("shows what waits, beside its clock", () => {
+    const waits = entry({ waiting: 1, unsent: { text: "On my\nway", at: 2 } });
+    expect(lineOf(waits, false, ME)).toEqual({ kind: "text", text: "On my way", sender: ME });
+    expect(tickOf(waits, ME)).toBe("waiting");
+  });
+
   it("tells texts, deletions, events and nothing apart", () => {
     const { text: _, ...without } = last;
     const { last_message: __, ...empty } = summary;

@@ -54,6 +54,7 @@ export class ListModel extends Observable<readonly ConversationEntry[]> implemen
   readonly #unsaved = new Set<Conversation>();
   #saving: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
+  #loaded = false;
   #next: string | undefined;
   #loading: Promise<void> | undefined;
 
@@ -88,6 +89,8 @@ export class ListModel extends Observable<readonly ConversationEntry[]> implemen
 
   /** What was kept. */
   open(opening: Opening): void {
+    // Who one is was kept with the first list.
+    this.#loaded ||= this.#context.user !== undefined || opening.summaries.length > 0;
     for (const summary of opening.summaries) this.#row(summary.conversation, summary);
     for (const [conversation, draft] of opening.drafts) {
       if (this.#rows.has(conversation)) this.setDraft(conversation, draft);
@@ -95,6 +98,10 @@ export class ListModel extends Observable<readonly ConversationEntry[]> implemen
     for (const entry of opening.outbox) this.#outbox(entry, false);
     this.#people.learn(opening.summaries.map((summary) => summary.peer));
     this.changed();
+  }
+
+  get loaded(): boolean {
+    return this.#loaded;
   }
 
   get more(): boolean {
@@ -162,6 +169,7 @@ export class ListModel extends Observable<readonly ConversationEntry[]> implemen
 
   #ready({ conversations, next }: ClientEvents["ready"]): void {
     this.#next = next;
+    this.#loaded = true;
     if (next === undefined) {
       // The page is the whole list: what it does not name, one has left, or it was only begun here.
       const named = new Set(conversations.map((summary) => summary.conversation));
@@ -336,13 +344,16 @@ export class ListModel extends Observable<readonly ConversationEntry[]> implemen
   }
 
   #entry(row: Row): ConversationEntry {
-    const failed = [...row.outbox.values()].filter((entry) => entry.failed !== undefined).length;
+    const entries = [...row.outbox.values()];
+    const failed = entries.filter((entry) => entry.failed !== undefined).length;
+    const unsent = entries.reduce(laterText, undefined);
     row.entry ??= {
       conversation: row.summary.conversation,
       summary: row.summary,
       typing: [...row.typing],
       waiting: row.outbox.size - failed,
       failed,
+      ...(unsent !== undefined && { unsent: { text: unsent.content.text, at: unsent.at } }),
       draft: row.draft,
     };
     return row.entry;
@@ -373,4 +384,12 @@ function lastActivity(row: Row): number {
   let at = activity(row.summary);
   for (const entry of row.outbox.values()) if (entry.content.kind === "text") at = Math.max(at, entry.at);
   return at;
+}
+
+/** An entry of the outbox with a text of its own. */
+type UnsentText = OutboxEntry & { content: { kind: "text" } };
+
+function laterText(last: UnsentText | undefined, entry: OutboxEntry): UnsentText | undefined {
+  if (entry.content.kind !== "text" || entry.order < (last?.order ?? -Infinity)) return last;
+  return entry as UnsentText;
 }

@@ -36,12 +36,16 @@ export interface ConversationEntry {
   /** How many messages of one's own are not on disk yet, and how many were refused. */
   readonly waiting: number;
   readonly failed: number;
+  /** The last text of one's own that is not on disk yet, or was refused. */
+  readonly unsent?: { readonly text: string; readonly at: Millis };
   /** A text that was begun. */
   readonly draft: string;
 }
 
 /** The list of conversations, most recent first. */
 export interface ConversationList extends Model<readonly ConversationEntry[]> {
+  /** Whether it is known which there are, from the server or from an earlier run: else an empty list says nothing. */
+  readonly loaded: boolean;
   /** Whether there are older ones that are not here yet. */
   readonly more: boolean;
   /** Brings the next page of older ones. */

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import type { Command } from "../../src/engine/engine.js";
 import { ServerError } from "../../src/errors.js";
+import type { OutboxEntry } from "../../src/events.js";
 import { ListModel } from "../../src/models/list.js";
 import { PeopleModel } from "../../src/models/people.js";
 import type { GroupEvent, Message, Summary } from "../../src/wire.js";
@@ -326,4 +327,32 @@ test("a message of a kind that is not known yet counts as the head", async () =>
   world.ready([summary(DM, { head: 1, last_message: last(1)! })]);
   await world.tell(DM, { ...text(2), kind: "poll" } as never);
   expect(world.entry(DM)?.summary).toMatchObject({ head: 2, unread: 0, last_message: { seq: 1 } });
+});
+
+test("an entry names its last unsent text", async () => {
+  world.ready([summary(DM, { head: 1, last_message: last(1)! })]);
+  const base = { conversation: DM, at: 5 } as const;
+  const put = (id: string, order: number, content: OutboxEntry["content"]) =>
+    world.hub.emit("outbox", { entry: { ...base, id, order, content } });
+  put("a", 1, { kind: "text", text: "first" });
+  put("b", 2, { kind: "text", text: "second" });
+  put("c", 3, { kind: "edit", target: 1, text: "better" });
+  expect(world.entry(DM)).toMatchObject({ waiting: 3, unsent: { text: "second", at: 5 } });
+  for (const [id, order] of [
+    ["b", 2],
+    ["a", 1],
+  ] as const) {
+    const content = { kind: "text", text: id } as const;
+    world.hub.emit("outbox", { entry: { ...base, id, order, content }, done: { seq: 9 } });
+  }
+  expect(world.entry(DM)).not.toHaveProperty("unsent");
+});
+
+test("an empty list is known to be empty once the server was heard", () => {
+  Object.assign(world, { user: undefined });
+  const nothing = { outbox: [], cursors: new Map(), summaries: [], drafts: new Map() };
+  world.conversations.open(nothing);
+  expect(world.conversations.loaded).toBe(false);
+  world.hub.emit("ready", { user: { id: ME, name: "Ann" }, limits: {} as never, conversations: [] });
+  expect(world.conversations.loaded).toBe(true);
 });
