@@ -20,6 +20,27 @@ async function both(): Promise<{ hers: Page; his: Page }> {
   return { hers, his };
 }
 
+test("few messages stand beside the composer, and a hint takes room of its own", async () => {
+  const { hers } = await both();
+  await openChat(hers, "Bob Ray");
+  await write(hers, "Hello, Bob");
+  await status(hers, "Hello, Bob", /stored|delivered/);
+  const distance = async () => {
+    const [last, field] = await Promise.all([
+      message(hers, "Hello, Bob").boundingBox(),
+      composer(hers).boundingBox(),
+    ]);
+    return field!.y - last!.y - last!.height;
+  };
+  expect(await distance()).toBeLessThan(60);
+  const hint = hers.getByRole("status").filter({ hasText: "Hear of new messages" });
+  await hint.waitFor();
+  const header = await hers.getByRole("main").boundingBox();
+  const bar = await hint.boundingBox();
+  expect(bar!.y + bar!.height).toBeLessThanOrEqual(header!.y);
+  expect(await distance()).toBeLessThan(60);
+});
+
 test("a message goes from written to sent, delivered and read", async () => {
   const { hers, his } = await both();
   await openChat(hers, "Bob Ray");
