@@ -41,7 +41,7 @@ pub struct Args {
     #[arg(long, env = "EDGE_WEB_DIR", value_name = "DIR")]
     pub web_dir: Option<PathBuf>,
     /// Serve no web client, and build none
-    #[arg(long, env = "NATTERJACK_NO_WEB")]
+    #[arg(long, env = "NATTERJACK_NO_WEB", value_parser = clap::builder::FalseyValueParser::new())]
     pub no_web: bool,
     /// A NATS that runs already, instead of a child of our own
     #[arg(long, env = "NATS_URL")]

@@ -38,7 +38,12 @@ pub struct Args {
     pub web_dir: Option<PathBuf>,
 
     /// Serve no web client, also where it is part of the program
-    #[arg(id = "edge_no_web", long = "no-web", env = "NATTERJACK_NO_WEB")]
+    #[arg(
+        id = "edge_no_web",
+        long = "no-web",
+        env = "NATTERJACK_NO_WEB",
+        value_parser = clap::builder::FalseyValueParser::new()
+    )]
     pub no_web: bool,
 
     /// Which edge this is, and how it goes

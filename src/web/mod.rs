@@ -8,6 +8,7 @@ mod sources;
 use std::{
     fs::{self, File, TryLockError},
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -87,7 +88,8 @@ impl Source {
             Ok(npm) => npm,
             Err(missing) => return Ok(Built::NoNode(missing)),
         };
-        let _lock = self.turn(progress).await?;
+        let lock = Arc::new(self.turn(progress).await?);
+        let npm = npm.keeping(&lock);
         // Whoever had the turn before may have done it.
         if self.is_fresh().await? {
             return Ok(Built::Fresh(false));
@@ -130,8 +132,8 @@ impl Source {
     /// There is no Node, or npm fails.
     pub async fn install(&self, progress: &dyn Progress) -> anyhow::Result<Npm> {
         let npm = Npm::find(&self.web).await.map_err(anyhow::Error::msg)?;
-        let _lock = self.turn(progress).await?;
-        self.install_with(&npm, progress).await?;
+        let lock = Arc::new(self.turn(progress).await?);
+        self.install_with(&npm.clone().keeping(&lock), progress).await?;
         Ok(npm)
     }
 
@@ -144,7 +146,9 @@ impl Source {
         }
         let started = Instant::now();
         progress.say("installing what the web client is built with (npm ci) …");
-        npm.run(&["ci", "--no-audit", "--no-fund"], INSTALL).await?;
+        // All of it is for the build; a server may be set up to leave such packages out.
+        let words = ["ci", "--include=dev", "--no-audit", "--no-fund"];
+        npm.run(&words, INSTALL).await?;
         progress.say(&format!("installed in {:.1} s", started.elapsed().as_secs_f32()));
         Ok(())
     }
@@ -169,8 +173,11 @@ impl Source {
 
     /// Waits until no other run builds; its turn ends with the file.
     async fn turn(&self, progress: &dyn Progress) -> anyhow::Result<File> {
-        fs::create_dir_all(self.work())?;
-        let file = File::create(self.work().join("lock"))?;
+        let place = self.work().join("lock");
+        let cannot = || format!("{} cannot be written", place.display());
+        fs::create_dir_all(self.work()).with_context(cannot)?;
+        let file = File::create(&place).with_context(cannot)?;
+        let started = Instant::now();
         let mut told = false;
         loop {
             match file.try_lock() {
@@ -181,6 +188,11 @@ impl Source {
             if !std::mem::replace(&mut told, true) {
                 progress.say("another run is building the web client; waiting for it …");
             }
+            anyhow::ensure!(
+                started.elapsed() < INSTALL + BUILD,
+                "another run holds {} and does not end",
+                place.display()
+            );
             tokio::time::sleep(TURN).await;
         }
     }

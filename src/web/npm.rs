@@ -2,8 +2,10 @@
 
 use std::{
     ffi::OsStr,
+    fs::File,
     path::{Path, PathBuf},
     process::Stdio,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -31,6 +33,7 @@ pub struct Npm {
     dir: PathBuf,
     env: Vec<(String, String)>,
     lines: usize,
+    lock: Option<Arc<File>>,
 }
 
 impl Npm {
@@ -52,6 +55,7 @@ impl Npm {
             dir: dir.to_owned(),
             env: Vec::new(),
             lines: LAST_LINES,
+            lock: None,
         })
     }
 
@@ -69,22 +73,37 @@ impl Npm {
         self
     }
 
+    /// Keeping a locked file, as long as anything lives that it started: should this program be killed, the
+    /// lock does not end before what npm started.
+    #[must_use]
+    pub(super) fn keeping(mut self, lock: &Arc<File>) -> Self {
+        self.lock = Some(Arc::clone(lock));
+        self
+    }
+
     /// Runs `npm` with these words; all that it started is gone when this ends, however it ends.
     ///
     /// # Errors
     /// It fails or takes too long; the error holds its last lines.
     pub async fn run(&self, words: &[impl AsRef<OsStr>], limit: Duration) -> anyhow::Result<()> {
+        let stdin = match &self.lock {
+            // An empty file, as good as none; npm hands it on to what it starts.
+            Some(lock) => Stdio::from(lock.try_clone()?),
+            None => Stdio::null(),
+        };
         let mut child = Command::new("npm")
             .args(words)
             .current_dir(&self.dir)
             .envs(self.env.iter().map(|(name, value)| (name, value)))
+            // A server's `NODE_ENV=production` would leave out all that a build needs.
+            .env_remove("NODE_ENV")
             // Plain lines, and no question to anybody.
             .envs([
                 ("CI", "1"),
                 ("NO_COLOR", "1"),
                 ("NPM_CONFIG_UPDATE_NOTIFIER", "false"),
             ])
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
@@ -96,20 +115,22 @@ impl Npm {
                 .and_then(|pid| i32::try_from(pid).ok())
                 .map(Pid::from_raw),
         );
-        let (stdout, stderr) = (lines(child.stdout.take()), lines(child.stderr.take()));
-        let ended = timeout(limit, async { tokio::join!(stdout, stderr, child.wait()) }).await;
+        let heard = Mutex::new(Vec::new());
+        let (stdout, stderr) = (
+            lines(child.stdout.take(), &heard),
+            lines(child.stderr.take(), &heard),
+        );
+        let ended = timeout(limit, async { tokio::join!(stdout, stderr, child.wait()).2 }).await;
         drop(group);
+        let heard = heard.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let said = last(&heard, self.lines).join("\n");
         let words: Vec<_> = words.iter().map(|word| word.as_ref().to_string_lossy()).collect();
         let what = format!("npm {}", words.join(" "));
-        let Ok((stdout, stderr, status)) = ended else {
-            anyhow::bail!("`{what}` took longer than {} s", limit.as_secs());
+        let Ok(status) = ended else {
+            anyhow::bail!("`{what}` took longer than {} s:\n{said}", limit.as_secs());
         };
         let status = status?;
-        anyhow::ensure!(
-            status.success(),
-            "`{what}` failed ({status}):\n{}",
-            last(&[stdout, stderr].concat(), self.lines).join("\n")
-        );
+        anyhow::ensure!(status.success(), "`{what}` failed ({status}):\n{said}");
         Ok(())
     }
 }
@@ -126,13 +147,18 @@ impl Drop for Group {
     }
 }
 
-async fn lines(stream: Option<impl AsyncRead + Unpin>) -> Vec<String> {
-    let Some(stream) = stream else { return Vec::new() };
-    let (mut lines, mut heard) = (BufReader::new(stream).lines(), Vec::new());
-    while let Ok(Some(line)) = lines.next_line().await {
-        heard.push(line);
+async fn lines(stream: Option<impl AsyncRead + Unpin>, heard: &Mutex<Vec<String>>) {
+    let Some(stream) = stream else { return };
+    let (mut stream, mut line) = (BufReader::new(stream), Vec::new());
+    while stream
+        .read_until(b'\n', &mut line)
+        .await
+        .is_ok_and(|read| read > 0)
+    {
+        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+        heard.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+        line.clear();
     }
-    heard
 }
 
 /// The last lines that say something; where in its own code a tool noticed it is nothing to anybody.

@@ -61,15 +61,23 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// The files of a directory, `None` if they are those of `before`.
+    /// The files of a directory, `None` if they are those of `before`, or no page, or one that is being
+    /// written: whatever is served of it is kept for long, so that it has to be whole.
     pub fn read(dir: &Path, before: &Self) -> io::Result<Option<Self>> {
         let listing = list(dir)?;
-        if listing == before.listing {
+        if listing == before.listing || !listing.contains_key(INDEX) {
             return Ok(None);
         }
         let mut contents = HashMap::with_capacity(listing.len());
-        for path in listing.keys() {
-            contents.insert(path.clone(), Bytes::from(fs::read(dir.join(path))?));
+        for (path, (length, _)) in &listing {
+            let bytes = Bytes::from(fs::read(dir.join(path))?);
+            if bytes.len() as u64 != *length {
+                return Ok(None);
+            }
+            contents.insert(path.clone(), bytes);
+        }
+        if list(dir)? != listing {
+            return Ok(None);
         }
         let mut read = Self {
             files: with_forms(&contents),
@@ -130,6 +138,8 @@ fn list(dir: &Path) -> io::Result<Listing> {
     while let Some((folder, depth)) = folders.pop() {
         let entries = match fs::read_dir(dir.join(&folder)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && depth == 0 => return Ok(listing),
+            // Such as `lost+found`, where the page has a disk of its own.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && depth > 0 => continue,
             entries => entries?,
         };
         for entry in entries {
@@ -138,7 +148,11 @@ fn list(dir: &Path) -> io::Result<Listing> {
             let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else {
                 continue;
             };
-            let (path, about) = (format!("{folder}{name}"), fs::metadata(entry.path())?);
+            // A link that leads nowhere is no reason to lose the page.
+            let Ok(about) = fs::metadata(entry.path()) else {
+                continue;
+            };
+            let path = format!("{folder}{name}");
             if about.is_dir() {
                 if depth == DEPTH_MAX {
                     return Err(io::Error::other(format!(
@@ -146,6 +160,9 @@ fn list(dir: &Path) -> io::Result<Listing> {
                     )));
                 }
                 folders.push((format!("{path}/"), depth + 1));
+                continue;
+            }
+            if !about.is_file() {
                 continue;
             }
             bytes += about.len();

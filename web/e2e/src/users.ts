@@ -16,7 +16,7 @@ import type {
   Summary,
   Tokens,
 } from "natterjack-sdk";
-import { PATIENCE_MS } from "./until.js";
+import { PATIENCE_MS, until } from "./until.js";
 
 /** Everybody's. */
 export const PASSWORD = "correct horse battery staple";
@@ -176,6 +176,8 @@ export class RawSocket {
       socket.once("error", reject);
     });
     raw.put({ type: "hello", token, active: false });
+    // What others say before it need not come this way.
+    await until("the socket is ready", () => raw.heard.some((frame) => frame.type === "ready"));
     return raw;
   }
 

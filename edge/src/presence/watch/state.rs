@@ -296,7 +296,9 @@ impl State {
     }
 
     /// What was asked for in an epoch: sure, unless there was a reason for doubt since.
-    pub(super) fn learn_all(&mut self, known: Vec<Known>, epoch: u32) {
+    pub(super) fn learn_all(&mut self, mut known: Vec<Known>, epoch: u32) {
+        // Who shows nobody anything is shown nobody: that is known before they are told of others.
+        known.sort_by_key(|known| known.record.privacy != Privacy::Nobody);
         for Known {
             user,
             revision,

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 /// So many used refresh tokens of a device are known again.
 const PREVIOUS_MAX: usize = 8;
+/// So often the predecessor of a refresh token may be shown again: fewer than are known again, so that
+/// whoever holds an old one cannot make the current one forgotten.
+const REPEATS_MAX: u8 = 4;
 
 /// What a refresh token is to a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +42,9 @@ pub struct Record {
     /// answer may have been lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     predecessor_hash: Option<String>,
+    /// How often the predecessor was shown again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    repeats: u8,
     /// Of the last few that the current one took the place of, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     used_hashes: Vec<String>,
@@ -62,6 +68,7 @@ impl Record {
             refresh_hash: None,
             last_seen: None,
             predecessor_hash: None,
+            repeats: 0,
             used_hashes: Vec::new(),
             push: None,
             more: serde_json::Map::new(),
@@ -72,7 +79,7 @@ impl Record {
     pub fn standing(&self, hash: &str) -> Standing {
         if self.refresh_hash.as_deref() == Some(hash) {
             Standing::Current
-        } else if self.predecessor_hash.as_deref() == Some(hash) {
+        } else if self.predecessor_hash.as_deref() == Some(hash) && self.repeats < REPEATS_MAX {
             Standing::Predecessor
         } else if self.used_hashes.iter().any(|used| used == hash) {
             Standing::Used
@@ -84,17 +91,20 @@ impl Record {
     /// The first refresh token of a login, in place of whatever was there.
     pub fn begin(&mut self, hash: String, now_ms: u64) {
         self.predecessor_hash = None;
+        self.repeats = 0;
         self.replace(hash, now_ms);
     }
 
     /// Another refresh token, given for the current one.
     pub fn rotate(&mut self, hash: String, now_ms: u64) {
         self.predecessor_hash.clone_from(&self.refresh_hash);
+        self.repeats = 0;
         self.replace(hash, now_ms);
     }
 
     /// Another refresh token, given for the predecessor once more: the current one did not arrive.
     pub fn rotate_again(&mut self, hash: String, now_ms: u64) {
+        self.repeats += 1;
         self.replace(hash, now_ms);
     }
 
@@ -135,6 +145,11 @@ impl Record {
             current: false,
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+const fn is_zero(number: &u8) -> bool {
+    *number == 0
 }
 
 #[cfg(test)]
@@ -183,6 +198,25 @@ mod tests {
         );
         record.begin("e".into(), 6);
         assert_eq!(of(&record, ["a", "c", "d", "e"]), [Used, Used, Used, Current]);
+    }
+
+    #[test]
+    fn who_shows_a_predecessor_often_does_not_make_the_current_token_forgotten() {
+        let hello = HelloDevice {
+            id: None,
+            name: "phone".into(),
+            platform: "web".into(),
+        };
+        let mut record = Record::new(&hello, 1);
+        record.begin("old".into(), 2);
+        record.rotate("owner's".into(), 3);
+        let mut times = 0;
+        while record.standing("old") == Standing::Predecessor {
+            times += 1;
+            record.rotate_again(format!("thief's {times}"), 3 + times);
+        }
+        assert_eq!(record.standing("old"), Standing::Used);
+        assert_eq!(record.standing("owner's"), Standing::Used, "after {times}");
     }
 
     #[test]

@@ -242,3 +242,20 @@ proptest! {
         prop_assert!(world.log.buckets().is_empty());
     }
 }
+
+#[test]
+fn what_was_missed_of_oneself_counts_before_what_was_missed_of_others() {
+    let mut world = World::new();
+    let others = [1, 3, 4, 5];
+    world.step(Step::Change(2, ONLINE, Privacy::Everyone));
+    world.step(Step::Watch(2, others.to_vec()));
+    drop(world.clients[2].read(&mut world.state));
+    for other in others {
+        world.step(Step::Miss(other, AWAY, Privacy::Everyone));
+    }
+    world.step(Step::Miss(2, ONLINE, Privacy::Nobody));
+    world.step(Step::Doubt);
+    let told = world.clients[2].read(&mut world.state);
+    assert!(!told.is_empty());
+    assert!(told.iter().all(|one| one.state == ShownState::Hidden), "{told:?}");
+}
