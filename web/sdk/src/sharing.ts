@@ -12,7 +12,7 @@ import type { Summary } from "./wire.js";
 export type { Api };
 
 /** Calls that answer with an entry of the list. */
-const TELLING = ["mute", "unmute", "createGroup", "renameGroup", "addMembers"];
+const TELLING = ["conversation", "mute", "unmute", "createGroup", "renameGroup", "addMembers"];
 
 type Calls = Record<string, (...args: unknown[]) => Promise<unknown>>;
 

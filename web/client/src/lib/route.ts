@@ -58,6 +58,14 @@ export function href(route: Route): string {
   }
 }
 
+/** Where there is room for one pane only. */
+export const ONE_PANE = "(max-width: 719px)";
+
+/** The conversation whose messages are on the screen: where there is one pane only, its details cover them. */
+export function onScreen(route: Route, onePane: boolean): Conversation | undefined {
+  return onePane && route.name === "details" ? undefined : conversationOf(route);
+}
+
 /** The conversation that a route shows, if it shows one. */
 export function conversationOf(route: Route): Conversation | undefined {
   return route.name === "thread" || route.name === "details" ? route.conversation : undefined;

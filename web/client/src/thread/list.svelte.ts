@@ -13,9 +13,10 @@ import { Anchor } from "./anchor.js";
 import { Divider } from "./divider.js";
 import { type Row, Rows, type Words } from "./group.js";
 import { known } from "./known.js";
-import { attentive, flash } from "./looking.js";
+import { attentive, flash, onAttention } from "./looking.js";
 import { Momentum } from "./momentum.js";
 import { leave, returning } from "./places.js";
+import { Seen } from "./seen.js";
 import { ListSurface } from "./surface.js";
 import { around, atEnd, carry, extend, holds, type Range, ROWS_AROUND } from "./window.js";
 
@@ -55,8 +56,7 @@ export class MessageWindow {
   #range: Range = { from: 0, to: 0 };
   #divider: Divider | undefined;
   #goal: Goal | undefined;
-  #read: Seq = 0;
-  #seeing: ReturnType<typeof setTimeout> | undefined;
+  readonly #seen: Seen;
   /** When a snapshot was last shown, and the next one if it waits. */
   #shown = -Infinity;
   #later: ReturnType<typeof setTimeout> | undefined;
@@ -71,6 +71,11 @@ export class MessageWindow {
     this.#conversation = conversation;
     this.#maker = new Rows(words);
     this.thread = client.thread(conversation);
+    this.#seen = new Seen(
+      () => this.#watched,
+      () => this.#lastSeen(),
+      (seq) => void client.read(conversation, seq).catch(() => undefined),
+    );
   }
 
   /** Begins, with the list's elements; `jumpTo` is a message to show. Answers how to end. */
@@ -81,9 +86,6 @@ export class MessageWindow {
     const resized = new ResizeObserver(() => this.#resized());
     resized.observe(scroller);
     resized.observe(rows);
-    const look = (): void => this.#see();
-    addEventListener("focus", look);
-    document.addEventListener("visibilitychange", look);
     this.#undo = [
       this.thread.subscribe(() => this.#heard()),
       this.#client.people.subscribe(() => this.rename()),
@@ -91,8 +93,7 @@ export class MessageWindow {
         // What failed for want of a connection is tried again by itself.
         if (state === "online" && this.view.error) this.#more(true);
       }),
-      () => removeEventListener("focus", look),
-      () => document.removeEventListener("visibilitychange", look),
+      onAttention(() => this.#seen.look()),
       () => resized.disconnect(),
     ];
     void this.#open(jumpTo);
@@ -198,7 +199,7 @@ export class MessageWindow {
     const there = seq !== undefined && (await this.#jump({ at: "seq", seq }, goal));
     if (!there && this.#anchor) await this.#jump({ at: "unread" }, { show: "unread" });
     this.settled = true;
-    this.#see();
+    this.#seen.look();
   }
 
   async #jump(place: Place, goal: Goal): Promise<boolean> {
@@ -271,8 +272,8 @@ export class MessageWindow {
     const { head } = this.#client.conversations.get(this.#conversation)?.summary ?? {};
     const last = items.findLast((item) => item.seq !== undefined)?.seq;
     this.#divider ??= new Divider(dividerAfter ?? head ?? last ?? 0);
-    const watched = this.settled && attentive() && this.#anchor?.stuck === true && this.view.atEnd;
-    this.#divider.update(items, watched, this.#read);
+    const watched = this.#watched && this.#anchor?.stuck === true && this.view.atEnd;
+    this.#divider.update(items, watched, this.#seen.upTo);
   }
 
   #build(): void {
@@ -331,7 +332,7 @@ export class MessageWindow {
     // Where the day begins it says so itself.
     const day = first && first.day === undefined ? new Date(first.item.at).setHours(0, 0, 0, 0) : undefined;
     if (day !== this.day) this.day = day;
-    this.#see();
+    this.#seen.look();
   }
 
   #resized(): void {
@@ -367,20 +368,15 @@ export class MessageWindow {
     }
   }
 
-  /** Soon: tells what was seen, if somebody looks. */
-  #see(): void {
-    if (this.#seeing !== undefined || !this.settled || !attentive()) return;
-    this.#seeing = setTimeout(() => {
-      this.#seeing = undefined;
-      if (!attentive() || !this.#surface) return;
-      let seq = 0;
-      for (let index = this.#surface.lastSeen(); index >= 0 && seq === 0; index--) {
-        seq = this.rows[index]?.item.seq ?? 0;
-      }
-      if (seq <= this.#read) return;
-      this.#read = seq;
-      void this.#client.read(this.#conversation, seq).catch(() => undefined);
-    }, SEEN_AFTER_MS);
+  /** Whether somebody can be looking at the rows. */
+  get #watched(): boolean {
+    return this.settled && this.#rowsElement !== undefined && attentive(this.#rowsElement);
+  }
+
+  /** The last message of which enough is in view. */
+  #lastSeen(): Seq {
+    const seen = this.rows.slice(0, (this.#surface?.lastSeen() ?? -1) + 1);
+    return seen.findLast((row) => row.item.seq !== undefined)?.item.seq ?? 0;
   }
 
   #end(): void {
@@ -388,7 +384,7 @@ export class MessageWindow {
     const mark = this.#anchor?.mark;
     const seq = Number(mark?.element.closest<HTMLElement>("[data-seq]")?.dataset.seq);
     leave(this.#conversation, mark && seq > 0 ? { seq, top: mark.top } : undefined);
-    clearTimeout(this.#seeing);
+    this.#seen.end();
     clearTimeout(this.#later);
     this.#momentum.end();
     for (const undo of this.#undo) undo();
@@ -399,6 +395,3 @@ export class MessageWindow {
 
 /** When messages pour in, the list is changed no more often: several rows at once cost little more than one. */
 const FLOOD_MS = 80;
-
-/** Whoever scrolls past has not read. */
-const SEEN_AFTER_MS = 150;

@@ -4,9 +4,22 @@
  * @module
  */
 
-/** Whether somebody can be looking at this page. */
-export function attentive(): boolean {
-  return document.visibilityState === "visible" && document.hasFocus();
+/** Whether somebody can be looking at an element: the page is in front, and no other pane covers the element. */
+export function attentive(element: Element): boolean {
+  return document.visibilityState === "visible" && document.hasFocus() && element.closest("[inert]") === null;
+}
+
+/** Calls whenever {@link attentive} may have become true. Answers how to end. */
+export function onAttention(look: () => void): () => void {
+  addEventListener("focus", look);
+  document.addEventListener("visibilitychange", look);
+  const uncovered = new MutationObserver(look);
+  uncovered.observe(document.body, { subtree: true, attributeFilter: ["inert"] });
+  return () => {
+    removeEventListener("focus", look);
+    document.removeEventListener("visibilitychange", look);
+    uncovered.disconnect();
+  };
 }
 
 /** Lights a row up for a moment. */

@@ -3,55 +3,50 @@
  *
  * @module
  */
-import { type Client, type Conversation, type Role, ServerError } from "natterjack-sdk";
+import type { Client, Conversation, ConversationEntry, Role } from "natterjack-sdk";
 
 import { live } from "../lib/model.js";
+import { askWhetherIn } from "./standing.js";
 
-/** One's place in a conversation. Reactive. */
+/** One's place in a conversation. Reactive; made while a component is. */
 export class Membership {
   readonly #conversation: Conversation;
-  readonly #entries: {
-    readonly current: readonly { conversation: Conversation; summary: { role?: Role } }[];
-  };
+  readonly #entries: { readonly current: readonly ConversationEntry[] };
+  readonly #entry = $derived.by(() =>
+    this.#entries.current.find((entry) => entry.conversation === this.#conversation),
+  );
+  /** The list changes with each message anywhere; this seldom does. */
+  readonly #listed = $derived.by(() => this.#entry !== undefined);
   #refused = $state(false);
-  #listed = false;
+  #wasListed = false;
 
   constructor(client: Client, conversation: Conversation) {
     this.#conversation = conversation;
     this.#entries = live(client.conversations);
     $effect(() => {
-      if (!conversation.startsWith("group.")) return;
-      if (this.#entry) {
-        this.#listed = true;
-        return;
-      }
+      if (!conversation.startsWith("group.")) return undefined;
       if (this.#listed) {
+        this.#wasListed = true;
+        return undefined;
+      }
+      if (this.#wasListed) {
         // It was in the list and has gone from it.
         this.#refused = true;
-        return;
+        return undefined;
       }
-      // Not in the list: not loaded yet, or no longer a member. The server knows.
-      client.api.conversation(conversation).then(
-        () => (this.#refused = false),
-        (error: unknown) => {
-          this.#refused = error instanceof ServerError && ["not_member", "not_found"].includes(error.code);
-        },
-      );
+      // Not in the list: not loaded yet, or no longer a member. The server knows, and its answer comes into the list.
+      return askWhetherIn(client, conversation, (isIn) => (this.#refused = !isIn));
     });
-  }
-
-  get #entry(): { summary: { role?: Role } } | undefined {
-    return this.#entries.current.find((entry) => entry.conversation === this.#conversation);
   }
 
   /** The server says that one is not in the group. */
   get out(): boolean {
-    return this.#refused && !this.#entry;
+    return this.#refused && !this.#listed;
   }
 
   /** Whether one may delete what others wrote. */
   get moderates(): boolean {
-    const role = this.#entry?.summary.role;
+    const role: Role | undefined = this.#entry?.summary.role;
     return role === "admin" || role === "owner";
   }
 }

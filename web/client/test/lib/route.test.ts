@@ -1,7 +1,7 @@
 /** Addresses: each route has one, and each address a route. */
 import { describe, expect, it } from "vitest";
 
-import { conversationOf, href, parse, SETTINGS, type Route } from "../../src/lib/route.js";
+import { conversationOf, href, parse, SETTINGS, type Route, onScreen } from "../../src/lib/route.js";
 
 const A = "01j9z3k4m5n6p7q8r9s0t1v2w3";
 const B = "01j9z3m8x2c4v6b8n0q2w4e6r8";
@@ -50,5 +50,12 @@ describe("routes", () => {
   it("tells which conversation is shown", () => {
     expect(conversationOf(at(`/c/group.${A}/details`))).toBe(`group.${A}`);
     expect(conversationOf({ name: "settings" })).toBeUndefined();
+  });
+
+  it("the details cover the messages where there is one pane only", () => {
+    const details = at(`/c/group.${A}/details`);
+    expect(onScreen(details, true)).toBeUndefined();
+    expect(onScreen(details, false)).toBe(`group.${A}`);
+    expect(onScreen(at(`/c/group.${A}`), true)).toBe(`group.${A}`);
   });
 });
