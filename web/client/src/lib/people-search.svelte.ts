@@ -1,50 +1,51 @@
 /**
- * Looking for people on the server while somebody types: after a pause, and only the newest answer counts.
+ * Looking for people on the server while somebody types: after a pause, and only the answer to what stands there
+ * counts.
  *
  * @module
  */
-import type { Client, Profile } from "natterjack-sdk";
+import type { Client } from "natterjack-sdk";
+
+import { answerTo, asked, prefixOf, type Answer } from "./people.js";
 
 const PAUSE_MS = 200;
-/** The server looks for no less. */
-export const SHORTEST = 2;
 
 /** Call it in a component's initialisation; `query` is read reactively. */
 export function peopleSearch(client: Client, query: () => string) {
-  let found = $state.raw<readonly Profile[]>([]);
-  let searching = $state(false);
-  let error = $state.raw<unknown>();
+  const prefix = $derived(prefixOf(query()));
+  let last = $state.raw<Answer>();
+  const answer = $derived(answerTo(prefix, last));
+  const searching = $derived(asked(prefix) && answer === undefined);
+  /** What is to be done once the answer is there. */
+  let awaiting: (() => void) | undefined;
 
   $effect(() => {
-    const prefix = query().trim().replace(/^@/, "");
-    error = undefined;
-    if ([...prefix].length < SHORTEST) {
-      found = [];
-      searching = false;
-      return;
-    }
-    searching = true;
+    const wanted = prefix;
+    if (!asked(wanted)) return;
     let current = true;
     const timer = setTimeout(async () => {
       try {
-        const people = await client.api.searchUsers(prefix, 20);
-        if (current) found = people;
-      } catch (thrown) {
-        if (current) [found, error] = [[], thrown];
+        const found = await client.api.searchUsers(wanted, 20);
+        if (!current) return;
+        last = { prefix: wanted, found };
+        awaiting?.();
+      } catch (error) {
+        if (current) last = { prefix: wanted, found: [], error };
       } finally {
-        if (current) searching = false;
+        if (current) awaiting = undefined;
       }
     }, PAUSE_MS);
     return () => {
       current = false;
+      awaiting = undefined;
       clearTimeout(timer);
     };
   });
 
   return {
-    /** Who was found last. */
+    /** Who was found by what stands there; nobody while the answer is awaited. */
     get found() {
-      return found;
+      return answer?.found ?? [];
     },
     /** An answer is awaited. */
     get searching() {
@@ -52,7 +53,12 @@ export function peopleSearch(client: Client, query: () => string) {
     },
     /** Why there is none. */
     get error() {
-      return error;
+      return answer?.error;
+    },
+    /** Runs it once the answer is there; never if the query changes before, or there is none to be had. */
+    whenAnswered(run: () => void): void {
+      if (searching) awaiting = run;
+      else run();
     },
   };
 }

@@ -40,11 +40,14 @@ export const router = {
     arrive();
   },
 
-  /** One level up: back where the way down came from there, and otherwise an entry of its own. */
+  /**
+   * One level up: back where the way down came from there. Otherwise, as after a link from outside, it takes this
+   * entry's place: the browser's Back leads out and not down again.
+   */
   up(to: Route): void {
     const previous = (history.state as Entry | null)?.previous;
     if (previous === href(to)) history.back();
-    else this.go(to);
+    else this.go(to, { replace: true });
   },
 
   /** Follows the browser's history and takes over plain clicks on links into the page, until it is called. */

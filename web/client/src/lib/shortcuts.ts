@@ -4,6 +4,8 @@
  * @module
  */
 
+import { composing } from "./keys.js";
+
 /** A shortcut: `mod+k`, `alt+arrowdown`, `?`. Letters are those of `KeyboardEvent.key`, in lower case. */
 export interface Shortcut {
   keys: string;
@@ -49,7 +51,7 @@ export function shortcuts(...added: Shortcut[]): () => void {
 /** Listens for all of them until the returned function is called. */
 export function listenForShortcuts(): () => void {
   const hear = (event: KeyboardEvent): void => {
-    if (event.defaultPrevented || event.isComposing) return;
+    if (event.defaultPrevented || composing(event)) return;
     const name = nameOf(event);
     const found = [...registered].reverse().find((one) => one.keys === name);
     if (!found || (typing(event.target) && !found.whileTyping)) return;

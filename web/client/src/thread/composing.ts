@@ -4,6 +4,8 @@
  * @module
  */
 
+import { composing } from "../lib/keys.js";
+
 /** What of a keyboard event is looked at. */
 export interface Key {
   readonly key: string;
@@ -13,14 +15,6 @@ export interface Key {
   readonly ctrlKey: boolean;
   readonly metaKey: boolean;
   readonly altKey: boolean;
-}
-
-/** Says that an input method takes the key; Safari's last key of a composition has it as well. */
-const KEY_CODE_COMPOSING = 229;
-
-/** Whether an input method takes the key: it chooses among its suggestions, and nothing else happens. */
-export function composing(event: Key): boolean {
-  return event.isComposing || event.keyCode === KEY_CODE_COMPOSING;
 }
 
 /**

@@ -3,7 +3,6 @@ import type { Member, Role } from "natterjack-sdk";
 import { describe, expect, it } from "vitest";
 
 import { complaint, tidyHandle } from "../../src/account/rules.js";
-import { merge } from "../../src/groups/known.js";
 import { endOf, muteFor } from "../../src/groups/mute.js";
 import { givable, mayManage, mayRemove, sorted } from "../../src/groups/roles.js";
 
@@ -67,14 +66,6 @@ describe("mutes", () => {
     expect(muteFor("forEver", true, 0)).toEqual({ mentions: true });
     expect(muteFor("hour", false, 0)).toEqual({ until: 3_600_000, mentions: false });
   });
-});
-
-it("people who are found twice are shown once", () => {
-  const [ann, bob] = [
-    { id: "a", name: "Ann" },
-    { id: "b", name: "Bob" },
-  ];
-  expect(merge([ann], [bob, { ...ann }])).toEqual([ann, bob]);
 });
 
 describe("what an account needs", () => {
