@@ -46,6 +46,11 @@ describe("a message", () => {
     expect(decided(message, { shown: [{ conversation: dm, seq: 1043 }] })).toEqual({ badge: 3 });
   });
 
+  it("that is older shows the later one again where the browser counts what each push shows", () => {
+    const there = { shown: [{ conversation: dm, seq: 1043 }], strict: true };
+    expect(decided(message, there)).toEqual({ badge: 3, again: dm });
+  });
+
   it("that comes twice does not ring twice", () => {
     const show = decided(message, { shown: [{ conversation: dm, seq: 1042 }] }).show;
     expect(show).toMatchObject({ renotify: false, silent: true });
@@ -78,6 +83,22 @@ describe("a withdrawal", () => {
     const inFront = { shown: [{ conversation: dm, seq: 1042 }], focused: [undefined] };
     expect(decided(withdraw, inFront).show).toBeUndefined();
     expect(decided(withdraw, { ...inFront, strict: true }).show?.tag).toBe(OTHER_TAG);
+  });
+});
+
+describe("where the browser counts what each push shows", () => {
+  const rest = { conversation: "group.x", seq: 1 };
+
+  it("a withdrawal shows again what stays", () => {
+    const both = { shown: [rest, { conversation: dm, seq: 1042 }], strict: true };
+    expect(decided(withdraw, both)).toEqual({ badge: 0, close: dm, again: "group.x" });
+    const newer = { shown: [{ conversation: dm, seq: 1043 }], strict: true };
+    expect(decided(withdraw, newer)).toEqual({ badge: 0, again: dm });
+  });
+
+  it("so does a push that is not understood", () => {
+    expect(decided("?", { shown: [rest], strict: true })).toEqual({ again: "group.x" });
+    expect(decided("?", { shown: [rest] })).toEqual({});
   });
 });
 

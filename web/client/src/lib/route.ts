@@ -66,6 +66,13 @@ export function onScreen(route: Route, onePane: boolean): Conversation | undefin
   return onePane && route.name === "details" ? undefined : conversationOf(route);
 }
 
+/** Where to be instead: who is signed in does not sign in, and nobody else sees anything but that. */
+export function instead(route: Route, isSignedIn: boolean): Route | undefined {
+  const signsIn = route.name === "login" || route.name === "signup";
+  if (signsIn !== isSignedIn) return undefined;
+  return { name: isSignedIn ? "list" : "login" };
+}
+
 /** The conversation that a route shows, if it shows one. */
 export function conversationOf(route: Route): Conversation | undefined {
   return route.name === "thread" || route.name === "details" ? route.conversation : undefined;

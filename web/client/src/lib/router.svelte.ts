@@ -50,7 +50,10 @@ export const router = {
     else this.go(to, { replace: true });
   },
 
-  /** Follows the browser's history and takes over plain clicks on links into the page, until it is called. */
+  /**
+   * Follows the browser's history and takes over plain clicks on links into the page, until it is called.
+   * A link with `data-replace` takes the place of where it stands.
+   */
   listen(): () => void {
     const follow = (event: MouseEvent): void => {
       if (event.defaultPrevented || event.button !== 0) return;
@@ -61,7 +64,7 @@ export const router = {
       // The server's own addresses are not the page's.
       if (link.pathname.startsWith("/v1/")) return;
       event.preventDefault();
-      this.go(parse(link));
+      this.go(parse(link), { replace: link.hasAttribute("data-replace") });
     };
     addEventListener("popstate", arrive);
     document.addEventListener("click", follow);

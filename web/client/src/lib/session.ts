@@ -15,7 +15,8 @@ export interface Session {
   readonly me: UserId;
   /**
    * Leaves for the sign-in page: the client is stopped, the account forgotten (the server is told if it can be),
-   * and with `forget` what this device keeps of the user as well.
+   * and with `forget` what this device keeps of the user as well. Whoever logged in here since, in another tab,
+   * stays, and is who the page goes on with.
    */
   end(options?: { forget?: boolean }): Promise<void>;
 }

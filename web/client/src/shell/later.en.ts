@@ -30,7 +30,8 @@ export default {
   },
   stoppedText: {
     signed_out: "Your session has ended. Log in again to go on; unsent messages are kept on this device.",
-    revoked: "Somebody signed this device out from another one. If that was not you, change your password.",
+    revoked:
+      "Somebody signed this device out from another one, so its messages were removed from here. If that was not you, change your password.",
     too_many_connections:
       "You have this open in too many browsers at once. Close it elsewhere, then try again.",
     refused: "The server does not understand this version of the page. Reload it to get the current one.",

@@ -67,7 +67,8 @@ export function keepTrue(client: Source, me: string, outside: Outside): () => vo
   };
 }
 
-async function leave(outside: Outside): Promise<void> {
+/** Takes everything away. */
+export async function leave(outside: Outside): Promise<void> {
   await outside.badge(0);
   for (const notification of await outside.notifications()) notification.close();
 }

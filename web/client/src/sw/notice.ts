@@ -20,7 +20,7 @@ export interface Situation {
   shown: readonly Shown[];
   /** The conversations on screens of focused windows; `undefined` for a window that shows none. */
   focused: readonly (string | undefined)[];
-  /** Whether the browser demands a notification even while a window has the focus. */
+  /** Whether the browser demands that each push shows a notification, whatever has the focus or is shown. */
   strict: boolean;
 }
 
@@ -53,6 +53,8 @@ export interface Card {
 /** What to do. */
 export interface Decision {
   show?: Card;
+  /** Show the one with this tag once more, as it is and silently. */
+  again?: string;
   /** Close what is shown with this tag. */
   close?: string;
   /** For the icon; absent: leave it. */
@@ -79,7 +81,7 @@ export function parse(payload: string | undefined): Notice | undefined {
 
 /** What to do with a push. */
 export function decide(notice: Notice | undefined, situation: Situation, texts: Texts): Decision {
-  if (!notice) return isExcused(situation, situation.shown) ? {} : { show: plain(texts.something) };
+  if (!notice) return nothingNew(situation, situation.shown, plain(texts.something));
   const badge = notice.badge;
   const shown = situation.shown.find((one) => one.conversation === notice.conversation);
   if (notice.type === "withdraw") {
@@ -88,10 +90,11 @@ export function decide(notice: Notice | undefined, situation: Situation, texts: 
     return {
       badge,
       ...(close && { close }),
-      ...(!isExcused(situation, rest) && { show: { ...plain(texts.upToDate), silent: true } }),
+      ...nothingNew(situation, rest, { ...plain(texts.upToDate), silent: true }),
     };
   }
-  if (shown && shown.seq > notice.seq) return { badge };
+  if (shown && shown.seq > notice.seq)
+    return { badge, ...nothingNew(situation, [shown], plain(texts.upToDate)) };
   const onScreen = situation.focused.includes(notice.conversation);
   if (onScreen && !situation.strict) return { badge };
   const show: Card = {
@@ -109,9 +112,11 @@ export function decide(notice: Notice | undefined, situation: Situation, texts: 
   return { badge, show: { ...show, renotify: show.renotify && !show.silent } };
 }
 
-/** Whether the browser takes it that nothing new is shown. */
-function isExcused(situation: Situation, shown: readonly Shown[]): boolean {
-  return shown.length > 0 || (situation.focused.length > 0 && !situation.strict);
+/** What to show where there is nothing new: what stands there counts, but the strict want to see it shown again. */
+function nothingNew(situation: Situation, rest: readonly Shown[], word: Card): Decision {
+  const there = rest.at(-1);
+  if (situation.strict) return there ? { again: there.conversation } : { show: word };
+  return there || situation.focused.length > 0 ? {} : { show: word };
 }
 
 function plain(body: string): Card {

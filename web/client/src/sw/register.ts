@@ -1,6 +1,6 @@
 /**
- * The page's side of the service worker: registers it, tells when a newer version is ready, and takes the worker's
- * messages. Without one (plain http elsewhere than on this machine, a private window) the page works all the same.
+ * The page's side of the service worker: registers it, tells when a newer version is ready, and answers
+ * what it asks. Without one (plain http elsewhere than on this machine, a private window) the page works all the same.
  */
 import type { OnScreen, ToPage, ToWorker } from "./messages.js";
 
@@ -8,8 +8,6 @@ import type { OnScreen, ToPage, ToWorker } from "./messages.js";
 export interface Page {
   /** The conversation that is on the screen. */
   onScreen(): string | undefined;
-  /** A notification was clicked. */
-  open(conversation: string): void;
   /** A newer version is ready; `reload` changes to it. May be called more than once. */
   updateReady(reload: () => void): void;
 }
@@ -55,8 +53,7 @@ function workerUrl(): string {
 
 function hear(event: MessageEvent<ToPage>, page: Page): void {
   const message = event.data;
-  if (message.type === "open") page.open(message.conversation);
-  else if (message.type === "what-is-shown") {
+  if (message.type === "what-is-shown") {
     const conversation = page.onScreen();
     event.ports[0]?.postMessage((conversation === undefined ? {} : { conversation }) satisfies OnScreen);
   }

@@ -63,8 +63,9 @@ async function show(payload: string | undefined): Promise<void> {
   await carryOut(decide(parse(payload), situation, textsOf(language)));
 }
 
-async function carryOut({ close: tag, show: card, badge }: Decision): Promise<void> {
+async function carryOut({ close: tag, show: card, again, badge }: Decision): Promise<void> {
   if (tag !== undefined) await close(tag);
+  if (again !== undefined) await showAgain(again);
   if (card) {
     await worker.registration.showNotification(card.title, options(card));
     if (card.brief) await close(card.tag);
@@ -85,6 +86,16 @@ function options(card: Card): NotificationOptions & { renotify: boolean; timesta
     silent: card.silent,
     ...(card.timestamp !== undefined && { timestamp: card.timestamp }),
   };
+}
+
+async function showAgain(tag: string): Promise<void> {
+  for (const one of await worker.registration.getNotifications({ tag })) {
+    const { title, body, timestamp } = one as Notification & { timestamp?: number };
+    const data = one.data as Shown;
+    const quiet = { renotify: false, silent: true, brief: false };
+    const card: Card = { title, body, tag, data, ...quiet, ...(timestamp !== undefined && { timestamp }) };
+    await worker.registration.showNotification(title, options(card));
+  }
 }
 
 async function close(tag: string): Promise<void> {

@@ -1,7 +1,7 @@
 /** Addresses: each route has one, and each address a route. */
 import { describe, expect, it } from "vitest";
 
-import { conversationOf, href, parse, SETTINGS, type Route, onScreen } from "../../src/lib/route.js";
+import { conversationOf, href, instead, onScreen, parse, SETTINGS, type Route } from "../../src/lib/route.js";
 
 const A = "01j9z3k4m5n6p7q8r9s0t1v2w3";
 const B = "01j9z3m8x2c4v6b8n0q2w4e6r8";
@@ -57,5 +57,16 @@ describe("routes", () => {
     expect(onScreen(details, true)).toBeUndefined();
     expect(onScreen(details, false)).toBe(`group.${A}`);
     expect(onScreen(at(`/c/group.${A}`), true)).toBe(`group.${A}`);
+  });
+});
+
+describe("a place that is not for whoever is there", () => {
+  it("gives way to one that is", () => {
+    expect(instead({ name: "login" }, true)).toEqual({ name: "list" });
+    expect(instead({ name: "signup" }, true)).toEqual({ name: "list" });
+    expect(instead({ name: "settings" }, true)).toBeUndefined();
+    expect(instead({ name: "list" }, false)).toEqual({ name: "login" });
+    expect(instead({ name: "details", conversation: "group.x" }, false)).toEqual({ name: "login" });
+    expect(instead({ name: "signup" }, false)).toBeUndefined();
   });
 });

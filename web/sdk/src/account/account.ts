@@ -26,8 +26,11 @@ export interface Accounts {
   logIn(handle: string, password: string): Promise<Account>;
   /** A source for {@link ClientOptions.tokens}. */
   tokens(account: Account): TokenSource;
-  /** Forgets the account on this device; whether the server could be told does not matter. */
-  logOut(): Promise<void>;
+  /**
+   * Forgets the account on this device; whether the server could be told does not matter. With `only`, nothing
+   * happens if another account, or the same one as another device, was signed in here since.
+   */
+  logOut(only?: Account): Promise<void>;
   /** Hears of sign-in and sign-out in another tab. */
   subscribe(listener: (account: Account | undefined) => void): () => void;
 }

@@ -80,15 +80,17 @@ class DeviceAccounts implements Accounts {
     return ({ refused }) => this.#turns.take(() => this.#token(account, refused));
   }
 
-  async logOut(): Promise<void> {
-    await this.#turns.take(async () => {
+  async logOut(only?: Account): Promise<void> {
+    const isOut = await this.#turns.take(async () => {
       const signedIn = await this.#keeper.account();
-      if (signedIn === undefined) return;
+      if (signedIn === undefined) return true;
+      if (only !== undefined && !isOf(signedIn, only)) return false;
       await this.#tellServer(signedIn);
       await this.#keeper.forget();
       await this.#forgetDevice(signedIn);
+      return true;
     });
-    this.#tell();
+    if (isOut) this.#tell();
   }
 
   subscribe(listener: (account: Account | undefined) => void): () => void {
@@ -114,11 +116,7 @@ class DeviceAccounts implements Accounts {
   /** The token there is, or a new one if it is about to end or was refused. */
   async #token(account: Account, refused: string | undefined): Promise<AccessToken> {
     const signedIn = await this.#keeper.account();
-    if (
-      signedIn === undefined ||
-      signedIn.user.id !== account.user.id ||
-      signedIn.device !== account.device
-    ) {
+    if (signedIn === undefined || !isOf(signedIn, account)) {
       throw new SignedOutError("this account is signed in no more: log in again");
     }
     const good = signedIn.access_token !== refused && isGood(signedIn);
@@ -207,6 +205,11 @@ function received(tokens: Tokens, server: string): SignedIn {
 
 function isGood({ good_until }: SignedIn): boolean {
   return good_until > Date.now() + LEAD_MS;
+}
+
+/** Whether it is the same user on the same device, and not one who logged in here since. */
+function isOf(signedIn: SignedIn, account: Account): boolean {
+  return signedIn.user.id === account.user.id && signedIn.device === account.device;
 }
 
 function shown({ server, user, device }: SignedIn): Account {

@@ -213,6 +213,16 @@ test("whoever cannot reach the server is logged out here all the same, and the s
   await expect(own.tokens(account)({})).rejects.toThrow(SignedOutError);
 });
 
+test("logging out one session leaves the one that took its place", async () => {
+  const own = tab();
+  const account = await own.signUp("ann", "a password");
+  await own.logOut({ ...account, device: "device-0" });
+  expect(await own.current()).toEqual(account);
+  expect(server.paths("/v1/logout")).toHaveLength(0);
+  await own.logOut(account);
+  expect(await own.current()).toBeUndefined();
+});
+
 test("the tokens of one account are not those of the next", async () => {
   const own = tab();
   const first = await own.signUp("ann", "a password");
