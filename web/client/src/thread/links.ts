@@ -18,13 +18,30 @@ const CANDIDATE = /https?:\/\/[^\s<>"]+|@[a-z0-9_.-]+/giu;
 const WORD = /[\p{L}\p{N}]/u;
 const CLOSING: Record<string, string> = { ")": "(", "]": "[", "}": "{" };
 
-/** The pieces of a text, in order. */
-export function pieces(text: string): readonly Piece[] {
+/** Where a text goes on beyond one of its ends without a space. */
+export interface Severed {
+  readonly start?: boolean;
+  readonly end?: boolean;
+}
+
+/** Which ends of the part `from`–`to` of a text cut something in two. */
+export function severed(text: string, from: number, to: number): Severed {
+  return { start: cutAt(text, from), end: cutAt(text, to) };
+}
+
+function cutAt(text: string, at: number): boolean {
+  return at > 0 && at < text.length && !/\s/u.test(text[at - 1] ?? "") && !/\s/u.test(text[at] ?? "");
+}
+
+/** The pieces of a text, in order. What touches a severed end is plain: it would lead elsewhere than it says. */
+export function pieces(text: string, cut: Severed = {}): readonly Piece[] {
   // Most texts have neither, and this is much the cheapest way to know.
   if (!text.includes("@") && !text.includes("://")) return [{ kind: "plain", text }];
   const found: Piece[] = [];
   let done = 0;
+  const from = cut.start ? text.search(/\s|$/u) : 0;
   for (const match of text.matchAll(CANDIDATE)) {
+    if (match.index < from || (cut.end && match.index + match[0].length === text.length)) continue;
     const piece = match[0].startsWith("@") ? mention(text, match.index, match[0]) : link(match[0]);
     if (!piece) continue;
     if (match.index > done) found.push({ kind: "plain", text: text.slice(done, match.index) });

@@ -5,7 +5,7 @@ import { blocks, BLOCK_UNITS, preview, PREVIEW_LINES, PREVIEW_UNITS } from "../.
 import { composing } from "../../src/lib/keys";
 import { direction, left, scalars, sends } from "../../src/thread/composing";
 import { emojiOnly } from "../../src/thread/emoji";
-import { pieces } from "../../src/thread/links";
+import { pieces, severed } from "../../src/thread/links";
 
 const joined = (text: string) =>
   pieces(text)
@@ -15,6 +15,22 @@ const found = (text: string, kind: "link" | "mention") =>
   pieces(text).flatMap((piece) => (piece.kind === kind ? [piece.text] : []));
 
 describe("links and mentions", () => {
+  it("what is cut in two is no link, and names nobody", () => {
+    const text = "https://a.example see https://b.example/?u=https://c.example @ada";
+    const part = (from: number, to: number) =>
+      pieces(text.slice(from, to), severed(text, from, to)).flatMap(({ kind, text }) =>
+        kind === "plain" ? [] : [text],
+      );
+    const all = ["https://a.example", "https://b.example/?u=https://c.example", "@ada"];
+    expect(part(0, text.length)).toEqual(all);
+    expect(part(0, text.indexOf("example/") + 3)).toEqual(all.slice(0, 1));
+    expect(part(0, text.length - 1)).toEqual(all.slice(0, 2));
+    expect(part(text.indexOf("https://c"), text.length)).toEqual(all.slice(2));
+    // Between words nothing is cut.
+    expect(part(0, text.indexOf(" see"))).toEqual(all.slice(0, 1));
+    expect(part(text.indexOf("https://b"), text.length)).toEqual(all.slice(1));
+  });
+
   it.each([
     ["see https://example.com.", ["https://example.com"]],
     ["(https://example.com/a_(b))", ["https://example.com/a_(b)"]],
