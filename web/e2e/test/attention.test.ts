@@ -1,7 +1,7 @@
 /** What one has in view and what one has begun: neither is taken from one by going elsewhere for a moment. */
 import { beforeEach, expect, inject, test } from "vitest";
 import { count, visit } from "../src/browser.js";
-import { act, composer, message, openChat, status, write } from "../src/chat.js";
+import { act, composer, entry, message, openChat, status, write } from "../src/chat.js";
 import { until } from "../src/until.js";
 import { User } from "../src/users.js";
 
@@ -32,7 +32,7 @@ test("on a phone the details cover the messages: what comes in there is not read
     await until(`${said} unread`, async () => (await page.title()).startsWith(`(${said + 1})`));
     expect(await unread()).toBe(said);
   }
-  await page.getByRole("button", { name: "Back" }).click();
+  await page.getByRole("complementary", { name: "Details" }).getByRole("button", { name: "Back" }).click();
   await message(page, "Are you there? 4").waitFor();
   await until("they are read", async () => (await unread()) === 0);
 });
@@ -74,4 +74,27 @@ test("what was copied is said for a moment", async () => {
   const notice = page.getByRole("status").filter({ hasText: /copied|did not allow/i });
   await notice.waitFor();
   await count(notice, 0);
+});
+
+test("a group beyond the loaded part of the list has its name and one's rights, asked for once", async () => {
+  const old = await ann.group("Old pond", [bob]);
+  // The server names a hundred conversations at the start.
+  for (let made = 0; made < 110; made += 10) {
+    await Promise.all(Array.from({ length: 10 }, (_, index) => ann.group(`Group ${made + index}`, [])));
+  }
+  const { page } = await visit(server, ann);
+  let asked = 0;
+  page.on("request", (request) => {
+    if (new URL(request.url()).pathname === `/v1/conversations/${old}`) asked++;
+  });
+  await page.goto(`${server}/c/${old}/details`);
+  const details = page.getByRole("complementary", { name: "Details" });
+  await details.getByText("Old pond").first().waitFor();
+  await details.getByRole("button", { name: "Leave group" }).waitFor();
+  await details.getByRole("button", { name: "Rename group" }).waitFor();
+  const before = asked;
+  await bob.say(ann.dm(bob), "Did you see it?");
+  await entry(page, "Bob Ray").filter({ hasText: "Did you see it?" }).waitFor();
+  expect(before).toBeGreaterThan(0);
+  expect(asked).toBe(before);
 });
