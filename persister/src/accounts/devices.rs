@@ -126,8 +126,8 @@ impl Devices {
 
     /// Exchanges a refresh token for the next one.
     ///
-    /// The token that the current one was given for is taken again until the current one is used: its
-    /// answer was lost, or the device ended before it could keep it. Any other that is not the current one
+    /// The token that the current one was given for is taken again, a few times, until the current one is used:
+    /// its answer was lost, or the device ended before it could keep it. Any other that is not the current one
     /// any more is a reuse, which revokes the device.
     pub async fn rotate(&self, token: &RefreshToken) -> Result<RefreshToken, DeviceError> {
         let now_ms = self.clock.now_ms();
