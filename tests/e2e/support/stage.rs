@@ -106,6 +106,7 @@ impl Stage {
             house.start_notifier(&notifier).await?;
         }
         let edges = house.urls();
+        answers::forget(&edges);
         let mut play = Play {
             house,
             proxy,
