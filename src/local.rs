@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use natterjack_nats::{
-    cluster,
+    access::User,
+    cluster::{self, NatsArgs},
     provision::{self, Report},
     topology::Settings,
 };
@@ -15,6 +16,8 @@ use natterjack_runtime::{
         DataDir, NatsConfig, NatsServer, PortRequest, Ports, Postgres, PostgresConfig, Progress, Tools,
     },
 };
+
+use crate::role;
 
 /// What to start.
 #[derive(Debug, Clone, Default)]
@@ -126,7 +129,10 @@ impl LocalServers {
     /// # Errors
     /// See [`provision::provision`].
     pub async fn provision(&self, settings: &Settings) -> anyhow::Result<Report> {
-        let client = cluster::connect(&self.nats_url, "natterjack provision", |_| {}).await?;
+        // Where NATS is not our own, the environment says how to log in.
+        let nats: NatsArgs = role::args(&[("--nats-url", self.nats_url.as_str())])?;
+        let login = nats.login(User::Provision);
+        let client = cluster::connect(login, "natterjack provision", |_| {}).await?;
         let context = async_nats::jetstream::new(client);
         Ok(provision::provision(&context, settings, false).await?)
     }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use natterjack_nats::{
-    Shards, cluster,
+    Shards,
+    access::User,
+    cluster::{self, NatsArgs},
     provision::{Report, provision},
     topology::Settings,
 };
@@ -50,9 +52,9 @@ pub fn parse_shards(text: &str) -> Result<Shards, String> {
 /// Where to provision and what.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Where NATS answers
-    #[arg(long, env = "NATS_URL", default_value = "nats://127.0.0.1:4222")]
-    pub nats_url: String,
+    /// Where NATS is, and how to log in
+    #[command(flatten)]
+    pub nats: NatsArgs,
     /// Also change what exists and differs, where the server allows it
     #[arg(long, env = "NATTERJACK_PROVISION_APPLY")]
     pub apply: bool,
@@ -66,7 +68,7 @@ pub struct Args {
 /// No server, another number of shards, or what the server refused; drift that was left alone is
 /// an error too, so that a script notices.
 pub async fn run(args: &Args) -> anyhow::Result<()> {
-    let client = cluster::connect(&args.nats_url, "natterjack provision", |_| {}).await?;
+    let client = cluster::connect(args.nats.login(User::Provision), "natterjack provision", |_| {}).await?;
     let context = async_nats::jetstream::new(client);
     let Report {
         created,

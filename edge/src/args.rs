@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use natterjack_nats::cluster::NatsArgs;
+
 use crate::{auth::AuthArgs, http::RateArgs, presence::PlaceArgs};
 
 /// Options of an edge.
@@ -17,15 +19,9 @@ pub struct Args {
     )]
     pub listen: SocketAddr,
 
-    /// The NATS server
-    #[arg(
-        id = "edge_nats_url",
-        long = "nats-url",
-        env = "NATS_URL",
-        default_value = "nats://127.0.0.1:4222",
-        value_name = "URL"
-    )]
-    pub nats_url: String,
+    /// Where NATS is, and how to log in
+    #[command(flatten)]
+    pub nats: NatsArgs,
 
     /// The built web client (web/client/dist), served at /; it is read again when its files change [default:
     /// a page that says how to get it]

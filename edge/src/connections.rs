@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use async_nats::{Client, Event};
 pub use follow::{Follower, Reconnects};
-use natterjack_nats::{EdgeId, cluster};
+use natterjack_nats::{
+    EdgeId,
+    cluster::{self, Login},
+};
 use natterjack_runtime::{health::Health, lifecycle::Tasks};
 pub use publisher::{Link, Publisher};
 use tokio::time::timeout;
@@ -44,7 +47,7 @@ impl Connections {
     /// # Errors
     /// NATS does not answer, or is too old.
     pub async fn connect(
-        url: &str,
+        login: &Login,
         edge: EdgeId,
         health: &Health,
         tasks: &Tasks,
@@ -61,8 +64,8 @@ impl Connections {
             }
         };
         Ok(Self {
-            publish: Publisher::start(url, name(edge, "publish"), health, tasks).await?,
-            service: cluster::connect(url, &name(edge, "service"), on_event).await?,
+            publish: Publisher::start(login, name(edge, "publish"), health, tasks).await?,
+            service: cluster::connect(login, &name(edge, "service"), on_event).await?,
             reconnects,
             ends,
         })

@@ -4,10 +4,7 @@ use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use async_nats::jetstream;
-use natterjack_nats::{
-    EdgeId,
-    cluster::{self, Address},
-};
+use natterjack_nats::{EdgeId, access::User, cluster};
 use natterjack_runtime::{clock::Clock, health::Health, lifecycle::Tasks, metrics::Metrics};
 use tokio::{
     net::{TcpListener, TcpSocket},
@@ -64,7 +61,8 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
         .unwrap_or_else(|| EdgeId::generate(clock.now_ms()));
     let (health, registry) = (Health::new(), Metrics::new("edge"));
     let metrics = EdgeMetrics::register(&registry);
-    let nats = Connections::connect(&args.nats_url, edge, &health, tasks).await?;
+    let login = args.nats.login(User::Edge);
+    let nats = Connections::connect(&login, edge, &health, tasks).await?;
     let context = jetstream::new(nats.service.clone());
     let shards = cluster::shards(&context).await?;
     let window = Window::new(cluster::dedupe_window(&context, shards).await?);
@@ -114,7 +112,7 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
     )
     .await?;
     let sessions_max = usize::try_from(args.socket.user_connections_max)?;
-    let own = (Address::parse(&args.nats_url)?, connections::name(edge, "live"));
+    let own = (login.read()?, connections::name(edge, "live"));
     let hub = Hub::start(
         own,
         nats.clone(),

@@ -2,6 +2,9 @@
 //! provisioning.
 
 mod address;
+mod args;
+mod auth;
+mod tls;
 
 use std::{
     sync::{
@@ -11,8 +14,11 @@ use std::{
     time::Duration,
 };
 
-pub use address::{Address, AddressError, NatsAuth};
-use async_nats::{AuthError, Client, ConnectOptions, Event, jetstream};
+pub use address::{Address, AddressError};
+pub use args::{Login, NatsArgs};
+use async_nats::{AuthError, Client, ConnectErrorKind, ConnectOptions, Event, jetstream};
+pub use auth::{LoginError, NatsAuth, Signer};
+pub use tls::Trust;
 
 use crate::{
     shard::Shards,
@@ -27,7 +33,7 @@ pub const SERVER_VERSION_MIN: (u64, u64) = (2, 15);
 /// Why a cluster could not be joined.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
-    /// The URL names no servers.
+    /// The URL names no servers, or a file does not say how to log in.
     #[error(transparent)]
     Address(#[from] AddressError),
     /// No server answered.
@@ -37,6 +43,27 @@ pub enum JoinError {
         url: String,
         /// Why.
         source: async_nats::ConnectError,
+    },
+    /// The server does not let us in.
+    #[error("the NATS server at {url} refuses {who} (Authorization Violation): {hint}")]
+    Refused {
+        /// Where.
+        url: String,
+        /// As whom we came.
+        who: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The server shows a certificate that we do not trust, or none.
+    #[error(
+        "no TLS with the NATS server at {url}: {reason}. NATS_CA names the certificate of the authority \
+         that signed the server's; the server's must name the host in NATS_URL"
+    )]
+    Tls {
+        /// Where.
+        url: String,
+        /// What is wrong.
+        reason: String,
     },
     /// The server is too old.
     #[error("the NATS server at {url} is version {found}; Natterjack needs 2.15 or newer")]
@@ -61,23 +88,23 @@ pub enum JoinError {
 }
 
 /// Connects under a name that operators see in `nats server report connections`, to any of the servers
-/// that `url` lists, separated by commas.
+/// that `to` names: a URL, or a [`Login`].
 ///
 /// The connection comes back by itself for ever, with a jittered delay of at most about 2 s.
 /// `on_event` hears of disconnects, reconnects and slow consumers.
 ///
 /// # Errors
-/// [`JoinError::Connect`] if no server answers now, [`JoinError::TooOld`].
+/// [`JoinError::Connect`] if no server answers now, [`JoinError::Refused`], [`JoinError::Tls`],
+/// [`JoinError::Address`], [`JoinError::TooOld`].
 pub async fn connect(
-    url: &str,
+    to: impl Into<Login>,
     name: &str,
     on_event: impl Fn(Event) + Clone + Send + Sync + 'static,
 ) -> Result<Client, JoinError> {
-    let address = Address::parse(url)?;
+    let address = to.into().read()?;
     let jitter_ms = u64::from(uuid::Uuid::new_v4().as_bytes()[0]);
     let auth = address.auth().clone();
-    let options =
-        ConnectOptions::with_auth_callback(move |nonce| std::future::ready(Ok(auth.answer(&nonce))));
+    let options = ConnectOptions::with_auth_callback(move |nonce| std::future::ready(auth.answer(&nonce)));
     let options = options
         .max_reconnects(None)
         // async-nats has no jitter of its own: without one, all edges come back at once.
@@ -101,19 +128,23 @@ pub async fn connect(
 /// # Errors
 /// As [`connect`].
 pub async fn connect_once(
-    url: &str,
+    to: impl Into<Login>,
     name: &str,
     on_event: impl Fn(Event) + Clone + Send + Sync + 'static,
 ) -> Result<Client, JoinError> {
-    let address = Address::parse(url)?;
+    let address = to.into().read()?;
     let auth = address.auth().clone();
     let used = Arc::new(AtomicBool::new(false));
     // async-nats cannot be told not to reconnect at all: the attempts that it must be left, one for
     // each server, are refused here.
     let options = ConnectOptions::with_auth_callback(move |nonce| {
         let first = !used.swap(true, Ordering::Relaxed);
-        let answer = first.then(|| auth.answer(&nonce));
-        std::future::ready(answer.ok_or_else(|| AuthError::new("used up")))
+        let answer = if first {
+            auth.answer(&nonce)
+        } else {
+            Err(AuthError::new("used up"))
+        };
+        std::future::ready(answer)
     });
     let options = options
         .max_reconnects(address.servers().len())
@@ -127,20 +158,26 @@ async fn join(
     name: &str,
     on_event: impl Fn(Event) + Clone + Send + Sync + 'static,
 ) -> Result<Client, JoinError> {
-    let client = options
+    let mut options = options
         .name(name)
+        .custom_inbox_prefix(address.inbox_prefix())
+        .require_tls(address.insists_on_tls())
         .ping_interval(Duration::from_secs(10))
         .request_timeout(Some(Duration::from_secs(5)))
         .event_callback(move |event| {
             on_event(event);
             std::future::ready(())
-        })
-        .connect(address.servers())
-        .await
-        .map_err(|source| JoinError::Connect {
+        });
+    if address.trust().insists() {
+        let trust = address.trust().clone();
+        let config = tokio::task::spawn_blocking(move || trust.client_config()).await;
+        options = options.tls_client_config(config.map_err(|error| JoinError::Tls {
             url: address.to_string(),
-            source,
-        })?;
+            reason: error.to_string(),
+        })?);
+    }
+    let client = options.connect(address.servers()).await;
+    let client = client.map_err(|source| refused(address, source))?;
     let found = client.server_info().version;
     let mut numbers = found
         .split(['.', '-'])
@@ -156,6 +193,39 @@ async fn join(
         });
     }
     Ok(client)
+}
+
+/// What a person is told whom a server does not let in.
+fn refused(address: &Address, source: async_nats::ConnectError) -> JoinError {
+    let url = address.to_string();
+    if source.kind() == ConnectErrorKind::AuthorizationViolation {
+        let (who, hint) = match address.auth() {
+            NatsAuth::Nothing => (
+                "whoever does not log in".to_owned(),
+                "set NATS_NKEY to the key of this role, from the folder of \
+                 `natterjack provision --write-config`",
+            ),
+            NatsAuth::User { .. } | NatsAuth::Token(_) => (
+                "the user in NATS_URL".to_owned(),
+                "look up user and password in the server's configuration",
+            ),
+            NatsAuth::Nkey(key) => (
+                format!("the nkey {key:?}"),
+                "its public half must stand in the server's accounts.conf: if that was written anew, tell \
+                 the server with `nats-server --signal reload`; else the file is that of another cluster",
+            ),
+            NatsAuth::Jwt { key, .. } => (
+                format!("the JWT of {key:?}"),
+                "ask who issued it whether it has expired or was revoked",
+            ),
+        };
+        return JoinError::Refused { url, who, hint };
+    }
+    let reason = source.to_string();
+    if source.kind() == ConnectErrorKind::Tls || reason.contains("certificate") {
+        return JoinError::Tls { url, reason };
+    }
+    JoinError::Connect { url, source }
 }
 
 /// The number of shards that the cluster was provisioned with.

@@ -3,6 +3,7 @@
 //! Roles never depend on each other: they meet here. This crate names every subject, stream,
 //! consumer, bucket and service, says what travels on each, and provisions them idempotently.
 
+pub mod access;
 pub mod cluster;
 pub mod conversation;
 pub mod direct;

@@ -2,19 +2,14 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use natterjack_nats::wire::PushPreview;
+use natterjack_nats::{cluster::NatsArgs, wire::PushPreview};
 
 /// Options of the notifier.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// The NATS server or servers
-    #[arg(
-        long,
-        env = "NATS_URL",
-        default_value = "nats://127.0.0.1:4222",
-        value_name = "URL"
-    )]
-    pub nats_url: String,
+    /// Where NATS is, and how to log in
+    #[command(flatten)]
+    pub nats: NatsArgs,
 
     /// Milliseconds that a device in the foreground has to confirm a message before the user's other
     /// devices are pushed, and once more before it is pushed itself
@@ -98,9 +93,9 @@ fn preview(text: &str) -> Result<PushPreview, String> {
 impl Args {
     /// The defaults, for this server; for those who start the notifier from code.
     #[must_use]
-    pub fn new(nats_url: impl Into<String>) -> Self {
+    pub fn new(nats: impl Into<NatsArgs>) -> Self {
         Self {
-            nats_url: nats_url.into(),
+            nats: nats.into(),
             grace_ms: 5_000,
             preview: PushPreview::Full,
             ttl_hours: 24,

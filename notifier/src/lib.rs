@@ -23,7 +23,7 @@ mod withdraw;
 
 use anyhow::Context as _;
 use async_nats::{Client, Event, jetstream};
-use natterjack_nats::{Shards, cluster, services::names};
+use natterjack_nats::{Shards, access::User, cluster, services::names};
 use natterjack_runtime::{health::Health, lifecycle::Tasks, metrics::Metrics};
 use natterjack_service::Host;
 use tokio::sync::watch;
@@ -113,7 +113,7 @@ struct Connected {
 async fn connect(args: &Args, name: &str, health: &Health) -> anyhow::Result<Connected> {
     let (check, health) = (name.to_owned(), health.clone());
     let (breaks, broken) = watch::channel(0);
-    let client = cluster::connect(&args.nats_url, name, move |event| match event {
+    let client = cluster::connect(args.nats.login(User::Notifier), name, move |event| match event {
         Event::Connected => health.set(check.as_str(), Ok(())),
         Event::Disconnected => {
             health.set(check.as_str(), Err("not connected to NATS".into()));

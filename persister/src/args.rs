@@ -2,17 +2,14 @@
 
 use std::net::SocketAddr;
 
+use natterjack_nats::cluster::NatsArgs;
+
 /// Options of the persister.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// The NATS server or servers
-    #[arg(
-        long,
-        env = "NATS_URL",
-        default_value = "nats://127.0.0.1:4222",
-        value_name = "URL"
-    )]
-    pub nats_url: String,
+    /// Where NATS is, and how to log in
+    #[command(flatten)]
+    pub nats: NatsArgs,
 
     /// The Postgres database, postgres://user:password@host/database
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
@@ -114,9 +111,9 @@ pub struct Args {
 impl Args {
     /// The defaults, for these servers; for those who start the persister from code.
     #[must_use]
-    pub fn new(nats_url: impl Into<String>, database_url: impl Into<String>) -> Self {
+    pub fn new(nats: impl Into<NatsArgs>, database_url: impl Into<String>) -> Self {
         Self {
-            nats_url: nats_url.into(),
+            nats: nats.into(),
             database_url: database_url.into(),
             database_connections_max: 24,
             ingest_batch_max: 500,

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use async_nats::{Client, Event, jetstream};
-use natterjack_nats::{Shards, cluster};
+use natterjack_nats::{Shards, access::User, cluster};
 use natterjack_runtime::{clock::Clock, health::Health, lifecycle::Tasks, metrics::Metrics};
 use natterjack_service::Host;
 use tokio::sync::watch;
@@ -130,7 +130,7 @@ pub async fn run_with(args: &Args, tasks: &Tasks, clock: Clock, metrics: Metrics
 async fn connect(args: &Args, name: &str, health: &Health) -> anyhow::Result<(Client, watch::Receiver<u64>)> {
     let (check, health) = (name.to_owned(), health.clone());
     let (breaks, broken) = watch::channel(0);
-    let client = cluster::connect(&args.nats_url, name, move |event| match event {
+    let client = cluster::connect(args.nats.login(User::Persister), name, move |event| match event {
         Event::Connected => health.set(check.as_str(), Ok(())),
         Event::Disconnected => {
             health.set(check.as_str(), Err("not connected to NATS".into()));

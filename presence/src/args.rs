@@ -2,17 +2,14 @@
 
 use std::net::SocketAddr;
 
+use natterjack_nats::cluster::NatsArgs;
+
 /// Options of presence.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// The NATS server or servers
-    #[arg(
-        long,
-        env = "NATS_URL",
-        default_value = "nats://127.0.0.1:4222",
-        value_name = "URL"
-    )]
-    pub nats_url: String,
+    /// Where NATS is, and how to log in
+    #[command(flatten)]
+    pub nats: NatsArgs,
 
     /// Milliseconds that somebody stays online, or away, after they left: who is back by then never
     /// went. All presence processes must have the same
@@ -33,9 +30,9 @@ pub struct Args {
 impl Args {
     /// The defaults, for this server; for those who start presence from code.
     #[must_use]
-    pub fn new(nats_url: impl Into<String>) -> Self {
+    pub fn new(nats: impl Into<NatsArgs>) -> Self {
         Self {
-            nats_url: nats_url.into(),
+            nats: nats.into(),
             grace_ms: 3_000,
             admin_listen: None,
         }

@@ -20,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use async_nats::{Client, Event, jetstream};
-use natterjack_nats::{cluster, topology::Bucket};
+use natterjack_nats::{access::User, cluster, topology::Bucket};
 use natterjack_runtime::{health::Health, lifecycle::Tasks, metrics::Metrics, server_time::ServerTime};
 use natterjack_service::Host;
 use tokio::sync::{mpsc, watch};
@@ -112,7 +112,7 @@ async fn connect(
 ) -> anyhow::Result<(Client, watch::Receiver<u64>)> {
     let (check, health) = (name.to_owned(), health.clone());
     let (breaks, broken) = watch::channel(0);
-    let client = cluster::connect(&args.nats_url, name, move |event| match event {
+    let client = cluster::connect(args.nats.login(User::Presence), name, move |event| match event {
         Event::Connected => {
             connection.made();
             health.set(check.as_str(), Ok(()));

@@ -12,7 +12,7 @@ use async_nats::{
     connection::State,
     jetstream::{self, context::ContextBuilder},
 };
-use natterjack_nats::cluster::{self, JoinError};
+use natterjack_nats::cluster::{self, JoinError, Login};
 use natterjack_runtime::{health::Health, lifecycle::Tasks};
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -49,7 +49,7 @@ pub struct Link {
 
 /// How to get another link.
 struct Source {
-    url: String,
+    login: Login,
     name: String,
     health: Health,
 }
@@ -63,13 +63,13 @@ struct Open {
 impl Publisher {
     /// Connects, and keeps replacing what breaks until [`Self::close`].
     pub(super) async fn start(
-        url: &str,
+        login: &Login,
         name: String,
         health: &Health,
         tasks: &Tasks,
     ) -> Result<Self, JoinError> {
         let source = Source {
-            url: url.to_owned(),
+            login: login.clone(),
             name,
             health: health.clone(),
         };
@@ -129,7 +129,7 @@ impl Source {
                 tracing::warn!(nats.connection = "publish", nats.event = %other, "an event of the NATS connection");
             }
         };
-        let client = cluster::connect_once(&self.url, &self.name, on_event).await?;
+        let client = cluster::connect_once(&self.login, &self.name, on_event).await?;
         self.health.set("nats.publish", Ok(()));
         Ok(Open { client, lost })
     }

@@ -2,8 +2,16 @@
 
 use std::fmt;
 
-use async_nats::{Auth, ServerAddr};
+use async_nats::ServerAddr;
 use percent_encoding::percent_decode_str;
+
+use super::{
+    auth::{LoginError, NatsAuth},
+    tls::Trust,
+};
+
+/// What inboxes begin with where no user is named; the default of NATS.
+const INBOX_PREFIX: &str = "_INBOX";
 
 /// Why a URL does not name NATS servers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +29,12 @@ pub enum AddressError {
     /// Two of the servers come with different users.
     #[error("the NATS servers have different users or passwords: all of one cluster take the same")]
     Auth,
+    /// The URL says who logs in, and so does a file.
+    #[error("NATS_URL has a user and a file has another: give one of them")]
+    Twice,
+    /// A file does not say what it should.
+    #[error(transparent)]
+    Login(#[from] LoginError),
 }
 
 /// The servers of a cluster, any of which will do, and how to log in.
@@ -30,52 +44,10 @@ pub enum AddressError {
 /// percent-encoded (RFC 3986). It prints without them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
-    servers: Vec<ServerAddr>,
-    auth: NatsAuth,
-}
-
-/// How to log in. Every connection asks here, so that another way needs to be told here only.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub enum NatsAuth {
-    /// The server asks for nothing.
-    #[default]
-    Nothing,
-    /// A user with a password.
-    User {
-        /// The user.
-        user: String,
-        /// The password.
-        password: String,
-    },
-    /// A token.
-    Token(String),
-}
-
-impl NatsAuth {
-    /// What `CONNECT` is to say to a server that sent this nonce.
-    #[must_use]
-    pub fn answer(&self, _nonce: &[u8]) -> Auth {
-        let mut auth = Auth::new();
-        match self {
-            Self::Nothing => {}
-            Self::User { user, password } => {
-                auth.username = Some(user.clone());
-                auth.password = Some(password.clone());
-            }
-            Self::Token(token) => auth.token = Some(token.clone()),
-        }
-        auth
-    }
-}
-
-impl fmt::Debug for NatsAuth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Nothing => "Nothing",
-            Self::User { .. } => "User",
-            Self::Token(_) => "Token",
-        })
-    }
+    pub(super) servers: Vec<ServerAddr>,
+    pub(super) auth: NatsAuth,
+    pub(super) trust: Trust,
+    pub(super) inbox_prefix: String,
 }
 
 impl Address {
@@ -98,6 +70,8 @@ impl Address {
         Ok(Self {
             servers,
             auth: auth.unwrap_or_default(),
+            trust: Trust::default(),
+            inbox_prefix: INBOX_PREFIX.into(),
         })
     }
 
@@ -111,6 +85,24 @@ impl Address {
     #[must_use]
     pub const fn auth(&self) -> &NatsAuth {
         &self.auth
+    }
+
+    /// Whom to trust.
+    #[must_use]
+    pub const fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// What the inboxes of this connection begin with.
+    #[must_use]
+    pub fn inbox_prefix(&self) -> &str {
+        &self.inbox_prefix
+    }
+
+    /// Whether nothing but TLS will do with any of the cluster's servers.
+    #[must_use]
+    pub fn insists_on_tls(&self) -> bool {
+        self.trust.insists() || self.servers.iter().any(ServerAddr::tls_required)
     }
 }
 
@@ -185,7 +177,10 @@ mod tests {
             password: "p/w".into(),
         };
         assert_eq!(address.auth(), &user);
-        assert_eq!(user.answer(b"").username.as_deref(), Some("us@er"));
+        assert_eq!(
+            user.answer(b"").expect("answered").username.as_deref(),
+            Some("us@er")
+        );
         assert_eq!(address.to_string(), "nats://one,nats://two");
         assert!(!format!("{address:?}").contains("p/w"));
         let token = Address::parse("nats://s3cret@one").expect("read");

@@ -126,8 +126,8 @@ async fn via_proxy(wanted: bool, edge: &mut natterjack_edge::Args) -> anyhow::Re
     if !wanted {
         return Ok(None);
     }
-    let proxy = Proxy::start(&edge.nats_url).await?;
-    edge.nats_url = proxy.url();
+    let proxy = Proxy::start(&edge.nats.url).await?;
+    edge.nats.url = proxy.url();
     Ok(Some(proxy))
 }
 

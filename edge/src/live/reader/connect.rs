@@ -5,11 +5,11 @@ use std::{io, sync::Arc, time::Duration};
 
 use async_nats::{
     ConnectInfo, Protocol, ServerAddr, ServerInfo,
-    rustls::{ClientConfig, RootCertStore, pki_types::ServerName},
+    rustls::{ClientConfig, pki_types::ServerName},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::BytesMut;
-use natterjack_nats::cluster::NatsAuth;
+use natterjack_nats::cluster::{NatsAuth, Trust};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
@@ -61,7 +61,11 @@ pub(super) struct Connector {
     /// As operators see it in `nats server report connections`.
     pub(super) name: String,
     pub(super) auth: NatsAuth,
-    /// Whom to trust; the machine's roots by default, read when they are needed first.
+    /// Whom to trust.
+    pub(super) trust: Trust,
+    /// Nothing but TLS will do, whatever a server says.
+    pub(super) insists_on_tls: bool,
+    /// What follows from `trust`, once it was needed first.
     pub(super) tls: Option<Arc<ClientConfig>>,
 }
 
@@ -87,7 +91,7 @@ impl Connector {
             }
             read(&mut socket, &mut bytes).await?;
         };
-        if info.tls_required || server.tls_required() {
+        if info.tls_required || self.insists_on_tls || server.tls_required() {
             if !bytes.is_empty() {
                 // Somebody between could have put it there.
                 return Err(ConnectError::Tls("the server spoke on before TLS".into()));
@@ -119,6 +123,7 @@ impl Connector {
 
     fn greeting(&self, server: &ServerAddr, info: &ServerInfo) -> Result<String, ConnectError> {
         let auth = self.auth.answer(info.nonce.as_bytes());
+        let auth = auth.map_err(|error| ConnectError::Refused(format!("our key cannot sign: {error}")))?;
         let options = ConnectInfo {
             verbose: false,
             pedantic: false,
@@ -130,7 +135,7 @@ impl Connector {
             lang: "rust".into(),
             version: env!("CARGO_PKG_VERSION").into(),
             protocol: Protocol::Dynamic,
-            tls_required: server.tls_required(),
+            tls_required: self.insists_on_tls || server.tls_required(),
             user: auth.username,
             pass: auth.password,
             auth_token: auth.token,
@@ -151,7 +156,8 @@ impl Connector {
         let config = match &self.tls {
             Some(config) => Arc::clone(config),
             None => {
-                let config = tokio::task::spawn_blocking(trusting_the_machine);
+                let trust = self.trust.clone();
+                let config = tokio::task::spawn_blocking(move || trust.client_config());
                 let config = config.await.map_err(|error| failed(&error))?;
                 Arc::clone(self.tls.insert(Arc::new(config)))
             }
@@ -177,17 +183,4 @@ async fn read(socket: &mut Box<dyn Socket>, bytes: &mut BytesMut) -> Result<(), 
         0 => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
         _ => Ok(()),
     }
-}
-
-/// The roots of this machine, as for the other connections.
-fn trusting_the_machine() -> ClientConfig {
-    let mut roots = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    for error in &found.errors {
-        tracing::warn!(%error, "a certificate that this machine trusts could not be read");
-    }
-    roots.add_parsable_certificates(found.certs);
-    ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth()
 }

@@ -115,6 +115,8 @@ impl<T: Target> Reader<T> {
             connector: Connector {
                 name: options.name,
                 auth: options.address.auth().clone(),
+                trust: options.address.trust().clone(),
+                insists_on_tls: options.address.insists_on_tls(),
                 tls: None,
             },
             sink,

@@ -11,6 +11,7 @@ const LEARNT_MAX: usize = 64;
 pub(super) struct Servers {
     named: Vec<ServerAddr>,
     learnt: Vec<ServerAddr>,
+    insists_on_tls: bool,
 }
 
 impl Servers {
@@ -18,6 +19,7 @@ impl Servers {
         Self {
             named: address.servers().to_vec(),
             learnt: vec![],
+            insists_on_tls: address.insists_on_tls(),
         }
     }
 
@@ -28,11 +30,7 @@ impl Servers {
             return;
         }
         // Where one of the named insists on TLS, all of the cluster do.
-        let scheme = if self.named.iter().any(ServerAddr::tls_required) {
-            "tls"
-        } else {
-            "nats"
-        };
+        let scheme = if self.insists_on_tls { "tls" } else { "nats" };
         let learnt = connect_urls
             .iter()
             .filter_map(|url| format!("{scheme}://{url}").parse::<ServerAddr>().ok());

@@ -1,0 +1,3 @@
+//! What operators rely on, on real servers: who may do what, and what they look at and repair with.
+
+mod login;
