@@ -77,5 +77,13 @@ pub struct App {
     pub tasks: Tasks,
 }
 
+impl App {
+    /// Whether clients reach this edge by TLS, as far as is known here.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.args.tls.tls_cert.is_some() || self.args.place.is_https()
+    }
+}
+
 /// An [`App`] as routes and sessions hold it.
 pub type SharedApp = Arc<App>;

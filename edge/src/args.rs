@@ -4,7 +4,11 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use natterjack_nats::cluster::NatsArgs;
 
-use crate::{auth::AuthArgs, http::RateArgs, presence::PlaceArgs};
+use crate::{
+    auth::AuthArgs,
+    http::{RateArgs, TlsArgs},
+    presence::PlaceArgs,
+};
 
 /// Options of an edge.
 #[derive(Debug, Clone, clap::Args)]
@@ -18,6 +22,20 @@ pub struct Args {
         value_name = "ADDRESS"
     )]
     pub listen: SocketAddr,
+
+    /// Where to serve /healthz, /readyz and /metrics; /metrics is then not served where clients come in
+    /// [default: all three beside the API]
+    #[arg(
+        id = "edge_admin_listen",
+        long = "admin-listen",
+        env = "EDGE_ADMIN_LISTEN",
+        value_name = "ADDRESS"
+    )]
+    pub admin_listen: Option<SocketAddr>,
+
+    /// TLS that ends here
+    #[command(flatten)]
+    pub tls: TlsArgs,
 
     /// Where NATS is, and how to log in
     #[command(flatten)]

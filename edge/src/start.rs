@@ -5,7 +5,12 @@ use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use async_nats::jetstream;
 use natterjack_nats::{EdgeId, access::User, cluster};
-use natterjack_runtime::{clock::Clock, health::Health, lifecycle::Tasks, metrics::Metrics};
+use natterjack_runtime::{
+    clock::Clock,
+    health::{self, Health},
+    lifecycle::Tasks,
+    metrics::Metrics,
+};
 use tokio::{
     net::{TcpListener, TcpSocket},
     sync::Semaphore,
@@ -17,7 +22,7 @@ use crate::{
     args::Args,
     auth::{Auth, Revocable},
     connections::{self, Connections},
-    http::{self, RateLimits},
+    http::{self, RateLimits, Tls},
     live::Hub,
     metrics::EdgeMetrics,
     ops::{
@@ -34,6 +39,8 @@ use crate::{
     receipts::{Publisher, Receipts},
 };
 
+/// The check of what is not yet there when the edge starts.
+const STARTING: &str = "starting";
 /// Connections that the system may hold for us until we take them.
 const BACKLOG: u32 = 1_024;
 /// How often it is looked whether the last connection has ended.
@@ -44,6 +51,8 @@ const NOBODY: Duration = Duration::from_millis(20);
 pub struct Edge {
     /// Where it listens; of use when the port was 0.
     pub addr: SocketAddr,
+    /// Where it serves probes and metrics, if that is elsewhere.
+    pub admin: Option<SocketAddr>,
     /// What it is made of.
     pub app: Arc<App>,
 }
@@ -61,6 +70,21 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
         .unwrap_or_else(|| EdgeId::generate(clock.now_ms()));
     let (health, registry) = (Health::new(), Metrics::new("edge"));
     let metrics = EdgeMetrics::register(&registry);
+    let tls = Tls::start(&args.tls, tasks)
+        .await
+        .context("--tls-cert and --tls-key")?;
+    // The admin listener answers from here on, but whoever asks it wants the one for clients.
+    health.set(STARTING, Err("no connections are taken yet".into()));
+    let admin = match args.admin_listen {
+        Some(address) => Some(
+            health::serve(address, registry.clone(), health.clone(), tasks)
+                .await
+                .with_context(|| {
+                    format!("cannot listen on {address}: choose another address with --admin-listen")
+                })?,
+        ),
+        None => None,
+    };
     let login = args.nats.login(User::Edge);
     let nats = Connections::connect(&login, edge, &health, tasks).await?;
     let context = jetstream::new(nats.service.clone());
@@ -76,7 +100,7 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
     let addr = socket.local_addr()?;
     let (slots, url) = (
         Arc::new(Semaphore::new(args.socket.connections_max as usize)),
-        args.place.url(addr),
+        args.place.url(addr, tls.is_some()),
     );
     let places = (Arc::clone(&slots), args.socket.connections_max);
     let facts = Facts::new(edge, &args.place, url, places, clock.clone());
@@ -160,9 +184,10 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
     let listener = socket.listen(BACKLOG).with_context(cannot_listen)?;
     app.drain.ask(Standing::Serving);
     app.drain.settled().await;
-    serve(&app, listener);
+    serve(&app, listener, tls);
+    app.health.set(STARTING, Ok(()));
     tracing::info!(edge.id = %edge, edge.address = %addr, "the edge is ready");
-    Ok(Edge { addr, app })
+    Ok(Edge { addr, admin, app })
 }
 
 /// The address is ours, but nobody is heard yet.
@@ -220,10 +245,10 @@ fn revocations(app: &Arc<App>) {
     });
 }
 
-fn serve(app: &Arc<App>, listener: TcpListener) {
+fn serve(app: &Arc<App>, listener: TcpListener, tls: Option<Tls>) {
     let (app, router) = (Arc::clone(app), http::router(Arc::clone(app)));
     app.tasks.clone().spawn("http", async move {
-        http::serve(&app, listener, router).await;
+        http::serve(&app, listener, tls, router).await;
         Ok(())
     });
 }

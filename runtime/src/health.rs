@@ -50,21 +50,23 @@ impl Health {
 /// Routes `/healthz` (the process lives), `/readyz` (it can do its work, and is not
 /// draining) and `/metrics`; a role with an HTTP server of its own merges them.
 pub fn router(metrics: Metrics, health: Health, tasks: &Tasks) -> Router {
+    probes(health, tasks).route(
+        "/metrics",
+        get(move || async move { ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics.encode()) }),
+    )
+}
+
+/// As [`router`], without `/metrics`: for a listener that strangers reach.
+pub fn probes(health: Health, tasks: &Tasks) -> Router {
     let shutdown = tasks.shutdown().clone();
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route(
-            "/readyz",
-            get(move || {
-                let draining = shutdown.is_draining();
-                let state = health.ready();
-                async move { readiness(draining, state) }
-            }),
-        )
-        .route(
-            "/metrics",
-            get(move || async move { ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics.encode()) }),
-        )
+    Router::new().route("/healthz", get(|| async { "ok\n" })).route(
+        "/readyz",
+        get(move || {
+            let draining = shutdown.is_draining();
+            let state = health.ready();
+            async move { readiness(draining, state) }
+        }),
+    )
 }
 
 /// Serves [`router`] on `address` as a task until the drain begins; answers the address

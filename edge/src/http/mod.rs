@@ -18,6 +18,8 @@ mod routes;
 mod server;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod transport;
 
 use std::sync::Arc;
 
@@ -37,6 +39,9 @@ use natterjack_runtime::health;
 pub use patience::Patient;
 pub use server::Slot;
 pub(crate) use server::serve;
+pub(crate) use tls::Tls;
+pub use tls::{TlsArgs, TlsError};
+pub use transport::Transport;
 
 use crate::{app::App, page};
 
@@ -47,7 +52,11 @@ const SYNC_ROUTE: &str = "/v1/sync";
 
 /// All routes of an edge.
 pub fn router(app: Arc<App>) -> Router {
-    let probes = health::router(app.registry.clone(), app.health.clone(), &app.tasks);
+    // What is counted is nobody's business where clients come in, if there is another place for it.
+    let probes = match app.args.admin_listen {
+        Some(_) => health::probes(app.health.clone(), &app.tasks),
+        None => health::router(app.registry.clone(), app.health.clone(), &app.tasks),
+    };
     let bounds = Bounds::new(&app.args.rates);
     let routes = routes::all().into_iter().fold(Router::new(), |router, route| {
         router.route(route.path, route.handler)

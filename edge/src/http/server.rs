@@ -20,7 +20,7 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use super::patience::Patient;
+use super::{patience::Patient, tls::Tls, transport::Transport};
 use crate::app::App;
 
 /// How long requests that are under way may take when the edge drains.
@@ -36,13 +36,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 pub struct Slot(#[expect(dead_code, reason = "held, never looked at")] Arc<OwnedSemaphorePermit>);
 
 /// Serves until the edge drains; then requests that are under way may end.
-pub(crate) async fn serve(app: &App, listener: TcpListener, router: Router) {
+pub(crate) async fn serve(app: &App, listener: TcpListener, tls: Option<Tls>, router: Router) {
     let shutdown = app.tasks.shutdown();
     let times = Times {
         header: Duration::from_millis(app.args.socket.header_timeout_ms),
         write: Duration::from_millis(app.args.socket.write_timeout_ms),
     };
-    let refusal = refusal();
+    // Within TLS there is nothing that could be said before hands are shaken.
+    let refusal = if tls.is_some() { Vec::new() } else { refusal() };
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -57,8 +58,12 @@ pub(crate) async fn serve(app: &App, listener: TcpListener, router: Router) {
             Ok((socket, address)) => match Arc::clone(&app.slots).try_acquire_owned() {
                 Ok(permit) => {
                     let (slot, router) = (Slot(Arc::new(permit)), router.clone());
-                    let shutdown = shutdown.clone();
-                    connections.spawn(connection(socket, address, slot, router, times, shutdown));
+                    let (tls, shutdown) = (tls.clone(), shutdown.clone());
+                    connections.spawn(async move {
+                        if let Some(transport) = transport(socket, tls, times.header, &shutdown).await {
+                            connection(transport, address, slot, router, times, shutdown).await;
+                        }
+                    });
                 }
                 Err(_) => refuse(socket, &refusal),
             },
@@ -88,22 +93,46 @@ pub(crate) async fn serve(app: &App, listener: TcpListener, router: Router) {
 /// How long a connection may take.
 #[derive(Debug, Clone, Copy)]
 struct Times {
-    /// For the head of its next request.
+    /// For the head of its next request, and for shaking hands.
     header: Duration,
     /// To take the next bytes of an answer.
     write: Duration,
 }
 
-async fn connection(
+/// The connection as requests come over it; `None` if the client does not shake hands in time.
+async fn transport(
     socket: TcpStream,
+    tls: Option<Tls>,
+    limit: Duration,
+    shutdown: &Shutdown,
+) -> Option<Transport> {
+    // Acks are small and must not wait for more to fill a segment.
+    let _ = socket.set_nodelay(true);
+    let Some(tls) = tls else {
+        return Some(Transport::Plain(socket));
+    };
+    let shaken = tokio::select! {
+        shaken = timeout(limit, tls.acceptor().accept(socket)) => shaken,
+        () = shutdown.killed() => return None,
+    };
+    match shaken {
+        Ok(Ok(stream)) => Some(Transport::Tls(Box::new(stream))),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a client did not shake hands");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+async fn connection(
+    transport: Transport,
     address: SocketAddr,
     slot: Slot,
     router: Router,
     times: Times,
     shutdown: Shutdown,
 ) {
-    // Acks are small and must not wait for more to fill a segment.
-    let _ = socket.set_nodelay(true);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut request: Request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(address));
@@ -115,7 +144,7 @@ async fn connection(
             .timer(TokioTimer::new())
             .header_read_timeout(times.header)
             .max_buf_size(BUFFER_BYTES_MAX)
-            .serve_connection(TokioIo::new(Patient::new(socket, times.write)), service)
+            .serve_connection(TokioIo::new(Patient::new(transport, times.write)), service)
             .with_upgrades()
     );
     let ended = tokio::select! {

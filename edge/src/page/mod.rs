@@ -144,10 +144,7 @@ fn embedded() -> Option<Files> {
 /// `GET` of whatever is no route: a file of the page, the page itself for a person who navigates, or
 /// nothing.
 pub(crate) async fn serve(State(app): State<SharedApp>, request: Request) -> Response {
-    let (outcome, response) = app
-        .page
-        .answer(&request.into_parts().0, app.args.place.is_https())
-        .await;
+    let (outcome, response) = app.page.answer(&request.into_parts().0, app.is_https()).await;
     app.metrics.page.count(outcome);
     response
 }

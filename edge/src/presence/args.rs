@@ -21,8 +21,8 @@ pub struct PlaceArgs {
     #[arg(long, env = "EDGE_REGION", default_value = "default", value_parser = region, value_name = "NAME")]
     pub region: String,
 
-    /// Where clients reach this edge: https://… or http://…, without a path [default: http:// and the
-    /// address that it listens on]
+    /// Where clients reach this edge: https://… or http://…, without a path [default: http://, or https:// with
+    /// --tls-cert, and the address that it listens on]
     #[arg(long, env = "EDGE_PUBLIC_URL", value_parser = public_url, value_name = "URL")]
     pub public_url: Option<String>,
 
@@ -67,9 +67,9 @@ impl PlaceArgs {
         url.is_some_and(|url| url.starts_with("https:"))
     }
 
-    /// Where clients reach the edge.
+    /// Where clients reach the edge, which itself speaks TLS or does not.
     #[must_use]
-    pub fn url(&self, listens: SocketAddr) -> String {
+    pub fn url(&self, listens: SocketAddr, tls: bool) -> String {
         let Some(url) = &self.public_url else {
             if listens.ip().is_unspecified() {
                 tracing::warn!(
@@ -77,7 +77,7 @@ impl PlaceArgs {
                     "clients are told to come to an address that is none; set --public-url"
                 );
             }
-            return format!("http://{listens}");
+            return format!("{}://{listens}", if tls { "https" } else { "http" });
         };
         url.clone()
     }
@@ -135,9 +135,10 @@ mod tests {
     #[test]
     fn the_address_that_clients_are_told_is_one() -> anyhow::Result<()> {
         let listens = SocketAddr::from(([127, 0, 0, 1], 8080));
-        assert_eq!(place(&[])?.url(listens), "http://127.0.0.1:8080");
+        assert_eq!(place(&[])?.url(listens, false), "http://127.0.0.1:8080");
+        assert_eq!(place(&[])?.url(listens, true), "https://127.0.0.1:8080");
         let given = place(&["--public-url=https://edge-1.example.com:8443/"])?;
-        assert_eq!(given.url(listens), "https://edge-1.example.com:8443");
+        assert_eq!(given.url(listens, false), "https://edge-1.example.com:8443");
         for wrong in [
             "edge-1",
             "ftp://a",

@@ -14,13 +14,13 @@ use natterjack_nats::{
     limits,
     wire::{Code, WireError},
 };
-use tokio::{net::TcpStream, time::timeout};
+use tokio::time::timeout;
 use tungstenite::handshake::derive_accept_key;
 
 use super::{actor, wire::Socket};
 use crate::{
     app::App,
-    http::{ApiError, Patient, Slot},
+    http::{ApiError, Patient, Slot, Transport},
 };
 
 /// How long it may take from the answer to the upgrade until the connection is ours: the client
@@ -61,7 +61,7 @@ pub async fn upgrade(State(app): State<Arc<App>>, mut request: Request) -> Respo
 async fn taken_over(upgrade: OnUpgrade) -> Option<Socket> {
     // Boxed, so that the session does not carry the room for it all its life.
     let upgraded: Upgraded = Box::pin(timeout(UPGRADE_TIMEOUT, upgrade)).await.ok()?.ok()?;
-    let parts = upgraded.downcast::<TokioIo<Patient<TcpStream>>>().ok()?;
+    let parts = upgraded.downcast::<TokioIo<Patient<Transport>>>().ok()?;
     // Twice the limit, so that a frame a little too large is refused in good order.
     Some(Socket::new(
         parts.io.into_inner().into_inner(),

@@ -8,6 +8,8 @@ mod reader;
 mod socket;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;
 mod writer;
 
 pub use socket::Socket;

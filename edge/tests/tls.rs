@@ -1,0 +1,172 @@
+//! TLS that ends at the edge: what is served, what happens when the files change, and what is said when they
+//! are wrong; and the listener for probes and metrics beside it.
+
+mod common;
+
+use std::{path::Path, time::Duration};
+
+use clap::Parser;
+use common::{PATIENCE, Stage};
+use natterjack_edge::Args;
+use natterjack_runtime::lifecycle::Tasks;
+use reqwest::{Certificate, Client, StatusCode};
+use tokio::{
+    io::AsyncReadExt,
+    net::TcpStream,
+    time::{sleep, timeout},
+};
+
+/// A certificate of its own authority and its key, as files.
+struct Identity {
+    cert: String,
+    key: String,
+}
+
+impl Identity {
+    fn new() -> Self {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()])
+            .expect("a certificate");
+        Self {
+            cert: made.cert.pem(),
+            key: made.signing_key.serialize_pem(),
+        }
+    }
+
+    fn write(&self, dir: &Path) {
+        std::fs::write(dir.join("edge.pem"), &self.cert).expect("written");
+        std::fs::write(dir.join("edge-key.pem"), &self.key).expect("written");
+    }
+
+    /// A client that trusts this one alone.
+    fn client(&self) -> Client {
+        let cert = Certificate::from_pem(self.cert.as_bytes()).expect("a certificate");
+        Client::builder()
+            .tls_certs_only([cert])
+            .build()
+            .expect("a client")
+    }
+}
+
+fn options(dir: &Path) -> Vec<String> {
+    vec![
+        format!("--tls-cert={}", dir.join("edge.pem").display()),
+        format!("--tls-key={}", dir.join("edge-key.pem").display()),
+        "--tls-reload-ms=20".into(),
+    ]
+}
+
+async fn stage(dir: &Path, more: &[&str]) -> Stage {
+    let options = options(dir);
+    let mut all: Vec<&str> = options.iter().map(String::as_str).collect();
+    all.extend(more);
+    Stage::new(&all).await
+}
+
+async fn status(client: &Client, url: &str) -> Result<StatusCode, reqwest::Error> {
+    Ok(client.get(url).send().await?.status())
+}
+
+#[tokio::test]
+async fn a_changed_certificate_is_served_and_open_connections_go_on() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (first, second) = (Identity::new(), Identity::new());
+    first.write(dir.path());
+    let stage = stage(dir.path(), &[]).await;
+    let url = format!("https://{}/readyz", stage.edge.addr);
+    let old = first.client();
+    assert_eq!(status(&old, &url).await.expect("an answer"), StatusCode::OK);
+    assert!(status(&second.client(), &url).await.is_err(), "it trusts another");
+
+    // Half of a change is none: what fits together stays.
+    std::fs::write(dir.path().join("edge.pem"), &second.cert).expect("written");
+    sleep(Duration::from_millis(100)).await;
+    assert_eq!(
+        status(&first.client(), &url).await.expect("an answer"),
+        StatusCode::OK
+    );
+
+    second.write(dir.path());
+    timeout(PATIENCE, async {
+        while status(&second.client(), &url).await.is_err() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .expect("the new certificate is served");
+    assert!(
+        status(&first.client(), &url).await.is_err(),
+        "the old one is served no more"
+    );
+    // The connection that it keeps was made before the change.
+    assert_eq!(status(&old, &url).await.expect("an answer"), StatusCode::OK);
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn who_does_not_shake_hands_gives_the_place_back() {
+    let dir = tempfile::tempdir().expect("a directory");
+    Identity::new().write(dir.path());
+    let stage = stage(dir.path(), &["--header-timeout-ms=200"]).await;
+    let mut silent = TcpStream::connect(stage.edge.addr).await.expect("connected");
+    let mut bytes = Vec::new();
+    let read = timeout(PATIENCE, silent.read_to_end(&mut bytes)).await;
+    assert!(matches!(read.expect("it is ended"), Ok(0) | Err(_)), "{bytes:?}");
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn metrics_are_served_to_operators_alone() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let identity = Identity::new();
+    identity.write(dir.path());
+    let stage = stage(dir.path(), &["--admin-listen=127.0.0.1:0"]).await;
+    let (public, client) = (stage.edge.addr, identity.client());
+    let admin = stage.edge.admin.expect("a second listener");
+    for (url, expected) in [
+        (format!("https://{public}/readyz"), StatusCode::OK),
+        (format!("https://{public}/healthz"), StatusCode::OK),
+        (format!("https://{public}/metrics"), StatusCode::NOT_FOUND),
+        (format!("http://{admin}/metrics"), StatusCode::OK),
+        (format!("http://{admin}/readyz"), StatusCode::OK),
+        (format!("http://{admin}/v1/edges"), StatusCode::NOT_FOUND),
+    ] {
+        assert_eq!(status(&client, &url).await.expect("an answer"), expected, "{url}");
+    }
+    stage.end().await;
+}
+
+#[derive(Parser)]
+struct Command {
+    #[command(flatten)]
+    args: Args,
+}
+
+/// What an edge says that cannot start; NATS is not asked before the files are read.
+async fn refused(dir: &Path) -> String {
+    let mut words = vec!["edge".to_owned(), "--nats-url=nats://127.0.0.1:1".to_owned()];
+    words.extend(options(dir));
+    let error = natterjack_edge::run(&Command::parse_from(words).args, &Tasks::new()).await;
+    format!("{:#}", error.expect_err("it cannot start"))
+}
+
+#[tokio::test]
+async fn files_that_are_wrong_are_named() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (one, other) = (Identity::new(), Identity::new());
+    assert!(refused(dir.path()).await.contains("edge.pem cannot be read"));
+    one.write(dir.path());
+    let (cert, key) = (dir.path().join("edge.pem"), dir.path().join("edge-key.pem"));
+    std::fs::write(&key, &other.key).expect("written");
+    let said = refused(dir.path()).await;
+    assert!(said.contains("is not the key of"), "{said}");
+    std::fs::write(&key, &one.cert).expect("written");
+    let said = refused(dir.path()).await;
+    assert!(said.contains("edge-key.pem holds no private key"), "{said}");
+    std::fs::write(&cert, &one.key).expect("written");
+    let said = refused(dir.path()).await;
+    assert!(said.contains("edge.pem holds no certificate"), "{said}");
+    assert!(
+        Command::try_parse_from(["edge", "--tls-cert=a.pem"]).is_err(),
+        "one without the other"
+    );
+}
