@@ -164,6 +164,17 @@ id! {
     EdgeId
 }
 id! {
+    /// One running process of any role, in which one edge has the id of its own.
+    ProcessId
+}
+
+impl From<EdgeId> for ProcessId {
+    fn from(EdgeId(id): EdgeId) -> Self {
+        Self(id)
+    }
+}
+
+id! {
     /// One connection of one device.
     SessionId
 }

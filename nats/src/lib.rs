@@ -18,5 +18,5 @@ pub mod topology;
 pub mod wire;
 
 pub use conversation::{Conversation, Dm};
-pub use ids::{DeviceId, EdgeId, GroupId, MessageId, SessionId, UserId};
+pub use ids::{DeviceId, EdgeId, GroupId, MessageId, ProcessId, SessionId, UserId};
 pub use shard::{Shard, Shards};

@@ -24,8 +24,8 @@ mod withdraw;
 use anyhow::Context as _;
 use async_nats::{Client, Event, jetstream};
 use natterjack_nats::{Shards, access::User, cluster, services::names};
-use natterjack_runtime::{health::Health, lifecycle::Tasks, metrics::Metrics};
-use natterjack_service::Host;
+use natterjack_runtime::{clock::Clock, health::Health, lifecycle::Tasks, metrics::Metrics};
+use natterjack_service::{Host, process::Process};
 use tokio::sync::watch;
 
 pub use args::Args;
@@ -84,6 +84,8 @@ pub async fn run_with(args: &Args, tasks: &Tasks, metrics: Metrics) -> anyhow::R
     let service = service.await?;
     why::serve(&parts, &deciding.time, &service).await?;
     send::serve(&parts, &deciding, &service).await?;
+    let process = Process::new("notifier", None, Clock::system());
+    process.serve(&parts.host, tasks).await?;
     client.flush().await?;
     health.set(STARTING, Ok(()));
     tracing::info!("the notifier is ready");

@@ -24,7 +24,7 @@ use anyhow::Context as _;
 use async_nats::{Client, Event, jetstream};
 use natterjack_nats::{Shards, access::User, cluster};
 use natterjack_runtime::{clock::Clock, health::Health, lifecycle::Tasks, metrics::Metrics};
-use natterjack_service::Host;
+use natterjack_service::{Host, process::Process};
 use tokio::sync::watch;
 
 pub use args::Args;
@@ -118,6 +118,8 @@ pub async fn run_with(args: &Args, tasks: &Tasks, clock: Clock, metrics: Metrics
     accounts::start(&shared, args, &host, tasks).await?;
     let outbox = outbox::Outbox::start(&shared, tasks);
     conversations::start(&shared, args, &host, &outbox).await?;
+    let process = Process::new("persister", None, shared.clock.clone());
+    process.serve(&host, tasks).await?;
     shared.client.flush().await?;
     health.set(STARTING, Ok(()));
     // The server reads a connection in order: once it answers this, it knows the services' verbs.

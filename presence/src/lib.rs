@@ -21,8 +21,10 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use async_nats::{Client, Event, jetstream};
 use natterjack_nats::{access::User, cluster, topology::Bucket};
-use natterjack_runtime::{health::Health, lifecycle::Tasks, metrics::Metrics, server_time::ServerTime};
-use natterjack_service::Host;
+use natterjack_runtime::{
+    clock::Clock, health::Health, lifecycle::Tasks, metrics::Metrics, server_time::ServerTime,
+};
+use natterjack_service::{Host, process::Process};
 use tokio::sync::{mpsc, watch};
 
 pub use args::Args;
@@ -95,6 +97,8 @@ pub async fn run_with(args: &Args, tasks: &Tasks, metrics: Metrics) -> anyhow::R
     follow_edges(tasks, &working, source(Bucket::Edges));
     let host = Host::new(client.clone(), tasks, &metrics);
     service::start(&looker, &host).await?;
+    let process = Process::new("presence", None, Clock::system());
+    process.serve(&host, tasks).await?;
     client.flush().await?;
     // The server reads a connection in order: once it answers this, it knows the services' verbs.
     looker.store.info(Bucket::Presence).await?;

@@ -4,7 +4,10 @@
 //! A crate of its own, since it joins what no other may: the verbs of `nats` with the tasks and metrics
 //! of `runtime`.
 
+pub mod process;
+
 use std::{
+    collections::HashMap,
     fmt::Display,
     sync::Arc,
     time::{Duration, Instant},
@@ -14,7 +17,8 @@ use anyhow::Context as _;
 use async_nats::{
     Client, HeaderMap,
     service::{
-        NATS_SERVICE_ERROR, NATS_SERVICE_ERROR_CODE, Request, Service, ServiceExt as _, endpoint::Endpoint,
+        NATS_SERVICE_ERROR, NATS_SERVICE_ERROR_CODE, Request, Service, ServiceBuilder, ServiceExt as _,
+        endpoint::Endpoint,
     },
 };
 use futures::StreamExt as _;
@@ -81,10 +85,31 @@ impl Host {
     /// # Errors
     /// NATS is away.
     pub async fn service(&self, name: &'static str, description: &str) -> anyhow::Result<Hosted> {
-        let service = self
+        self.start(name, self.client.service_builder().description(description))
+            .await
+    }
+
+    /// The same for a service whose requests nobody shares: every process answers, with what `metadata` says
+    /// of it in `nats micro info`.
+    async fn service_of_each(
+        &self,
+        name: &'static str,
+        description: &str,
+        group: &str,
+        metadata: HashMap<String, String>,
+    ) -> anyhow::Result<Hosted> {
+        // The library knows no endpoint without a queue group: one of its own comes to the same.
+        let builder = self
             .client
             .service_builder()
             .description(description)
+            .queue_group(group)
+            .metadata(metadata);
+        self.start(name, builder).await
+    }
+
+    async fn start(&self, name: &'static str, builder: ServiceBuilder) -> anyhow::Result<Hosted> {
+        let service = builder
             .start(name, env!("CARGO_PKG_VERSION"))
             .await
             .map_err(|error| anyhow::anyhow!("could not start the service {name}: {error}"))?;
@@ -125,10 +150,28 @@ impl Hosted {
         F: Future<Output = Result<V::Reply, E>> + Send,
         E: Into<WireError> + Display + Send,
     {
+        self.endpoint(V::NAME, subject, state, handler).await
+    }
+
+    /// The same under a name of its own, where a verb is answered on several subjects.
+    async fn endpoint<V, S, H, F, E>(
+        &self,
+        name: &str,
+        subject: String,
+        state: &S,
+        handler: H,
+    ) -> anyhow::Result<()>
+    where
+        V: Verb,
+        S: Clone + Send + Sync + 'static,
+        H: Fn(S, V) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<V::Reply, E>> + Send,
+        E: Into<WireError> + Display + Send,
+    {
         let endpoint = self
             .service
             .endpoint_builder()
-            .name(V::NAME)
+            .name(name)
             .add(subject.clone())
             .await
             .map_err(|error| anyhow::anyhow!("{error}"))

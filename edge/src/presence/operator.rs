@@ -1,4 +1,5 @@
-//! What an operator asks of this edge: `svc.edge.drain.<edge>` and `svc.edge.undrain.<edge>`.
+//! What an operator asks of this edge: `svc.edge.drain.<edge>` and `svc.edge.undrain.<edge>`, and of its
+//! process like of any other.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use natterjack_nats::{
     subjects::svc,
     wire::WireError,
 };
-use natterjack_service::Host;
+use natterjack_service::{Host, process::Process};
 
 use super::drain::Standing;
 use crate::app::App;
@@ -34,7 +35,9 @@ pub(crate) async fn serve(app: &Arc<App>) -> anyhow::Result<()> {
         .verb_on(undrain, app, |app: Arc<App>, Undrain {}| {
             app.stand(Standing::Serving)
         })
-        .await
+        .await?;
+    let process = Process::new("edge", Some(app.edge.into()), app.clock.clone());
+    process.serve(&host, &app.tasks).await
 }
 
 impl App {

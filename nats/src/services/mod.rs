@@ -9,13 +9,14 @@ pub mod conversations;
 pub mod edge;
 pub mod history;
 pub mod presence;
+pub mod process;
 pub mod push;
 
 pub use call::{ServiceReply, call};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// The names of the services. Each is one queue group of however many processes of its role there are,
-/// but [`EDGE`](names::EDGE), where each answers for itself.
+/// but [`EDGE`](names::EDGE) and [`PROCESS`](names::PROCESS), where each answers for itself.
 pub mod names {
     /// Accounts, devices and tokens.
     pub const ACCOUNTS: &str = "accounts";
@@ -29,6 +30,8 @@ pub mod names {
     pub const PUSH: &str = "push";
     /// What an operator asks of one edge.
     pub const EDGE: &str = "edge";
+    /// What an operator asks of every process, whatever its role.
+    pub const PROCESS: &str = "process";
 }
 
 /// One verb of one service. The implementing type is the request.

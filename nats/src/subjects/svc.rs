@@ -2,7 +2,10 @@
 //!
 //! The services and their verbs are the table in [`crate::services`].
 
-use crate::{ids::EdgeId, services::Verb};
+use crate::{
+    ids::{EdgeId, ProcessId},
+    services::Verb,
+};
 
 /// The subject of a verb.
 #[must_use]
@@ -14,4 +17,10 @@ pub fn subject<V: Verb>() -> String {
 #[must_use]
 pub fn of_edge<V: Verb>(edge: EdgeId) -> String {
     format!("{}.{edge}", subject::<V>())
+}
+
+/// The subject of a verb that one process answers for itself.
+#[must_use]
+pub fn of_process<V: Verb>(process: ProcessId) -> String {
+    format!("{}.{process}", subject::<V>())
 }

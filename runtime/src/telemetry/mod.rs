@@ -1,11 +1,19 @@
 //! Structured logs on stderr; stdout belongs to what a command prints for its user.
+//!
+//! What is logged can be changed while the process runs: see [`LogControl`]. Of the libraries below us
+//! nothing finer than `info` is ever logged, whatever a filter says: at `debug` some print what they carry
+//! (statements with their parameters, headers with their tokens).
+
+mod control;
 
 use std::io::IsTerminal;
 
 use clap::{Args, ValueEnum};
-use tracing_subscriber::EnvFilter;
+pub use control::{LogControl, LogError, LogNow};
+use tracing::{Level, Metadata};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, filter, reload};
 
 /// Our own events; of those below us only what somebody should look at.
 const DEFAULT_FILTER: &str = "info,async_nats=warn,refinery_core=warn";
@@ -56,7 +64,15 @@ pub fn init(args: &LogArgs) {
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::new(DEFAULT_FILTER), Some(error)),
     };
-    let registry = tracing_subscriber::registry().with(filter);
+    let configured = match &complaint {
+        None => args.filter.as_str(),
+        Some(_) => DEFAULT_FILTER,
+    };
+    let (filter, handle) = reload::Layer::new(filter);
+    let registry = tracing_subscriber::registry()
+        .with(filter)
+        .with(filter::filter_fn(is_ours_or_coarse))
+        .with(LogControl::new(handle, configured));
     let installed = match args.format {
         LogFormat::Text => registry
             .with(
@@ -79,6 +95,11 @@ pub fn init(args: &LogArgs) {
     {
         tracing::warn!(log.filter = %args.filter, %error, "the log filter does not parse; logging the default");
     }
+}
+
+/// Our own crates say with care what they log; of others only the coarse is safe.
+fn is_ours_or_coarse(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() <= Level::INFO || metadata.target().starts_with("natterjack")
 }
 
 #[cfg(test)]
