@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use natterjack_runtime::{LogArgs, telemetry};
 
-use crate::{bench, chat, provision, role, torture, up};
+use crate::{bench, chat, provision, ready, role, torture, up};
 
 /// A self-hosted chat backend: WebSocket edges, NATS JetStream, history in Postgres.
 ///
@@ -39,6 +39,8 @@ enum Command {
     Notifier(Box<natterjack_notifier::Args>),
     /// Create what is missing in NATS, and report what differs
     Provision(provision::Args),
+    /// Ask a role whether it is ready: the health check of an image without a shell
+    Ready(ready::Args),
     /// Chat in this terminal
     Chat(Box<chat::Args>),
     /// Measure it, next to what the bare parts do on this machine
@@ -69,6 +71,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Presence(args)) => role::presence(&args).await,
         Some(Command::Notifier(args)) => role::notifier(&args).await,
         Some(Command::Provision(args)) => provision::run(&args).await,
+        Some(Command::Ready(args)) => ready::run(&args).await,
         Some(Command::Chat(args)) => chat::run(*args).await,
         Some(Command::Bench(args)) => bench::run(*args).await,
         Some(Command::Torture(args)) => torture::run(*args).await,

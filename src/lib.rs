@@ -12,6 +12,7 @@ pub mod cli;
 pub mod fleet;
 pub mod local;
 pub mod provision;
+pub mod ready;
 pub mod role;
 pub mod torture;
 pub mod up;
