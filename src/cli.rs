@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use natterjack_runtime::{LogArgs, telemetry};
 
-use crate::{bench, chat, provision, ready, role, torture, up};
+use crate::{bench, chat, doctor, provision, role, torture, up};
 
 /// A self-hosted chat backend: WebSocket edges, NATS JetStream, history in Postgres.
 ///
@@ -39,8 +39,8 @@ enum Command {
     Notifier(Box<natterjack_notifier::Args>),
     /// Create what is missing in NATS, and report what differs
     Provision(provision::Args),
-    /// Ask a role whether it is ready: the health check of an image without a shell
-    Ready(ready::Args),
+    /// Look at a whole cluster, and say how it stands and what to do; changes nothing
+    Doctor(Box<doctor::Args>),
     /// Chat in this terminal
     Chat(Box<chat::Args>),
     /// Measure it, next to what the bare parts do on this machine
@@ -58,24 +58,26 @@ pub fn main() -> ExitCode {
         Err(error) => return failed(&error.into()),
     };
     match runtime.block_on(run(cli)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => failed(&error),
     }
 }
 
-async fn run(cli: Cli) -> anyhow::Result<()> {
+async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
-        None => up::run(cli.up).await,
-        Some(Command::Edge(args)) => role::edge(&args).await,
-        Some(Command::Persister(args)) => role::persister(&args).await,
-        Some(Command::Presence(args)) => role::presence(&args).await,
-        Some(Command::Notifier(args)) => role::notifier(&args).await,
-        Some(Command::Provision(args)) => provision::run(&args).await,
-        Some(Command::Ready(args)) => ready::run(&args).await,
-        Some(Command::Chat(args)) => chat::run(*args).await,
-        Some(Command::Bench(args)) => bench::run(*args).await,
-        Some(Command::Torture(args)) => torture::run(*args).await,
+        None => up::run(cli.up).await?,
+        Some(Command::Edge(args)) => role::edge(&args).await?,
+        Some(Command::Persister(args)) => role::persister(&args).await?,
+        Some(Command::Presence(args)) => role::presence(&args).await?,
+        Some(Command::Notifier(args)) => role::notifier(&args).await?,
+        Some(Command::Provision(args)) => provision::run(&args).await?,
+        // What it found is its exit code.
+        Some(Command::Doctor(args)) => return Ok(doctor::run(*args).await),
+        Some(Command::Chat(args)) => chat::run(*args).await?,
+        Some(Command::Bench(args)) => bench::run(*args).await?,
+        Some(Command::Torture(args)) => torture::run(*args).await?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// One clear error on stderr, with its causes.

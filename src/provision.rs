@@ -74,6 +74,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         created,
         updated,
         drift,
+        ..
     } = provision(&context, &args.topology.settings(), args.apply).await?;
     for what in &created {
         println!("created  {what}");

@@ -11,6 +11,7 @@ use async_nats::jetstream::{
     kv, stream,
 };
 use serde_json::Value;
+pub use vapid::{PushKeys, inspect_push_keys};
 
 use crate::{
     cluster::{self, JoinError},
@@ -23,6 +24,8 @@ use crate::{
 pub struct Report {
     /// What was made.
     pub created: Vec<String>,
+    /// What there is not, and was not made since nothing was to be changed: see [`inspect`].
+    pub missing: Vec<String>,
     /// What was brought in line.
     pub updated: Vec<String>,
     /// What differs from what was asked for and was left alone.
@@ -137,33 +140,65 @@ pub async fn provision(
         Ok(_) | Err(JoinError::NotProvisioned) => {}
         Err(error) => return Err(error.into()),
     }
+    let changes = if apply { Changes::All } else { Changes::Missing };
     let mut round = Round {
         context,
-        apply,
+        changes,
         report: Report::default(),
     };
-    for config in topology::streams(settings) {
-        round.stream(config).await?;
-    }
-    for config in topology::buckets(settings) {
-        round.bucket(config).await?;
-    }
-    for (stream, config) in topology::consumers(settings) {
-        round.consumer(&stream, config).await?;
-    }
+    round.topology(settings).await?;
     record_shards(context, settings).await?;
     vapid::ensure(context, apply, &mut round.report).await?;
     Ok(round.report)
 }
 
+/// Compares streams, buckets and consumers with what they should be, and changes nothing: needs no more
+/// than to read their configurations.
+///
+/// # Errors
+/// [`ProvisionError::Refused`]: the server did not answer, or not this user.
+pub async fn inspect(context: &Context, settings: &Settings) -> Result<Report, ProvisionError> {
+    let mut round = Round {
+        context,
+        changes: Changes::Nothing,
+        report: Report::default(),
+    };
+    round.topology(settings).await?;
+    Ok(round.report)
+}
+
+/// What a run may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Changes {
+    /// It only looks.
+    Nothing,
+    /// It makes what is missing.
+    Missing,
+    /// It also brings in line what differs.
+    All,
+}
+
 /// One run over the topology.
 struct Round<'a> {
     context: &'a Context,
-    apply: bool,
+    changes: Changes,
     report: Report,
 }
 
 impl Round<'_> {
+    async fn topology(&mut self, settings: &Settings) -> Result<(), ProvisionError> {
+        for config in topology::streams(settings) {
+            self.stream(config).await?;
+        }
+        for config in topology::buckets(settings) {
+            self.bucket(config).await?;
+        }
+        for (stream, config) in topology::consumers(settings) {
+            self.consumer(&stream, config).await?;
+        }
+        Ok(())
+    }
+
     async fn stream(&mut self, wanted: stream::Config) -> Result<(), ProvisionError> {
         let (what, context) = (format!("stream {}", wanted.name), self.context);
         let found = match context.get_stream(&wanted.name).await {
@@ -199,11 +234,14 @@ impl Round<'_> {
     async fn consumer(&mut self, stream: &str, wanted: pull::Config) -> Result<(), ProvisionError> {
         let name = wanted.durable_name.clone().unwrap_or_default();
         let what = format!("consumer {stream} > {name}");
-        let stream = self
-            .context
-            .get_stream(stream)
-            .await
-            .map_err(|error| refused(&what, &error))?;
+        let stream = match self.context.get_stream(stream).await {
+            Ok(stream) => stream,
+            Err(error) if self.changes == Changes::Nothing && is_missing(&error.kind()) => {
+                self.report.missing.push(what);
+                return Ok(());
+            }
+            Err(error) => return Err(refused(&what, &error)),
+        };
         let found = match stream.consumer_info(&name).await {
             Ok(found) => {
                 let wanted = (&wanted).into_consumer_config();
@@ -227,12 +265,13 @@ impl Round<'_> {
         update: impl Future<Output = Result<B, F>>,
     ) -> Result<(), ProvisionError> {
         match found {
+            None if self.changes == Changes::Nothing => self.report.missing.push(what),
             None => {
                 create.await.map_err(|error| refused(&what, &error))?;
                 self.report.created.push(what);
             }
             Some(drift) if drift.is_empty() => {}
-            Some(_) if self.apply => {
+            Some(_) if self.changes == Changes::All => {
                 update.await.map_err(|error| refused(&what, &error))?;
                 self.report.updated.push(what);
             }

@@ -1,3 +1,4 @@
 //! What operators rely on, on real servers: who may do what, and what they look at and repair with.
 
+mod doctor;
 mod login;

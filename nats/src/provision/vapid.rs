@@ -65,6 +65,37 @@ pub(super) async fn ensure(
     }
 }
 
+/// How it stands with the key pair of Web Push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PushKeys {
+    /// Both halves are there and belong together.
+    Pair,
+    /// There is none yet.
+    None,
+}
+
+/// Looks at the pair and changes nothing; who asks must be allowed to read the bucket `push_keys`.
+///
+/// # Errors
+/// A half is lost, or they do not belong together; or the server did not answer, or not this user.
+pub async fn inspect_push_keys(context: &Context) -> Result<PushKeys, ProvisionError> {
+    let keys = open(context, Bucket::PushKeys).await?;
+    let told = open(context, Bucket::Cluster).await?;
+    let public = read(&told, cluster::VAPID).await?;
+    match (read(&keys, push_keys::VAPID).await?, public) {
+        (None, None) => Ok(PushKeys::None),
+        (None, Some(_)) => Err(lost()),
+        (Some(value), public) => match (parse(&value)?, public) {
+            (key, Some(public)) if public == key.public_key.as_bytes() => Ok(PushKeys::Pair),
+            (_, Some(_)) => Err(refused(
+                WHAT,
+                &"the public half in the bucket cluster is that of another pair",
+            )),
+            (_, None) => Ok(PushKeys::None),
+        },
+    }
+}
+
 async fn open(context: &Context, bucket: Bucket) -> Result<Store, ProvisionError> {
     let opened = context.get_key_value(bucket.name()).await;
     opened.map_err(|error| refused(&format!("bucket {}", bucket.name()), &error))

@@ -8,3 +8,4 @@ pub mod presence;
 pub mod push;
 pub mod receipt;
 pub mod svc;
+pub mod system;

@@ -8,7 +8,7 @@ use tokio_postgres::{Config, NoTls, error::SqlState};
 use super::migrate::{self, MigrateError};
 
 /// The oldest Postgres that Natterjack runs on, as `server_version_num` says it.
-const SERVER_VERSION_MIN: i32 = 160_000;
+pub(super) const SERVER_VERSION_MIN: i32 = 160_000;
 /// How long a server that is not there at start is waited for.
 const START_GRACE: Duration = Duration::from_secs(30);
 const RETRY_PAUSE: Duration = Duration::from_millis(250);

@@ -44,12 +44,7 @@ pub async fn migrate(client: &mut Client) -> Result<(), MigrateError> {
         .await
         .map_err(|error| failed(&error))?;
     let runner = embedded::migrations::runner();
-    let known = runner
-        .get_migrations()
-        .iter()
-        .map(refinery::Migration::version)
-        .max()
-        .unwrap_or_default();
+    let known = known();
     let found = version(client).await.map_err(|error| failed(&error))?;
     if found > known {
         return Err(MigrateError::Newer { found, known });
@@ -65,8 +60,15 @@ pub async fn migrate(client: &mut Client) -> Result<(), MigrateError> {
     Ok(())
 }
 
+/// The newest version that this program knows.
+pub(super) fn known() -> i32 {
+    let runner = embedded::migrations::runner();
+    let versions = runner.get_migrations().iter().map(refinery::Migration::version);
+    versions.max().unwrap_or_default()
+}
+
 /// The version that the database is at; 0 if it is empty.
-async fn version(client: &Client) -> Result<i32, tokio_postgres::Error> {
+pub(super) async fn version(client: &Client) -> Result<i32, tokio_postgres::Error> {
     let exists = "select to_regclass('refinery_schema_history') is not null";
     if !client.query_one(exists, &[]).await?.get::<_, bool>(0) {
         return Ok(0);

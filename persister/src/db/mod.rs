@@ -2,6 +2,7 @@
 
 mod connect;
 mod error;
+pub mod look;
 mod metrics;
 mod migrate;
 mod tx;

@@ -1,0 +1,43 @@
+//! Postgres: settings that lose what was committed, and a clock that is wrong.
+
+use std::ffi::OsString;
+
+use natterjack_runtime::servers::{Postgres, PostgresConfig, SilentProgress, Tools, testing_tools_dir};
+
+use super::patient::{Seen, doctor};
+
+/// Nobody listens there: what is not looked at is told once.
+const NO_NATS: &[&str] = &["--nats-url", "nats://127.0.0.1:1"];
+
+async fn look(settings: &[(&str, &str)], environment: Vec<(OsString, OsString)>) -> anyhow::Result<Seen> {
+    let scratch = natterjack::fleet::Scratch::new()?;
+    let tools = Tools::locate_or_install(&testing_tools_dir(), &SilentProgress).await?;
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    let config = PostgresConfig {
+        settings: settings.iter().map(own).collect(),
+        environment,
+        ..PostgresConfig::new(scratch.path().join("postgres"))
+    };
+    let postgres = Postgres::start(&tools, config).await?;
+    let seen = doctor(&[NO_NATS, &["--database-url", &postgres.url()]].concat()).await;
+    postgres.stop().await;
+    drop(postgres);
+    scratch.remove()?;
+    seen
+}
+
+#[tokio::test]
+async fn settings_that_lose_commits_are_found() -> anyhow::Result<()> {
+    let seen = look(&[("fsync", "off"), ("autovacuum", "off")], Vec::new()).await?;
+    let words = seen.words("postgres.settings");
+    assert!(
+        words.contains("fsync: is off") && words.contains("autovacuum: is off"),
+        "{words}"
+    );
+    assert!(!words.contains("synchronous_commit"), "{words}");
+    // An empty database is said to be one, and stays one.
+    assert!(seen.words("postgres.schema").contains("start a persister"));
+    assert!(seen.words("nats.reached").contains("no NATS server answers"));
+    assert_eq!(seen.code, Some(1));
+    Ok(())
+}
