@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use natterjack_runtime::{LogArgs, telemetry};
 
-use crate::{bench, chat, doctor, provision, role, torture, up};
+use crate::{bench, chat, doctor, provision, ready, role, torture, up};
 
 /// A self-hosted chat backend: WebSocket edges, NATS JetStream, history in Postgres.
 ///
@@ -41,6 +41,8 @@ enum Command {
     Provision(provision::Args),
     /// Look at a whole cluster, and say how it stands and what to do; changes nothing
     Doctor(Box<doctor::Args>),
+    /// Ask a role whether it is ready: the health check of an image without a shell
+    Ready(ready::Args),
     /// Chat in this terminal
     Chat(Box<chat::Args>),
     /// Measure it, next to what the bare parts do on this machine
@@ -71,6 +73,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Presence(args)) => role::presence(&args).await?,
         Some(Command::Notifier(args)) => role::notifier(&args).await?,
         Some(Command::Provision(args)) => provision::run(&args).await?,
+        Some(Command::Ready(args)) => ready::run(&args).await?,
         // What it found is its exit code.
         Some(Command::Doctor(args)) => return Ok(doctor::run(*args).await),
         Some(Command::Chat(args)) => chat::run(*args).await?,

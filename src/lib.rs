@@ -13,6 +13,7 @@ pub mod doctor;
 pub mod fleet;
 pub mod local;
 pub mod provision;
+pub mod ready;
 pub mod role;
 pub mod torture;
 pub mod up;
