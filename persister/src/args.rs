@@ -1,6 +1,9 @@
 //! The persister's options.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::db::Address;
 
 use natterjack_nats::cluster::NatsArgs;
 
@@ -11,9 +14,19 @@ pub struct Args {
     #[command(flatten)]
     pub nats: NatsArgs,
 
-    /// The Postgres database, postgres://user:password@host/database
+    /// The Postgres database, postgres://user:password@host/database; with ?sslmode=disable, prefer (the
+    /// default: encrypted if the server can), require (encrypted, with whomever), verify-ca or verify-full
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub database_url: String,
+
+    /// A file with the password, for a URL without one
+    #[arg(long, env = "DATABASE_PASSWORD_FILE", value_name = "FILE")]
+    pub database_password_file: Option<PathBuf>,
+
+    /// The CA (PEM) that must have signed the certificate of Postgres, which must name the URL's host unless
+    /// sslmode is verify-ca [default: with verify-…, the CAs that this machine trusts]
+    #[arg(long, env = "DATABASE_CA", value_name = "FILE")]
+    pub database_ca: Option<PathBuf>,
 
     /// Most connections to Postgres; a third of them open sessions and read pages
     #[arg(
@@ -115,6 +128,8 @@ impl Args {
         Self {
             nats: nats.into(),
             database_url: database_url.into(),
+            database_password_file: None,
+            database_ca: None,
             database_connections_max: 24,
             ingest_batch_max: 500,
             ingest_bytes_max: 1_048_576,
@@ -125,6 +140,16 @@ impl Args {
             argon2_memory_kib: 19_456,
             argon2_passes: 2,
             admin_listen: None,
+        }
+    }
+
+    /// Where Postgres is, and what is needed to be let in.
+    #[must_use]
+    pub fn database(&self) -> Address {
+        Address {
+            url: self.database_url.clone(),
+            password_file: self.database_password_file.clone(),
+            ca: self.database_ca.clone(),
         }
     }
 }

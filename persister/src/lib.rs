@@ -82,7 +82,7 @@ pub async fn run_with(args: &Args, tasks: &Tasks, clock: Clock, metrics: Metrics
     let (client, _) = connect(args, "natterjack-persister", &health).await?;
     let jetstream = jetstream::new(client.clone());
     let shards = cluster::shards(&jetstream).await?;
-    let db = Db::open(&args.database_url, args.database_connections_max, &metrics).await?;
+    let db = Db::open(args.database(), args.database_connections_max, &metrics).await?;
     let watermarks = Watermarks::new(shards, &metrics);
     watermarks.refresh(&jetstream, shards).await?;
     let recent = Recent::new(&client, shards, &watermarks);

@@ -1,11 +1,16 @@
 //! Reaching Postgres for the first time: its options, patience, and version.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
-use tokio_postgres::{Config, NoTls, error::SqlState};
+use tokio_postgres::{Config, error::SqlState};
 
-use super::migrate::{self, MigrateError};
+use super::{
+    address::Address,
+    migrate::{self, MigrateError},
+    tls::{self, Tls},
+};
 
 /// The oldest Postgres that Natterjack runs on, as `server_version_num` says it.
 pub(super) const SERVER_VERSION_MIN: i32 = 160_000;
@@ -40,6 +45,36 @@ pub enum ConnectError {
     /// The URL makes no sense.
     #[error("the database URL is not understood: {0}. It looks like postgres://user:password@host/database")]
     Url(String),
+    /// The file with the password is of no use.
+    #[error("the password of Postgres cannot be read from {}: {why}. See --database-password-file", path.display())]
+    PasswordFile {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The file with the CA is of no use.
+    #[error("the CA of Postgres cannot be read from {}: {why}. --database-ca names a file in PEM", path.display())]
+    Ca {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Two options say opposite things.
+    #[error("sslmode=disable in the database URL and --database-ca contradict each other: leave one out")]
+    PlainWithCa,
+    /// TLS cannot be set up on our side.
+    #[error("TLS to Postgres cannot be set up: {0}")]
+    Tls(String),
+    /// The server is there, and TLS with it fails.
+    #[error("Postgres at {at} cannot be reached over TLS: {why}")]
+    TlsRefused {
+        /// Where, without the password.
+        at: String,
+        /// Why, and what to do.
+        why: String,
+    },
     /// No server was there in time.
     #[error("no Postgres answers at {at} after {} s: {why}. Start it, or set DATABASE_URL", START_GRACE.as_secs())]
     Away {
@@ -50,7 +85,8 @@ pub enum ConnectError {
     },
     /// The server is there and says no.
     #[error(
-        "Postgres at {at} refuses the connection: {why}. Check the user, password and database in DATABASE_URL"
+        "Postgres at {at} refuses the connection: {why}. Check the user, password and database in DATABASE_URL, \
+         and DATABASE_PASSWORD_FILE if it is set"
     )]
     Refused {
         /// Where, without the password.
@@ -71,11 +107,9 @@ pub enum ConnectError {
     Migrate(#[from] MigrateError),
 }
 
-/// The options of a connection.
-pub fn config(url: &str, plans: Plans) -> Result<Config, ConnectError> {
-    let mut config: Config = url
-        .parse()
-        .map_err(|error: tokio_postgres::Error| ConnectError::Url(error.to_string()))?;
+/// The options of a connection, and how it is encrypted.
+pub fn config(address: &Address, plans: Plans) -> Result<(Config, Tls), ConnectError> {
+    let (mut config, tls) = address.resolve()?;
     let plans = match plans {
         Plans::Each => PLAN_EACH,
         Plans::Once => PLAN_ONCE,
@@ -90,15 +124,15 @@ pub fn config(url: &str, plans: Plans) -> Result<Config, ConnectError> {
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_user_timeout(Duration::from_secs(10))
         .keepalives_idle(Duration::from_secs(10));
-    Ok(config)
+    Ok((config, tls))
 }
 
 /// The pool, which connects when it is first used.
-pub fn pool(config: Config, connections_max: u16) -> Result<Pool, ConnectError> {
+pub fn pool((config, tls): (Config, Tls), connections_max: u16) -> Result<Pool, ConnectError> {
     let recycling = ManagerConfig {
         recycling_method: RecyclingMethod::Fast,
     };
-    Pool::builder(Manager::from_config(config, NoTls, recycling))
+    Pool::builder(Manager::from_config(config, tls, recycling))
         .max_size(connections_max.into())
         .wait_timeout(Some(CONNECT_TIMEOUT))
         .create_timeout(Some(CONNECT_TIMEOUT))
@@ -109,9 +143,9 @@ pub fn pool(config: Config, connections_max: u16) -> Result<Pool, ConnectError> 
 }
 
 /// Waits for the server, checks its version and brings the schema up to date.
-pub async fn prepare(config: &Config) -> Result<(), ConnectError> {
+pub async fn prepare(config: &Config, tls: &Tls) -> Result<(), ConnectError> {
     let at = describe(config);
-    let mut client = patiently(config, &at).await?;
+    let mut client = patiently(config, tls, &at).await?;
     let row = client
         .query_one(
             "select current_setting('server_version_num')::int, current_setting('server_version')",
@@ -132,11 +166,11 @@ pub async fn prepare(config: &Config) -> Result<(), ConnectError> {
     Ok(())
 }
 
-async fn patiently(config: &Config, at: &str) -> Result<tokio_postgres::Client, ConnectError> {
+async fn patiently(config: &Config, tls: &Tls, at: &str) -> Result<tokio_postgres::Client, ConnectError> {
     let deadline = Instant::now() + START_GRACE;
     let mut told = false;
     loop {
-        let error = match tokio::time::timeout(CONNECT_TIMEOUT, config.connect(NoTls)).await {
+        let error = match tokio::time::timeout(CONNECT_TIMEOUT, config.connect(tls.clone())).await {
             Ok(Ok((client, connection))) => {
                 // It ends with the client, and its error is the client's.
                 tokio::spawn(connection);
@@ -151,6 +185,9 @@ async fn patiently(config: &Config, at: &str) -> Result<tokio_postgres::Client, 
             }
             Err(_) => continue,
         };
+        if let Some(why) = tls::refusal(&error) {
+            return Err(ConnectError::TlsRefused { at: at.into(), why });
+        }
         let why = match (error.as_db_error(), std::error::Error::source(&error)) {
             (Some(db), _) => db.message().to_owned(),
             (None, Some(source)) => source.to_string(),

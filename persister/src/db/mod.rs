@@ -1,10 +1,12 @@
 //! Postgres: the pool, transactions with retries and a metric each, and the schema.
 
+mod address;
 mod connect;
 mod error;
 pub mod look;
 mod metrics;
 mod migrate;
+mod tls;
 mod tx;
 
 use std::time::{Duration, Instant};
@@ -13,6 +15,7 @@ use deadpool_postgres::Pool;
 use natterjack_runtime::metrics::Metrics;
 use rand::RngExt as _;
 
+pub use address::Address;
 pub use connect::ConnectError;
 use connect::Plans;
 pub use error::{DbError, TxError};
@@ -54,14 +57,19 @@ impl Db {
     ///
     /// # Errors
     /// [`ConnectError`], which tells what to do.
-    pub async fn open(url: &str, connections_max: u16, metrics: &Metrics) -> Result<Self, ConnectError> {
-        let config = connect::config(url, Plans::Each)?;
-        connect::prepare(&config).await?;
+    pub async fn open(
+        address: impl Into<Address>,
+        connections_max: u16,
+        metrics: &Metrics,
+    ) -> Result<Self, ConnectError> {
+        let address = address.into();
+        let target = connect::config(&address, Plans::Each)?;
+        connect::prepare(&target.0, &target.1).await?;
         let planned = (connections_max / PLANNED_PART).max(1);
         let pool = connections_max.saturating_sub(planned).max(1);
         Ok(Self {
-            pool: connect::pool(config, pool)?,
-            planned: connect::pool(connect::config(url, Plans::Once)?, planned)?,
+            pool: connect::pool(target, pool)?,
+            planned: connect::pool(connect::config(&address, Plans::Once)?, planned)?,
             transactions: metrics::Transactions::new(metrics),
         })
     }

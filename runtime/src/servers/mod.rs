@@ -20,6 +20,7 @@ mod progress;
 mod testing;
 mod tools;
 mod tools_install;
+mod tools_npm;
 
 pub use data_dir::{DataDir, DataDirError};
 pub use error::{ServerError, ServerExit};
@@ -32,3 +33,4 @@ pub use progress::{Progress, SilentProgress, StderrProgress};
 pub use testing::testing_tools_dir;
 pub use tools::{ToolError, Tools};
 pub use tools_install::install_python;
+pub use tools_npm::install_postgres_with_tls;

@@ -54,6 +54,14 @@ pub enum ToolError {
         /// The last lines that pip printed.
         output: String,
     },
+    /// Npm ran and failed, or is not there.
+    #[error("npm could not install {tool}: {output}; install Node.js with npm, or try again")]
+    Npm {
+        /// What was to be installed.
+        tool: String,
+        /// The last lines that npm printed, or why it did not run.
+        output: String,
+    },
     /// What was installed does not run here.
     #[error("the installed {} does not run here; install {tool} yourself and put it on PATH", program.display())]
     DoesNotRun {
@@ -93,6 +101,13 @@ impl Tools {
             nats_server,
             postgres_bin,
         })
+    }
+
+    /// The same nats-server, with the Postgres of another directory: that of
+    /// [`super::install_postgres_with_tls`], or one that an operator has built with extensions.
+    #[must_use]
+    pub fn with_postgres_bin(self, postgres_bin: PathBuf) -> Self {
+        Self { postgres_bin, ..self }
     }
 
     /// The nats-server program.

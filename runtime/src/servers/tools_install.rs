@@ -129,7 +129,7 @@ async fn ensure(
     let target = tools_dir.join(package.name);
     // The directory appears whole or not at all.
     if !target.exists() {
-        let _lock = lock(&tools_dir.join("lock"), package, progress)
+        let _lock = lock(&tools_dir.join("lock"), package.tool, progress)
             .await
             .map_err(failed)?;
         if !target.exists() {
@@ -140,7 +140,8 @@ async fn ensure(
     Ok(target.join(package.bin))
 }
 
-async fn lock(path: &Path, package: &Package<'_>, progress: &dyn Progress) -> io::Result<File> {
+/// Held by whoever installs into a directory; waited for by all others.
+pub(super) async fn lock(path: &Path, tool: &str, progress: &dyn Progress) -> io::Result<File> {
     let file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -155,8 +156,7 @@ async fn lock(path: &Path, package: &Package<'_>, progress: &dyn Progress) -> io
         }
         if !said {
             progress.say(&format!(
-                "waiting for another process that installs servers, for {}",
-                package.tool
+                "waiting for another process that installs servers, for {tool}"
             ));
             said = true;
         }
@@ -245,6 +245,6 @@ fn make_executable(program: &Path) -> io::Result<()> {
     fs::set_permissions(program, permissions(0o755))
 }
 
-fn permissions(mode: u32) -> fs::Permissions {
+pub(super) fn permissions(mode: u32) -> fs::Permissions {
     std::os::unix::fs::PermissionsExt::from_mode(mode)
 }
