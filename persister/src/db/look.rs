@@ -4,9 +4,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use natterjack_runtime::clock::Clock;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 use super::{
+    address::Address,
     connect::{self, ConnectError, Plans},
     migrate,
 };
@@ -63,15 +64,15 @@ pub enum LookError {
 ///
 /// # Errors
 /// [`LookError`].
-pub async fn look(url: &str) -> Result<Facts, LookError> {
-    tokio::time::timeout(WITHIN, looking(url))
+pub async fn look(address: impl Into<Address>) -> Result<Facts, LookError> {
+    tokio::time::timeout(WITHIN, looking(&address.into()))
         .await
         .map_err(|_| LookError::Slow)?
 }
 
-async fn looking(url: &str) -> Result<Facts, LookError> {
-    let config = connect::config(url, Plans::Each)?;
-    let (client, connection) = config.connect(NoTls).await?;
+async fn looking(address: &Address) -> Result<Facts, LookError> {
+    let (config, tls) = connect::config(address, Plans::Each)?;
+    let (client, connection) = config.connect(tls).await?;
     // It ends with the client, and its error is the client's.
     tokio::spawn(connection);
     let asked_ms = now_ms();
