@@ -39,6 +39,52 @@ async fn a_newer_schema_is_refused() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_schema_that_is_a_step_ahead_is_lived_with() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    world.persister().await?.stop(common::PATIENCE).await?;
+    let sql = "insert into schema_steps (version, name, oldest) values (998, 'expand', 4)";
+    world.sql(sql, &[]).await?;
+    world.persister().await?.stop(common::PATIENCE).await?;
+    let sql = "insert into schema_steps (version, name, oldest) values (999, 'contract', 998)";
+    world.sql(sql, &[]).await?;
+    let error = world.persister().await.expect_err("it is ruled out").to_string();
+    ensure!(
+        error.contains("version 999") && error.contains("at least 998"),
+        "{error}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_step_waits_for_a_lock_without_holding_others_up() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    world.persister().await?.stop(common::PATIENCE).await?;
+    world.sql("delete from schema_steps", &[]).await?;
+    // As a backup does, or an analysis of the table.
+    let (mut holder, _connection) = world.connect().await?;
+    let held = holder.transaction().await?;
+    held.batch_execute("lock table messages in share update exclusive mode")
+        .await?;
+    let (started, watched) = tokio::join!(world.persister(), async {
+        // It is seen to wait, and then to have given way to those behind it.
+        for waiting in [true, false] {
+            common::until("the step waits, and gives way", || async {
+                let sql = "select count(*) from pg_locks l join pg_database d on d.oid = l.database \
+                    where not l.granted and l.relation is not null and d.datname = current_database()";
+                Ok((world.count(sql).await? > 0) == waiting)
+            })
+            .await?;
+        }
+        held.rollback().await?;
+        anyhow::Ok(())
+    });
+    watched?;
+    started?.stop(common::PATIENCE).await?;
+    ensure!(world.count("select count(*) from schema_steps").await? == 1);
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_the_database_is_said_at_once() -> anyhow::Result<()> {
     let world = World::start().await?;
     let start = async |database_url: String| {

@@ -1,11 +1,14 @@
-//! The schema: embedded, numbered migrations, run by one process at a time.
+//! The schema: embedded, numbered migrations and the steps after them, run by one process at a time.
 
 use tokio_postgres::Client;
 
-use super::error::chain;
+use super::{error::chain, steps};
 
 /// Any number will do as long as all versions of the program agree on it.
 const LOCK: i64 = 0x6e61_7474_6572_6a61;
+
+/// There will be no further migration: what follows are [steps].
+pub(super) const LAST_MIGRATION: i32 = 3;
 
 mod embedded {
     refinery::embed_migrations!("migrations");
@@ -16,12 +19,14 @@ mod embedded {
 pub enum MigrateError {
     /// A newer program was here.
     #[error(
-        "the database's schema is version {found} and this program knows only up to {known}: \
-         run the newer natterjack, or restore a backup of before its upgrade"
+        "the database's schema is version {found}, which a program lives with that knows at least {oldest}, and \
+         this one knows only up to {known}: run the newer natterjack, or restore a backup of before its upgrade"
     )]
     Newer {
         /// The version in the database.
         found: i32,
+        /// What a program has to know to run on it.
+        oldest: i32,
         /// The newest version that this program knows.
         known: i32,
     },
@@ -46,8 +51,9 @@ pub async fn migrate(client: &mut Client) -> Result<(), MigrateError> {
     let runner = embedded::migrations::runner();
     let known = known();
     let found = version(client).await.map_err(|error| failed(&error))?;
-    if found > known {
-        return Err(MigrateError::Newer { found, known });
+    let oldest = oldest(client).await.map_err(|error| failed(&error))?;
+    if oldest > known {
+        return Err(MigrateError::Newer { found, oldest, known });
     }
     let report = runner.run_async(client).await.map_err(|error| failed(&error))?;
     for migration in report.applied_migrations() {
@@ -57,22 +63,52 @@ pub async fn migrate(client: &mut Client) -> Result<(), MigrateError> {
             "migrated the database"
         );
     }
+    steps::take(client, steps::STEPS)
+        .await
+        .map_err(|error| failed(&error))?;
+    if found > known {
+        tracing::info!(
+            schema.version = found,
+            schema.known = known,
+            "the database's schema is newer than this program, which can live with it"
+        );
+    }
     Ok(())
 }
 
 /// The newest version that this program knows.
 pub(super) fn known() -> i32 {
-    let runner = embedded::migrations::runner();
-    let versions = runner.get_migrations().iter().map(refinery::Migration::version);
-    versions.max().unwrap_or_default()
+    steps::STEPS.last().map_or(LAST_MIGRATION, |step| step.version)
 }
 
 /// The version that the database is at; 0 if it is empty.
 pub(super) async fn version(client: &Client) -> Result<i32, tokio_postgres::Error> {
+    Ok(migrated(client).await?.max(steps::applied(client).await?.version))
+}
+
+/// What a program has to know to run on the database.
+pub(super) async fn oldest(client: &Client) -> Result<i32, tokio_postgres::Error> {
+    Ok(migrated(client).await?.max(steps::applied(client).await?.oldest))
+}
+
+/// The last migration that the database has; 0 if it is empty.
+async fn migrated(client: &Client) -> Result<i32, tokio_postgres::Error> {
     let exists = "select to_regclass('refinery_schema_history') is not null";
     if !client.query_one(exists, &[]).await?.get::<_, bool>(0) {
         return Ok(0);
     }
     let newest = "select coalesce(max(version), 0)::int from refinery_schema_history";
     Ok(client.query_one(newest, &[]).await?.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_migrations_are_closed() {
+        let runner = embedded::migrations::runner();
+        let versions = runner.get_migrations().iter().map(refinery::Migration::version);
+        assert_eq!(versions.max(), Some(LAST_MIGRATION), "what follows is a step");
+    }
 }

@@ -6,6 +6,7 @@ mod error;
 pub mod look;
 mod metrics;
 mod migrate;
+mod steps;
 mod tls;
 mod tx;
 
