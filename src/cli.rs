@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use natterjack_runtime::{LogArgs, telemetry};
+use natterjack_runtime::{
+    LogArgs, telemetry,
+    trace::{TraceArgs, Traces},
+};
 
 use crate::{bench, chat, doctor, provision, ready, role, torture, up};
 
@@ -21,6 +24,8 @@ use crate::{bench, chat, doctor, provision, ready, role, torture, up};
 struct Cli {
     #[command(flatten)]
     log: LogArgs,
+    #[command(flatten)]
+    trace: TraceArgs,
     #[command(flatten)]
     up: up::Args,
     #[command(subcommand)]
@@ -54,14 +59,32 @@ enum Command {
 /// Runs the command line; the exit code is that of the process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    telemetry::init(&cli.log);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };
-    match runtime.block_on(run(cli)) {
+    let service = service(cli.command.as_ref());
+    let traces = match Traces::start(&cli.trace, service, runtime.handle()) {
+        Ok(traces) => traces,
+        Err(error) => return failed(&error.into()),
+    };
+    telemetry::init(&cli.log, traces.tracer());
+    let result = runtime.block_on(run(cli));
+    traces.stop();
+    match result {
         Ok(code) => code,
         Err(error) => failed(&error),
+    }
+}
+
+/// What a process is called in traces.
+const fn service(command: Option<&Command>) -> &'static str {
+    match command {
+        Some(Command::Edge(_)) => "natterjack-edge",
+        Some(Command::Persister(_)) => "natterjack-persister",
+        Some(Command::Presence(_)) => "natterjack-presence",
+        Some(Command::Notifier(_)) => "natterjack-notifier",
+        _ => "natterjack",
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use natterjack_nats::{EdgeId, Shards};
-use natterjack_runtime::{clock::Clock, health::Health, lifecycle::Tasks, metrics::Metrics};
+use natterjack_runtime::{clock::Clock, health::Health, lifecycle::Tasks, metrics::Metrics, trace::Tracer};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -71,6 +71,8 @@ pub struct App {
     pub metrics: EdgeMetrics,
     /// All metrics of this edge, for `/metrics`.
     pub registry: Metrics,
+    /// Makes the spans of what is traced.
+    pub tracer: Tracer,
     /// For `/readyz`.
     pub health: Health,
     /// The tasks of this edge.

@@ -1,5 +1,13 @@
 //! What an edge counts.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
 use natterjack_nats::wire::{Code, WireError};
 use natterjack_runtime::metrics::Metrics;
 use prometheus_client::{
@@ -64,6 +72,32 @@ pub struct EdgeMetrics {
     pub page: Counters,
     /// Writes of device sessions: `put`, `purge` or `failed`.
     pub session_writes: Counters,
+    /// What sessions ask for and wait for, in seconds, by what it is.
+    pub asked_seconds: Family<What, Histogram>,
+    /// HTTP requests, by route and class of status.
+    requests: Family<[(&'static str, String); 2], Counter>,
+    /// The same in seconds, by route.
+    request_seconds: Family<[(&'static str, String); 1], Histogram>,
+    /// The most bytes that waited for one socket since somebody last asked.
+    pub queue_peak: Peak,
+}
+
+/// The highest of values since it was last asked for; cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Peak(Arc<AtomicU64>);
+
+impl Peak {
+    /// One of the values. It costs a look, unless it is higher than those before.
+    pub fn saw(&self, value: usize) {
+        let value = value as u64;
+        if value > self.0.load(Ordering::Relaxed) {
+            self.0.fetch_max(value, Ordering::Relaxed);
+        }
+    }
+
+    fn take(&self) -> u64 {
+        self.0.swap(0, Ordering::Relaxed)
+    }
 }
 
 impl EdgeMetrics {
@@ -71,6 +105,19 @@ impl EdgeMetrics {
     #[must_use]
     pub fn register(metrics: &Metrics) -> Self {
         let counters = |name: &str, help: &str| metrics.register(name, help, Counters::default());
+        let seconds: fn() -> Histogram = || Histogram::new(exponential_buckets(0.001, 2.0, 18));
+        let queue_peak = Peak::default();
+        let (peak, highest) = (
+            metrics.register(
+                "queue_peak_bytes",
+                "The most bytes that waited for one socket since the last scrape",
+                Gauge::<i64>::default(),
+            ),
+            queue_peak.clone(),
+        );
+        metrics.before_encoding(move || {
+            peak.set(i64::try_from(highest.take()).unwrap_or(i64::MAX));
+        });
         Self {
             sockets: metrics.register("sockets", "Sockets that are open", Gauge::default()),
             users: metrics.register("local_users", "Users with a socket here", Gauge::default()),
@@ -122,6 +169,22 @@ impl EdgeMetrics {
             ),
             page: counters("page_requests", "Requests for the web client's files, by outcome"),
             session_writes: counters("session_writes", "Writes of device sessions, by outcome"),
+            asked_seconds: metrics.register(
+                "asked_seconds",
+                "Time to answer what a session asks for, by what it is",
+                Family::new_with_constructor(seconds),
+            ),
+            requests: metrics.register(
+                "http_requests",
+                "HTTP requests, by route and class of status",
+                Family::default(),
+            ),
+            request_seconds: metrics.register(
+                "http_request_seconds",
+                "Time to answer an HTTP request, by route",
+                Family::new_with_constructor(seconds),
+            ),
+            queue_peak,
         }
     }
 
@@ -131,6 +194,23 @@ impl EdgeMetrics {
             .as_ref()
             .map_or_else(|error| error.code.as_str(), |_| "ok");
         self.sends.count(what);
+    }
+
+    /// Counts an HTTP request; `route` is the pattern of its path.
+    pub fn requested(&self, route: &str, status: u16, took: Duration) {
+        let class = match status {
+            0..200 => "1xx",
+            200..300 => "2xx",
+            300..400 => "3xx",
+            400..500 => "4xx",
+            _ => "5xx",
+        };
+        self.request_seconds
+            .get_or_create(&[("route", route.to_owned())])
+            .observe(took.as_secs_f64());
+        self.requests
+            .get_or_create(&[("route", route.to_owned()), ("status", class.to_owned())])
+            .inc();
     }
 
     /// Counts an error that a session was told.

@@ -10,6 +10,7 @@ use natterjack_runtime::{
     health::{self, Health},
     lifecycle::Tasks,
     metrics::Metrics,
+    trace::Tracer,
 };
 use tokio::{
     net::{TcpListener, TcpSocket},
@@ -70,6 +71,7 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
         .unwrap_or_else(|| EdgeId::generate(clock.now_ms()));
     let (health, registry) = (Health::new(), Metrics::new("edge"));
     let metrics = EdgeMetrics::register(&registry);
+    health.measure(&registry, tasks.shutdown());
     let tls = Tls::start(&args.tls, tasks)
         .await
         .context("--tls-cert and --tls-key")?;
@@ -173,6 +175,7 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
         page,
         metrics,
         registry,
+        tracer: Tracer::installed(),
         health,
         tasks: tasks.clone(),
     });

@@ -15,6 +15,7 @@ pub mod services;
 pub mod shard;
 pub mod subjects;
 pub mod topology;
+pub mod trace;
 pub mod wire;
 
 pub use conversation::{Conversation, Dm};

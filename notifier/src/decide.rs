@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use async_nats::jetstream;
 use natterjack_nats::topology::{RECEIPTS, chat_stream};
-use natterjack_runtime::{lifecycle::Tasks, server_time::ServerTime};
+use natterjack_runtime::{lifecycle::Tasks, server_time::ServerTime, trace::Tracer};
 use tokio::sync::mpsc;
 
 pub use decider::Decider;
@@ -84,7 +84,7 @@ pub async fn start(parts: &Parts, deciding: &Connected, receipts: &Connected) ->
         shutdown: tasks.shutdown().clone(),
         broken: connected.broken.clone(),
         health: health.clone(),
-        metrics: metrics.clone(),
+        lag: parts.lag.clone(),
     };
     for shard in parts.shards.all() {
         let (sender, messages) = mpsc::channel(FETCH_MAX);
@@ -103,6 +103,7 @@ pub async fn start(parts: &Parts, deciding: &Connected, receipts: &Connected) ->
             trace: Trace::new(deciding.client.clone()),
             time: time.clone(),
             metrics: metrics.clone(),
+            tracer: Tracer::installed(),
             health: health.clone(),
             grace_ms: parts.args.grace_ms,
             ttl_ms: parts.args.ttl_hours * 3_600_000,

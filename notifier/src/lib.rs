@@ -25,7 +25,7 @@ use anyhow::Context as _;
 use async_nats::{Client, Event, jetstream};
 use natterjack_nats::{Shards, access::User, cluster, services::names};
 use natterjack_runtime::{clock::Clock, health::Health, lifecycle::Tasks, metrics::Metrics};
-use natterjack_service::{Host, process::Process};
+use natterjack_service::{Host, lag::Lag, process::Process};
 use tokio::sync::watch;
 
 pub use args::Args;
@@ -54,6 +54,7 @@ pub async fn run_with(args: &Args, tasks: &Tasks, metrics: Metrics) -> anyhow::R
     let health = Health::new();
     // `/readyz` is served from here on, but whoever waits for it wants the services.
     health.set(STARTING, Err("not everything was started yet".into()));
+    health.measure(&metrics, tasks.shutdown());
     if let Some(address) = args.admin_listen {
         let bound = natterjack_runtime::health::serve(address, metrics.clone(), health.clone(), tasks)
             .await
@@ -63,6 +64,7 @@ pub async fn run_with(args: &Args, tasks: &Tasks, metrics: Metrics) -> anyhow::R
     let Connected { client, .. } = connect(args, "natterjack-notifier", &health).await?;
     let shards = cluster::shards(&jetstream::new(client.clone())).await?;
     let host = Host::new(client.clone(), tasks, &metrics);
+    let lag = Lag::new(&metrics);
     let parts = Parts {
         args: args.clone(),
         client: client.clone(),
@@ -70,6 +72,7 @@ pub async fn run_with(args: &Args, tasks: &Tasks, metrics: Metrics) -> anyhow::R
         tasks: tasks.clone(),
         health: health.clone(),
         metrics,
+        lag,
         host,
     };
     // A client does all its I/O on one task: what is read in bulk must not hold up answers.
@@ -102,6 +105,7 @@ struct Parts {
     tasks: Tasks,
     health: Health,
     metrics: Metrics,
+    lag: Lag,
     host: Host,
 }
 

@@ -10,10 +10,9 @@ use async_nats::jetstream::{
 use futures::{FutureExt as _, StreamExt as _};
 use natterjack_nats::topology::NOTIFIER;
 use natterjack_runtime::{health::Health, lifecycle::Shutdown};
+use natterjack_service::lag::Lag;
 use rand::RngExt as _;
 use tokio::sync::{mpsc, watch};
-
-use crate::decide::DecideMetrics;
 
 /// Most messages that are asked for at once.
 pub const FETCH_MAX: usize = 256;
@@ -101,7 +100,7 @@ pub struct Source {
     /// Counts how often the connection broke: what was asked for before is not answered any more.
     pub broken: watch::Receiver<u64>,
     pub health: Health,
-    pub metrics: DecideMetrics,
+    pub lag: Lag,
 }
 
 impl Source {
@@ -156,8 +155,7 @@ impl Source {
         loop {
             if lag.tick().now_or_never().is_some() {
                 let info = consumer.get_info().await.map_err(|error| error.to_string())?;
-                self.metrics
-                    .lag(&self.stream, info.num_pending, info.num_ack_pending);
+                self.lag.saw(&info);
                 looked(info).await;
             }
             self.broken.mark_unchanged();

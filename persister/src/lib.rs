@@ -15,6 +15,7 @@ pub mod outbox;
 mod receipts;
 pub mod recent;
 pub mod sample;
+mod streams;
 pub mod trim;
 pub mod watermarks;
 
@@ -24,7 +25,7 @@ use anyhow::Context as _;
 use async_nats::{Client, Event, jetstream};
 use natterjack_nats::{Shards, access::User, cluster};
 use natterjack_runtime::{clock::Clock, health::Health, lifecycle::Tasks, metrics::Metrics};
-use natterjack_service::{Host, process::Process};
+use natterjack_service::{Host, lag::Lag, process::Process};
 use tokio::sync::watch;
 
 pub use args::Args;
@@ -73,6 +74,7 @@ pub async fn run_with(args: &Args, tasks: &Tasks, clock: Clock, metrics: Metrics
     let health = Health::new();
     // `/readyz` is served from here on, but whoever waits for it wants the services.
     health.set(STARTING, Err("not all services answer yet".into()));
+    health.measure(&metrics, tasks.shutdown());
     if let Some(address) = args.admin_listen {
         let bound = natterjack_runtime::health::serve(address, metrics.clone(), health.clone(), tasks)
             .await
@@ -83,7 +85,7 @@ pub async fn run_with(args: &Args, tasks: &Tasks, clock: Clock, metrics: Metrics
     let jetstream = jetstream::new(client.clone());
     let shards = cluster::shards(&jetstream).await?;
     let db = Db::open(args.database(), args.database_connections_max, &metrics).await?;
-    let watermarks = Watermarks::new(shards, &metrics);
+    let watermarks = Watermarks::new(shards);
     watermarks.refresh(&jetstream, shards).await?;
     let recent = Recent::new(&client, shards, &watermarks);
     let shared = Shared {
@@ -113,6 +115,8 @@ pub async fn run_with(args: &Args, tasks: &Tasks, clock: Clock, metrics: Metrics
     ingest::start(args, &shared, &intake, &health, tasks);
     let window = Duration::from_secs(u64::from(args.tail_window_hours) * 3_600);
     until_drain(tasks, "trim", trim::keep_trimmed(shared.clone(), window));
+    let lag = Lag::new(&shared.metrics);
+    until_drain(tasks, "streams", streams::keep_measuring(shared.clone(), lag));
     let host = Host::new(shared.client.clone(), tasks, &shared.metrics);
     history::start(&shared, &host).await?;
     accounts::start(&shared, args, &host, tasks).await?;

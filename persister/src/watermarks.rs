@@ -21,8 +21,6 @@ use std::{
 use async_nats::jetstream::{Context, consumer};
 use futures::future::join_all;
 use natterjack_nats::{Shard, Shards, topology};
-use natterjack_runtime::metrics::Metrics;
-use prometheus_client::metrics::{family::Family, gauge::Gauge};
 
 /// How often the watermarks are looked at.
 const REFRESH: Duration = Duration::from_millis(250);
@@ -31,20 +29,14 @@ const REFRESH: Duration = Duration::from_millis(250);
 #[derive(Debug, Clone)]
 pub struct Watermarks {
     floors: Arc<[AtomicU64]>,
-    lag: Family<[(&'static str, String); 1], Gauge>,
 }
 
 impl Watermarks {
     /// All at 0, which is always true.
     #[must_use]
-    pub fn new(shards: Shards, metrics: &Metrics) -> Self {
+    pub fn new(shards: Shards) -> Self {
         Self {
             floors: shards.all().map(|_| AtomicU64::new(0)).collect(),
-            lag: metrics.register(
-                "ingest_lag_messages",
-                "Messages of a shard that are not in Postgres yet",
-                Family::default(),
-            ),
         }
     }
 
@@ -83,10 +75,6 @@ impl Watermarks {
             if let Some(floor) = self.floors.get(shard.index()) {
                 floor.store(info.ack_floor.stream_sequence, Ordering::Release);
             }
-            let waiting = info.num_pending + info.num_ack_pending as u64;
-            self.lag
-                .get_or_create(&[("shard", shard.to_string())])
-                .set(i64::try_from(waiting).unwrap_or(i64::MAX));
             Ok(())
         });
         join_all(asked).await.into_iter().collect()

@@ -234,7 +234,7 @@ async fn a_sync_shows_the_current_state_and_refuses_a_foreign_cursor() -> anyhow
 
 async fn shared(world: &World, clock: Clock) -> anyhow::Result<Shared> {
     let metrics = Metrics::new("test");
-    let watermarks = Watermarks::new(world.shards, &metrics);
+    let watermarks = Watermarks::new(world.shards);
     Ok(Shared {
         db: Db::open(&world.args.database_url, 4, &metrics).await?,
         client: world.client.clone(),

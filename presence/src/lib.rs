@@ -55,6 +55,7 @@ pub async fn run_with(args: &Args, tasks: &Tasks, metrics: Metrics) -> anyhow::R
     let health = Health::new();
     // `/readyz` is served from here on, but whoever waits for it wants the services.
     health.set(STARTING, Err("not all services answer yet".into()));
+    health.measure(&metrics, tasks.shutdown());
     if let Some(address) = args.admin_listen {
         let bound = natterjack_runtime::health::serve(address, metrics.clone(), health.clone(), tasks)
             .await

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use natterjack_nats::wire::PresenceState;
 use natterjack_runtime::metrics::Metrics;
+use natterjack_service::lag::Lag;
 use prometheus_client::metrics::{
     counter::Counter,
     family::Family,
@@ -21,8 +22,8 @@ pub struct PresenceMetrics {
     pub conflicts: Counter,
     put_offs: Family<[(&'static str, &'static str); 1], Counter>,
     failures: Counter,
-    pending: Family<[(&'static str, String); 1], Gauge>,
-    unacked: Family<[(&'static str, String); 1], Gauge>,
+    /// How far the consumers are.
+    pub lag: Lag,
     sweep_seconds: Histogram,
     /// Sessions that lost their edge.
     pub swept: Counter,
@@ -57,16 +58,7 @@ impl PresenceMetrics {
                 "Looks that failed, and are done again",
                 Counter::default(),
             ),
-            pending: metrics.register(
-                "presence_events_pending",
-                "Events that were not delivered yet",
-                Family::default(),
-            ),
-            unacked: metrics.register(
-                "presence_events_unacked",
-                "Events that were delivered and are not done",
-                Family::default(),
-            ),
+            lag: Lag::new(metrics),
             sweep_seconds: metrics.register(
                 "presence_sweep_seconds",
                 "Time to look at all users of an edge that is gone",
@@ -101,15 +93,6 @@ impl PresenceMetrics {
     /// A look failed.
     pub fn failed(&self) {
         self.failures.inc();
-    }
-
-    /// How far a consumer is.
-    pub fn lag(&self, stream: &str, pending: u64, unacked: usize) {
-        let of = |family: &Family<[(&'static str, String); 1], Gauge>, value: i64| {
-            family.get_or_create(&[("stream", stream.to_owned())]).set(value);
-        };
-        of(&self.pending, i64::try_from(pending).unwrap_or(i64::MAX));
-        of(&self.unacked, i64::try_from(unacked).unwrap_or(i64::MAX));
     }
 
     /// All users of an edge were looked at.

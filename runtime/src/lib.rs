@@ -11,6 +11,7 @@ pub mod outbound;
 pub mod server_time;
 pub mod servers;
 pub mod telemetry;
+pub mod trace;
 
 pub use lifecycle::{Shutdown, Tasks};
 pub use telemetry::LogArgs;

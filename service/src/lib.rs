@@ -4,6 +4,7 @@
 //! A crate of its own, since it joins what no other may: the verbs of `nats` with the tasks and metrics
 //! of `runtime`.
 
+pub mod lag;
 pub mod process;
 
 use std::{
@@ -24,10 +25,14 @@ use async_nats::{
 use futures::StreamExt as _;
 use natterjack_nats::{
     services::Verb,
-    subjects,
+    subjects, trace,
     wire::{Code, WireError},
 };
-use natterjack_runtime::{lifecycle::Tasks, metrics::Metrics};
+use natterjack_runtime::{
+    lifecycle::Tasks,
+    metrics::Metrics,
+    trace::{Span, SpanKind, Tracer},
+};
 use prometheus_client::metrics::{
     counter::Counter,
     family::Family,
@@ -48,6 +53,7 @@ const DEADLINE: Duration = Duration::from_secs(8);
 pub struct Host {
     client: Client,
     tasks: Tasks,
+    tracer: Tracer,
     requests: Family<[(&'static str, &'static str); 3], Counter>,
     seconds: Family<[(&'static str, &'static str); 2], Histogram>,
 }
@@ -67,6 +73,7 @@ impl Host {
         Self {
             client,
             tasks: tasks.clone(),
+            tracer: Tracer::installed(),
             requests: metrics.register(
                 "service_requests",
                 "Requests by verb and outcome",
@@ -248,11 +255,15 @@ impl Gate {
         E: Into<WireError> + Display + Send,
     {
         let started = Instant::now();
-        let result = self.run(&request, handle).await;
+        let span = self.span::<V>(&request);
+        let result = span.run(self.run(&request, handle)).await;
         let outcome = match &result {
             Ok(_) => "ok",
             Err(error) => error.code.as_str(),
         };
+        if result.is_err() {
+            span.failed(outcome);
+        }
         let (verb, service) = (("verb", V::NAME), ("service", V::SERVICE));
         self.host
             .requests
@@ -265,6 +276,17 @@ impl Gate {
         if let Err(error) = reply(&request, result).await {
             tracing::warn!(service = V::SERVICE, verb = V::NAME, %error, "a reply could not be sent");
         }
+    }
+
+    fn span<V: Verb>(&self, request: &Request) -> Span {
+        if !self.host.tracer.is_on() {
+            return Span::none();
+        }
+        let parent = trace::of(request.message.headers.as_ref());
+        let span = self.host.tracer.follow(parent, "service", SpanKind::Server);
+        span.note("service", V::SERVICE);
+        span.note("verb", V::NAME);
+        span
     }
 
     async fn run<V, F, E>(&self, request: &Request, handle: impl FnOnce(V) -> F) -> Result<Vec<u8>, WireError>

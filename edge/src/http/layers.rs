@@ -1,6 +1,9 @@
 //! What every request passes: a span, a bound on time and number, CORS, and careful headers.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -9,8 +12,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use natterjack_nats::wire::{Code, WireError};
+use natterjack_runtime::trace::Tracer;
 use tokio::sync::Semaphore;
 use tracing::Instrument;
+
+use crate::metrics::EdgeMetrics;
 
 use super::{
     error::ApiError,
@@ -60,6 +66,30 @@ pub(super) async fn span(request: Request, next: Next) -> Response {
     if response.status().is_server_error() {
         span.in_scope(|| tracing::debug!("answered with a server error"));
     }
+    response
+}
+
+/// Counted and timed by its route, and traced if it is among those that are. Who asks has no say in that: a
+/// `traceparent` of theirs is not taken.
+pub(super) async fn measured(
+    State((metrics, tracer)): State<(EdgeMetrics, Tracer)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("page", MatchedPath::as_str);
+    let (span, started) = (tracer.root("http"), Instant::now());
+    if tracer.is_on() {
+        span.note("http.route", route.to_owned());
+        span.note("http.request.method", request.method().to_string());
+    }
+    let response = span.run(next.run(request)).await;
+    let status = response.status();
+    span.note("http.response.status_code", i64::from(status.as_u16()));
+    if status.is_server_error() {
+        span.failed("server_error");
+    }
+    metrics.requested(route, status.as_u16(), started.elapsed());
     response
 }
 

@@ -65,7 +65,13 @@ pub fn router(app: Arc<App>) -> Router {
     // Probes are answered however much is under way, but in the same form.
     let probes = probes.layer(middleware::from_fn(error::one_form_of_probes));
     let page = get(page::serve).with_state(Arc::clone(&app));
-    layered(routes.with_state(app), page, &bounds).merge(probes)
+    let (metrics, tracer) = (app.metrics.clone(), app.tracer.clone());
+    layered(routes.with_state(app), page, &bounds)
+        .layer(middleware::from_fn_with_state(
+            (metrics, tracer),
+            layers::measured,
+        ))
+        .merge(probes)
 }
 
 /// The routes, and what answers in place of one that is not there, with all that every request passes,

@@ -152,6 +152,7 @@ impl Outlet {
         if fits && places >= places_min {
             let was_empty = queue.deliveries.is_empty();
             queue.bytes += size;
+            self.0.metrics.queue_peak.saw(queue.bytes);
             queue.deliveries.push_back(delivery);
             drop(queue);
             if was_empty {

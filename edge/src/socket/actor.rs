@@ -10,6 +10,7 @@ use natterjack_nats::{
     SessionId,
     wire::{CloseCode, ServerFrame},
 };
+use natterjack_runtime::trace::Span;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::{
@@ -54,7 +55,8 @@ struct Actor {
     /// From the check of the token until the session begins to open.
     admitted: Option<Admitted>,
     place: Option<Place>,
-    drafts: VecDeque<Draft>,
+    /// Each with what is traced of it.
+    drafts: VecDeque<(Draft, Span)>,
     lane: Arc<Lane>,
     handing_over: bool,
     work: FuturesUnordered<Work>,
@@ -244,10 +246,12 @@ impl Actor {
                 machine.authenticated(identity, effects);
             }
             Done::Opened(outcome) => machine.opened(outcome, now, effects),
-            Done::HandedOver(id, handed) => {
+            Done::HandedOver(id, span, handed) => {
                 self.handing_over = false;
                 match handed {
-                    Ok(pending) => self.work.push(work::outcome(Arc::clone(&self.app), id, pending)),
+                    Ok(pending) => self
+                        .work
+                        .push(work::outcome(Arc::clone(&self.app), id, span, pending)),
                     Err(error) => self.finish(Done::Stored(id, Err(error))),
                 }
                 self.hand_over();
@@ -271,11 +275,12 @@ impl Actor {
     fn hand_over(&mut self) {
         if !self.handing_over
             && let Some(place) = &self.place
-            && let Some(draft) = self.drafts.pop_front()
+            && let Some((draft, span)) = self.drafts.pop_front()
         {
             self.handing_over = true;
             let (app, lane) = (Arc::clone(&self.app), Arc::clone(&self.lane));
-            self.work.push(work::hand_over(app, place.caller, draft, lane));
+            self.work
+                .push(work::hand_over(app, place.caller, draft, span, lane));
         }
     }
 

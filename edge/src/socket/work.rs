@@ -9,14 +9,15 @@ use natterjack_nats::{
     services::conversations::{ListPage, Session},
     wire::{HelloDevice, HistoryQuery, Page, WireError},
 };
-use tokio::time::sleep;
+use natterjack_runtime::trace::Span;
+use tokio::time::{Instant, sleep};
 
 use super::admission::Admitted;
 use crate::{
     app::App,
     auth::Identity,
     live::Attached,
-    metrics::Count,
+    metrics::{Count, What},
     ops::{
         Caller,
         send::{Draft, Lane, Pending},
@@ -34,7 +35,7 @@ const HEADS_AGAIN_MS: (u64, u64) = (1_000, 30_000);
 pub(super) enum Done {
     Authenticated(Result<(Identity, Admitted), WireError>),
     Opened(Result<Session, WireError>),
-    HandedOver(MessageId, Result<Pending, WireError>),
+    HandedOver(MessageId, Span, Result<Pending, WireError>),
     Stored(MessageId, Result<u64, WireError>),
     Signalled(Option<WireError>),
     Page(String, Result<Page, WireError>),
@@ -55,36 +56,65 @@ pub(super) fn authenticate(app: Arc<App>, token: String, device: Option<HelloDev
             let identity = app.auth.verify(&token, device.as_ref()).await?;
             Ok((identity, app.admission.enter().await?))
         };
-        Done::Authenticated(entered.await)
+        Done::Authenticated(asked(&app, "hello", entered).await)
     })
 }
 
 pub(super) fn open(
+    app: Arc<App>,
     attached: Arc<Attached>,
     admitted: Option<Admitted>,
     resume: Option<BTreeMap<Conversation, u64>>,
 ) -> Work {
     Box::pin(async move {
-        let opened = attached.open(resume).await;
+        let opened = asked(&app, "open", attached.open(resume)).await;
         drop(admitted);
         Done::Opened(opened)
     })
 }
 
 /// Everything up to the hand-over, of which a session has one under way at a time.
-pub(super) fn hand_over(app: Arc<App>, caller: Caller, draft: Draft, lane: Arc<Lane>) -> Work {
+pub(super) fn hand_over(app: Arc<App>, caller: Caller, draft: Draft, span: Span, lane: Arc<Lane>) -> Work {
     Box::pin(async move {
         let id = draft.id;
         let handed = async {
             let prepared = app.prepare(&caller, draft).await?;
             app.publish(prepared, &lane).await
         };
-        Done::HandedOver(id, handed.await)
+        let handed = span.run(handed).await;
+        if let Err(error) = &handed {
+            span.failed(error.code.as_str());
+        }
+        Done::HandedOver(id, span, handed)
     })
 }
 
-pub(super) fn outcome(app: Arc<App>, id: MessageId, pending: Pending) -> Work {
-    Box::pin(async move { Done::Stored(id, app.outcome(pending).await) })
+pub(super) fn outcome(app: Arc<App>, id: MessageId, span: Span, pending: Pending) -> Work {
+    Box::pin(async move {
+        let outcome = span.run(app.outcome(pending)).await;
+        if let Err(error) = &outcome {
+            span.failed(error.code.as_str());
+        }
+        Done::Stored(id, outcome)
+    })
+}
+
+/// Something that a client waits for: timed, and traced if it is among those that are.
+async fn asked<T>(
+    app: &App,
+    what: &'static str,
+    work: impl Future<Output = Result<T, WireError>>,
+) -> Result<T, WireError> {
+    let (span, started) = (app.tracer.root(what), Instant::now());
+    let outcome = span.run(work).await;
+    if let Err(error) = &outcome {
+        span.failed(error.code.as_str());
+    }
+    app.metrics
+        .asked_seconds
+        .get_or_create(&What { what })
+        .observe(started.elapsed().as_secs_f64());
+    outcome
 }
 
 pub(super) fn receipt(
@@ -110,22 +140,31 @@ pub(super) fn typing(app: Arc<App>, caller: Caller, conversation: Conversation, 
 }
 
 pub(super) fn page(app: Arc<App>, caller: Caller, member: bool, id: String, query: HistoryQuery) -> Work {
-    Box::pin(async move { Done::Page(id, app.history(&caller, member, query).await) })
+    Box::pin(async move {
+        let page = app.history(&caller, member, query);
+        Done::Page(id, asked(&app, "history", page).await)
+    })
 }
 
 pub(super) fn list(app: Arc<App>, caller: Caller, id: String, page: Option<String>) -> Work {
-    Box::pin(async move { Done::List(id, app.conversations(&caller, page, PAGE_CONVERSATIONS_MAX).await) })
+    Box::pin(async move {
+        let list = app.conversations(&caller, page, PAGE_CONVERSATIONS_MAX);
+        Done::List(id, asked(&app, "conversations", list).await)
+    })
 }
 
 pub(super) fn watch(app: Arc<App>, attached: Arc<Attached>, id: String, users: Vec<UserId>) -> Work {
     Box::pin(async move {
-        let outcome = app.watch(&attached, &id, users).await;
+        let outcome = asked(&app, "watch", app.watch(&attached, &id, users)).await;
         Done::Watched(id, outcome)
     })
 }
 
 pub(super) fn renew(app: Arc<App>, device: HelloDevice, id: String, token: String) -> Work {
-    Box::pin(async move { Done::Renewed(id, app.auth.verify(&token, Some(&device)).await) })
+    Box::pin(async move {
+        let verified = app.auth.verify(&token, Some(&device));
+        Done::Renewed(id, asked(&app, "token", verified).await)
+    })
 }
 
 pub(super) fn fetch(
@@ -144,7 +183,7 @@ pub(super) fn fetch(
             at: None,
             limit: Some(PAGE_MESSAGES_MAX),
         };
-        let page = app.history(&caller, member, query).await;
+        let page = asked(&app, "repair", app.history(&caller, member, query)).await;
         app.metrics
             .repairs
             .count(if page.is_ok() { "page" } else { "failed" });

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::Verb;
 use crate::{
-    subjects,
+    subjects, trace,
     wire::{Code, WireError},
 };
 
@@ -46,6 +46,10 @@ impl ServiceReply {
         let request = async_nats::Request::new()
             .payload(payload.into())
             .timeout(Some(timeout));
+        let request = match trace::current() {
+            Some(headers) => request.headers(headers),
+            None => request,
+        };
         let reply = client
             .send_request(subjects::svc::subject::<V>(), request)
             .await

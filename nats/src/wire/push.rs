@@ -252,6 +252,9 @@ pub struct PushJob {
     /// When a push service took it, Unix milliseconds: it is not sent again, whatever a consumer forgets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<u64>,
+    /// The span that decided it, as in the header [`crate::trace::TRACEPARENT`], where that is traced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
 }
 
 impl PushJob {
@@ -262,6 +265,7 @@ impl PushJob {
             notice,
             decided_at,
             sent_at: None,
+            trace: None,
         }
     }
 }

@@ -6,8 +6,12 @@ use std::{
 };
 
 use async_nats::Client;
-use natterjack_nats::{Conversation, Shards, UserId, wire::PushPreview};
-use natterjack_runtime::{health::Health, server_time::ServerTime};
+use natterjack_nats::{Conversation, Shards, UserId, trace, wire::PushPreview};
+use natterjack_runtime::{
+    health::Health,
+    server_time::ServerTime,
+    trace::{Span, SpanKind, Tracer},
+};
 
 use super::{
     handover::Failure,
@@ -48,6 +52,8 @@ pub struct Decider {
     pub time: ServerTime,
     /// Counters.
     pub metrics: DecideMetrics,
+    /// For messages that are traced.
+    pub tracer: Tracer,
     /// The checks.
     pub health: Health,
     /// How long a device in the foreground has, in milliseconds.
@@ -82,8 +88,8 @@ impl Decider {
         let mut looks: Vec<Look> = texts
             .into_iter()
             .map(|text| {
-                let moment = self.moment(&text);
-                Look::new(text, moment)
+                let (moment, span) = (self.moment(&text), self.span(&text.delivered));
+                Look::new(text, moment, span)
             })
             .collect();
         let mut open = self.recipients(&mut looks).await;
@@ -131,6 +137,17 @@ impl Decider {
         let settled = self.settle(done).await;
         self.metrics.took(started.elapsed());
         settled && failure.is_none()
+    }
+
+    fn span(&self, delivered: &Delivered) -> Span {
+        if !self.tracer.is_on() {
+            return Span::none();
+        }
+        let parent = trace::of(delivered.message.headers.as_ref());
+        let span = self.tracer.follow(parent, "push.decide", SpanKind::Consumer);
+        span.note("messaging.system", "nats");
+        span.note("natterjack.seq", i64::try_from(delivered.seq).unwrap_or(i64::MAX));
+        span
     }
 
     fn moment(&self, text: &Text) -> Moment {

@@ -6,6 +6,7 @@ use natterjack_nats::{
     Conversation, DeviceId, UserId,
     direct::DirectError,
     subjects::live,
+    trace,
     wire::{PushJob, PushReason, ServerFrame, WireError},
 };
 
@@ -238,7 +239,8 @@ impl Decider {
                 // This one at least is unread, also where the persister has not counted it yet, or counts no muted ones.
                 let badge = badges.get(&key.user).copied().unwrap_or(0).max(1);
                 let notice = notice(&shown, candidate.preview, badge, candidate.mention);
-                let job = PushJob::new(notice, now_ms);
+                let mut job = PushJob::new(notice, now_ms);
+                job.trace = look.span.remote().as_ref().map(trace::format);
                 (at, (key, told.get(&key).cloned().unwrap_or_default(), tell(job)))
             })
             .collect();

@@ -7,6 +7,8 @@ use natterjack_nats::{
     wire::{PushPreview, PushReason, PushTrace, Stored, Verdict},
 };
 
+use natterjack_runtime::trace::Span;
+
 use super::verdict::{Moment, Standing};
 use crate::source::Delivered;
 
@@ -33,6 +35,8 @@ pub struct Look {
     pub moment: Moment,
     /// It is looked at once more.
     pub again: bool,
+    /// Where the message is traced, its decision.
+    pub span: Span,
     verdicts: BTreeMap<PushReason, (Vec<UserId>, Vec<DeviceId>)>,
 }
 
@@ -53,11 +57,12 @@ pub struct Candidate {
 
 impl Look {
     /// Begins one.
-    pub const fn new(text: Text, moment: Moment) -> Self {
+    pub const fn new(text: Text, moment: Moment, span: Span) -> Self {
         Self {
             text,
             moment,
             again: false,
+            span,
             verdicts: BTreeMap::new(),
         }
     }

@@ -7,11 +7,8 @@ use natterjack_runtime::metrics::Metrics;
 use prometheus_client::metrics::{
     counter::Counter,
     family::Family,
-    gauge::Gauge,
     histogram::{Histogram, exponential_buckets},
 };
-
-type ByText = Family<[(&'static str, String); 1], Gauge>;
 
 /// Counters of one process; cheap to clone.
 #[derive(Debug, Clone)]
@@ -32,8 +29,6 @@ pub struct DecideMetrics {
     pub conflicts: Counter,
     late: Histogram,
     seconds: Histogram,
-    pending: ByText,
-    unacked: ByText,
 }
 
 impl DecideMetrics {
@@ -69,16 +64,6 @@ impl DecideMetrics {
                 0.001,
             ),
             seconds: histogram("push_decide_seconds", "Time to decide a batch of texts", 0.000_5),
-            pending: metrics.register(
-                "push_messages_pending",
-                "Messages that were not delivered to a notifier yet",
-                Family::default(),
-            ),
-            unacked: metrics.register(
-                "push_messages_unacked",
-                "Messages that were delivered and are not settled",
-                Family::default(),
-            ),
         }
     }
 
@@ -104,15 +89,6 @@ impl DecideMetrics {
     /// A batch took so long.
     pub fn took(&self, took: Duration) {
         self.seconds.observe(took.as_secs_f64());
-    }
-
-    /// How far a consumer is.
-    pub fn lag(&self, stream: &str, pending: u64, unacked: usize) {
-        let of = |family: &ByText, value: i64| {
-            family.get_or_create(&[("stream", stream.to_owned())]).set(value);
-        };
-        of(&self.pending, i64::try_from(pending).unwrap_or(i64::MAX));
-        of(&self.unacked, i64::try_from(unacked).unwrap_or(i64::MAX));
     }
 }
 

@@ -24,8 +24,6 @@ pub struct SendMetrics {
     held: ByChannel<Gauge>,
     paused: ByChannel<Gauge>,
     misconfigured: ByChannel<Gauge>,
-    pending: ByChannel<Gauge>,
-    unacked: ByChannel<Gauge>,
     failures: ByChannel<Counter>,
 }
 
@@ -65,16 +63,6 @@ impl SendMetrics {
                 "1 if a push service does not take our pushes as we are set up: the log says what to do",
                 Family::default(),
             ),
-            pending: metrics.register(
-                "push_pending",
-                "Pushes that were not delivered to a notifier yet",
-                Family::default(),
-            ),
-            unacked: metrics.register(
-                "push_unacked",
-                "Pushes that were delivered and are not done: under way, or put off",
-                Family::default(),
-            ),
             failures: metrics.register(
                 "push_failures",
                 "Pushes that come again because NATS or another part of the server did not answer",
@@ -89,8 +77,13 @@ impl SendMetrics {
             all: self.clone(),
             channel: channel.as_str(),
         };
-        // There from the start, so that an alert can be tried.
+        // There from the start, so that an alert can be tried, and sees the first that is given up.
         metrics.misconfigured(false);
+        metrics
+            .all
+            .outcomes
+            .get_or_create(&[("channel", metrics.channel), ("outcome", "given_up")])
+            .inc_by(0);
         metrics
     }
 }
@@ -149,13 +142,6 @@ impl ChannelMetrics {
     /// Whether an operator has to mend something.
     pub fn misconfigured(&self, yes: bool) {
         set(&self.all.misconfigured, self.label(), usize::from(yes));
-    }
-
-    /// How far the consumer is.
-    pub fn lag(&self, pending: u64, unacked: usize) {
-        let pending = usize::try_from(pending).unwrap_or(usize::MAX);
-        set(&self.all.pending, self.label(), pending);
-        set(&self.all.unacked, self.label(), unacked);
     }
 }
 

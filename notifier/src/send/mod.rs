@@ -40,6 +40,7 @@ use natterjack_nats::{
 use natterjack_runtime::{
     clock::Clock,
     outbound::{Outbound, Reach},
+    trace::Tracer,
 };
 use natterjack_service::Hosted;
 use tokio::sync::{Semaphore, mpsc};
@@ -121,7 +122,7 @@ async fn start_one<S: PushService>(
         shutdown: parts.tasks.shutdown().clone(),
         broken,
         health: parts.health.clone(),
-        metrics: metrics.clone(),
+        lag: parts.lag.clone(),
         full: Seldom::default(),
     };
     let pusher = Pusher {
@@ -132,6 +133,7 @@ async fn start_one<S: PushService>(
         store,
         ttl: Duration::from_secs(parts.args.ttl_hours * 3_600),
         metrics,
+        tracer: Tracer::installed(),
         taken: std::sync::Mutex::default(),
         misconfigured: SeldomEach::default(),
         given_up: Seldom::default(),

@@ -7,8 +7,14 @@ use std::{
 
 use async_nats::jetstream::AckKind;
 use futures::{StreamExt as _, stream};
-use natterjack_nats::wire::{Channel, DeadPush, Notice, PushOutcome, PushRegistration, PushTrace};
-use natterjack_runtime::server_time::ServerTime;
+use natterjack_nats::{
+    trace,
+    wire::{Channel, DeadPush, Notice, PushOutcome, PushRegistration, PushTrace},
+};
+use natterjack_runtime::{
+    server_time::ServerTime,
+    trace::{SpanKind, Tracer},
+};
 
 use super::{
     answers::{Unsettled, answer, confirm, no_job},
@@ -60,6 +66,8 @@ pub struct Pusher<S> {
     pub ttl: Duration,
     /// What is counted.
     pub metrics: ChannelMetrics,
+    /// For messages that are traced.
+    pub tracer: Tracer,
     /// See [`Taken`].
     pub taken: Mutex<Taken>,
     /// When an operator was last told of an origin where something must be mended.
@@ -152,19 +160,26 @@ impl<S: PushService> Pusher<S> {
                 return Verdict::Unknown;
             }
         };
+        let parent = push.job.trace.as_deref().and_then(trace::parse);
+        let span = self.tracer.follow(parent, "push.request", SpanKind::Client);
+        span.note("push.channel", push.channel.as_str());
         let started = Instant::now();
         let attempt = self.service.push(Push {
             notice: &push.job.notice,
             registration: &registration,
             ttl,
         });
-        let outcome = tokio::time::timeout(ATTEMPT_MAX, attempt).await;
+        let outcome = tokio::time::timeout(ATTEMPT_MAX, span.run(attempt)).await;
         let outcome = outcome.unwrap_or_else(|_| Outcome::Later {
             after: None,
             scope: Scope::Origin,
             detail: format!("no answer within {} s", ATTEMPT_MAX.as_secs()),
         });
         self.metrics.took(started.elapsed());
+        if !matches!(outcome, Outcome::Accepted { .. }) {
+            span.failed("not_accepted");
+        }
+        drop(span);
         let rest = verdict::rest(&push.job, self.time.now_ms(), self.ttl);
         let (next, verdict) = verdict::next(&outcome, push.count, rest, &mut rand::rng());
         if let Err(error) = self.follow(&push, &registration, &outcome, next).await {

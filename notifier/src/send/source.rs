@@ -15,10 +15,11 @@ use async_nats::{
 use futures::{FutureExt as _, StreamExt as _, stream::ReadyChunks};
 use natterjack_nats::{topology::Bucket, wire::Channel};
 use natterjack_runtime::{health::Health, lifecycle::Shutdown};
+use natterjack_service::lag::Lag;
 use rand::RngExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
-use super::{answers::answer, metrics::ChannelMetrics, seldom::Seldom};
+use super::{answers::answer, seldom::Seldom};
 
 /// Most entries that are asked for at once, and whose registrations are read at once.
 const FETCH_MAX: usize = 128;
@@ -51,7 +52,7 @@ pub struct Source {
     /// Where it says whether it can read.
     pub health: Health,
     /// Where it says how far it is.
-    pub metrics: ChannelMetrics,
+    pub lag: Lag,
     /// When it was last told that almost as many wait as may.
     pub full: Seldom,
 }
@@ -100,7 +101,7 @@ impl Source {
         loop {
             if lag.tick().now_or_never().is_some() {
                 let info = consumer.get_info().await.map_err(|error| error.to_string())?;
-                self.metrics.lag(info.num_pending, info.num_ack_pending);
+                self.lag.saw(&info);
                 self.warn_if_full(info.num_ack_pending, info.config.max_ack_pending);
             }
             let mut room = tokio::select! {

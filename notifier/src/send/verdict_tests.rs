@@ -27,11 +27,7 @@ fn message() -> PushJob {
         badge: 1,
         mention: false,
     };
-    PushJob {
-        notice,
-        decided_at: DECIDED,
-        sent_at: None,
-    }
+    PushJob::new(notice, DECIDED)
 }
 
 fn withdrawal() -> PushJob {
@@ -40,11 +36,7 @@ fn withdrawal() -> PushJob {
         seq: 7,
         badge: 0,
     };
-    PushJob {
-        notice,
-        decided_at: DECIDED,
-        sent_at: None,
-    }
+    PushJob::new(notice, DECIDED)
 }
 
 fn registration(silent: bool) -> PushRegistration {

@@ -1,11 +1,13 @@
-//! Metrics of transactions, by name and outcome.
+//! Metrics of transactions, by name and outcome, and of the pools.
 
 use std::time::Duration;
 
+use deadpool_postgres::Pool;
 use natterjack_runtime::metrics::Metrics;
 use prometheus_client::metrics::{
     counter::Counter,
     family::Family,
+    gauge::Gauge,
     histogram::{Histogram, exponential_buckets},
 };
 
@@ -17,6 +19,30 @@ pub struct Transactions {
     done: Family<[(&'static str, &'static str); 2], Counter>,
     retried: Family<Labels, Counter>,
     seconds: Family<Labels, Histogram>,
+}
+
+/// Exports what the pools have each time somebody asks: `of` names a pool.
+pub fn pools(metrics: &Metrics, pools: [(&'static str, Pool); 2]) {
+    let family = |name: &str, help: &str| metrics.register(name, help, Family::<Labels, Gauge>::default());
+    let open = family("db_connections", "Connections to Postgres that are open");
+    let idle = family("db_connections_idle", "Of those, such as nobody uses");
+    let most = family("db_connections_max", "The most there may be");
+    let waiting = family("db_waiting", "Transactions that wait for a connection");
+    metrics.before_encoding(move || {
+        for (name, pool) in &pools {
+            let (label, status) = ([("pool", *name)], pool.status());
+            for (gauge, value) in [
+                (&open, status.size),
+                (&idle, status.available),
+                (&most, status.max_size),
+                (&waiting, status.waiting),
+            ] {
+                gauge
+                    .get_or_create(&label)
+                    .set(i64::try_from(value).unwrap_or(i64::MAX));
+            }
+        }
+    });
 }
 
 impl Transactions {

@@ -13,7 +13,10 @@ mod tx;
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::Pool;
-use natterjack_runtime::metrics::Metrics;
+use natterjack_runtime::{
+    metrics::Metrics,
+    trace::{SpanKind, Tracer},
+};
 use rand::RngExt as _;
 
 pub use address::Address;
@@ -50,6 +53,7 @@ pub struct Db {
     /// Whose connections plan a statement once.
     planned: Pool,
     transactions: metrics::Transactions,
+    tracer: Tracer,
 }
 
 impl Db {
@@ -68,9 +72,13 @@ impl Db {
         connect::prepare(&target.0, &target.1).await?;
         let planned = (connections_max / PLANNED_PART).max(1);
         let pool = connections_max.saturating_sub(planned).max(1);
+        let pool = connect::pool(target, pool)?;
+        let planned = connect::pool(connect::config(&address, Plans::Once)?, planned)?;
+        metrics::pools(metrics, [("general", pool.clone()), ("planned", planned.clone())]);
         Ok(Self {
-            pool: connect::pool(target, pool)?,
-            planned: connect::pool(connect::config(&address, Plans::Once)?, planned)?,
+            pool,
+            planned,
+            tracer: Tracer::installed(),
             transactions: metrics::Transactions::new(metrics),
         })
     }
@@ -129,9 +137,12 @@ impl Db {
         F: Future<Output = Result<T, E>>,
     {
         let started = Instant::now();
+        let span = self.tracer.part_of_kind("db.transaction", SpanKind::Client);
+        span.note("db.system.name", "postgresql");
+        span.note("db.operation.name", name);
         let mut tried = 1;
         let result = loop {
-            let error = match self.once(how, &work).await {
+            let error = match span.run(self.once(how, &work)).await {
                 Ok(value) => break Ok(value),
                 Err(error) => error,
             };
@@ -147,6 +158,9 @@ impl Db {
             Ok(_) => "ok",
             Err(error) => error.db().map_or("refused", DbError::outcome),
         };
+        if result.is_err() {
+            span.failed(outcome);
+        }
         self.transactions.done(name, outcome, started.elapsed());
         result
     }
@@ -172,7 +186,10 @@ impl Db {
         tx.begin().await?;
         match work(tx.lend()).await {
             Ok(value) => {
-                tx.commit().await?;
+                let commit = self.tracer.part_of_kind("db.commit", SpanKind::Client);
+                tx.commit()
+                    .await
+                    .inspect_err(|error| commit.failed(error.outcome()))?;
                 Ok(value)
             }
             Err(error) => {

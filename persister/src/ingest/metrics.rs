@@ -45,6 +45,13 @@ impl IngestMetrics {
         }
     }
 
+    /// A stream is read from here on. Its count is there from the start, since an alert sees only what rises.
+    pub fn reads(&self, stream: &str) {
+        self.dead_letters
+            .get_or_create(&[("stream", stream.to_owned())])
+            .inc_by(0);
+    }
+
     pub fn batch(&self, messages: usize, took: Duration) {
         // A batch is far below 2^32 messages.
         self.size

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::Context;
 use natterjack_nats::topology;
-use natterjack_runtime::{health::Health, lifecycle::Tasks};
+use natterjack_runtime::{health::Health, lifecycle::Tasks, trace::Tracer};
 use tokio::sync::watch;
 
 use crate::{Args, Shared, failure::Failure, receipts::Receipts};
@@ -59,6 +59,7 @@ pub fn start(args: &Args, shared: &Shared, intake: &Intake, health: &Health, tas
         health: health.clone(),
         metrics: metrics.clone(),
         shutdown: tasks.shutdown().clone(),
+        tracer: Tracer::installed(),
     };
     let limits = Limits {
         messages: args.ingest_batch_max.into(),
@@ -81,6 +82,7 @@ pub fn start(args: &Args, shared: &Shared, intake: &Intake, health: &Health, tas
 }
 
 fn spawn(sink: impl Sink, settle: Settle, intake: &Intake, limits: Limits, tasks: &Tasks) {
+    settle.metrics.reads(&settle.stream);
     let shutdown = tasks.shutdown().clone();
     let mut source = Source::new(
         intake.jetstream.clone(),

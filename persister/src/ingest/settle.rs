@@ -7,7 +7,13 @@ use std::{
 };
 
 use async_nats::jetstream::{AckKind, Message};
-use natterjack_runtime::{clock::Clock, health::Health, lifecycle::Shutdown};
+use natterjack_nats::trace;
+use natterjack_runtime::{
+    clock::Clock,
+    health::Health,
+    lifecycle::Shutdown,
+    trace::{Span, SpanKind, Tracer},
+};
 use rand::RngExt as _;
 
 use super::{
@@ -31,6 +37,7 @@ pub struct Settle {
     pub health: Health,
     pub metrics: IngestMetrics,
     pub shutdown: Shutdown,
+    pub tracer: Tracer,
 }
 
 /// The drain came first.
@@ -67,9 +74,40 @@ impl Settle {
                 return;
             }
         }
-        if self.write(sink, &messages, &items).await.is_ok() {
+        let spans = self.spans(&messages);
+        // One write serves them all: it is told as a part of the first that is traced, and the others point
+        // to it.
+        let first = spans.first().cloned().unwrap_or_default();
+        if first.run(self.write(sink, &messages, &items)).await.is_ok() {
             self.metrics.batch(count, started.elapsed());
+        } else {
+            spans.iter().for_each(|span| span.failed("drained"));
         }
+    }
+
+    /// A span for each message that is traced.
+    fn spans(&self, messages: &[(u64, Message)]) -> Vec<Span> {
+        if !self.tracer.is_on() {
+            return Vec::new();
+        }
+        let mut spans = Vec::<Span>::new();
+        for (seq, message) in messages {
+            let parent = trace::of(message.headers.as_ref());
+            if parent.is_none() {
+                continue;
+            }
+            let span = self.tracer.follow(parent, "persist", SpanKind::Consumer);
+            span.note("messaging.system", "nats");
+            span.note("messaging.destination.name", self.stream.clone());
+            span.note("natterjack.seq", i64::try_from(*seq).unwrap_or(i64::MAX));
+            span.note(
+                "messaging.batch.message_count",
+                i64::try_from(messages.len()).unwrap_or(i64::MAX),
+            );
+            span.link(spans.first().and_then(Span::remote));
+            spans.push(span);
+        }
+        spans
     }
 
     /// Writes and acks; what Postgres refuses is halved until the refused row stands alone.

@@ -88,7 +88,7 @@ impl Source {
         loop {
             if lag.tick().now_or_never().is_some() {
                 let info = consumer.get_info().await.map_err(|error| error.to_string())?;
-                self.metrics.lag(&stream, info.num_pending, info.num_ack_pending);
+                self.metrics.lag.saw(&info);
             }
             self.broken.mark_unchanged();
             let fetch = consumer.fetch().max_messages(FETCH_MAX).expires(PULL).messages();

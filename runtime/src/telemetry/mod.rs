@@ -15,6 +15,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, filter, reload};
 
+use crate::trace::Tracer;
+
 /// Our own events; of those below us only what somebody should look at.
 const DEFAULT_FILTER: &str = "info,async_nats=warn,refinery_core=warn";
 
@@ -54,12 +56,12 @@ pub enum LogFormat {
     Json,
 }
 
-/// Installs the tracing subscriber of this process.
+/// Installs the tracing subscriber of this process, in which its roles find `tracer`.
 ///
 /// A second call leaves the first subscriber alone, because tests in one process
 /// all call this. A filter that does not parse falls back to the default and says so:
 /// a typing error in a log filter is no reason to keep a chat server down.
-pub fn init(args: &LogArgs) {
+pub fn init(args: &LogArgs, tracer: &Tracer) {
     let (filter, complaint) = match EnvFilter::try_new(&args.filter) {
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::new(DEFAULT_FILTER), Some(error)),
@@ -72,7 +74,8 @@ pub fn init(args: &LogArgs) {
     let registry = tracing_subscriber::registry()
         .with(filter)
         .with(filter::filter_fn(is_ours_or_coarse))
-        .with(LogControl::new(handle, configured));
+        .with(LogControl::new(handle, configured))
+        .with(tracer.clone());
     let installed = match args.format {
         LogFormat::Text => registry
             .with(
@@ -108,10 +111,11 @@ mod tests {
 
     #[test]
     fn a_second_init_and_a_bad_filter_do_not_panic() {
-        init(&LogArgs::default());
-        init(&LogArgs {
+        init(&LogArgs::default(), &Tracer::off());
+        let json = LogArgs {
             filter: "=,=".to_owned(),
             format: LogFormat::Json,
-        });
+        };
+        init(&json, &Tracer::off());
     }
 }

@@ -5,12 +5,15 @@ use std::{sync::Arc, time::Duration};
 use async_nats::jetstream::{
     context::{PublishAckFuture, PublishError},
     message::PublishMessage,
+    publish::PublishAck,
 };
 use bytes::Bytes;
 use natterjack_nats::{
     Conversation, subjects,
+    trace::{self, TRACEPARENT},
     wire::{Code, WireError},
 };
+use natterjack_runtime::trace::{Span, SpanKind};
 use serde::Serialize;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -45,6 +48,9 @@ struct Sent {
     deadline: Instant,
     place: Place,
     first_try: Option<Result<PublishAckFuture, PublishError>>,
+    /// From here to its place in the stream, and what goes with it so that others go on from there.
+    span: Span,
+    trace: Option<String>,
 }
 
 impl std::fmt::Debug for Sent {
@@ -52,6 +58,18 @@ impl std::fmt::Debug for Sent {
         f.debug_struct("Sent")
             .field("msg_id", &self.msg_id)
             .finish_non_exhaustive()
+    }
+}
+
+impl Sent {
+    fn note(&self, ack: &PublishAck) {
+        if self.trace.is_none() {
+            return;
+        }
+        self.span.note("messaging.system", "nats");
+        self.span.note("messaging.destination.name", ack.stream.clone());
+        self.span
+            .note("natterjack.seq", i64::try_from(ack.sequence).unwrap_or(i64::MAX));
     }
 }
 
@@ -66,7 +84,10 @@ impl App {
             Prepared::Known(seq) => return Ok(Pending(State::Known(seq))),
             Prepared::New { stored, since } => (stored, since),
         };
+        let span = self.tracer.part_of_kind("publish", SpanKind::Producer);
         let mut sent = Box::new(Sent {
+            trace: span.remote().as_ref().map(trace::format),
+            span,
             payload: encode(&*stored)?,
             subject: subjects::chat::subject(self.shards, &stored.conversation),
             msg_id: stored.nats_msg_id(),
@@ -124,6 +145,7 @@ impl App {
                         .ack_seconds
                         .observe(sent.started.elapsed().as_secs_f64());
                     sent.place.done();
+                    sent.note(&ack);
                     // Once it is sure that this is this message's place.
                     return if ack.duplicate {
                         self.first(&sent.named, ack.sequence).await?.told()
@@ -135,6 +157,7 @@ impl App {
                 Err(_deadline) => Failure::Unknown,
             };
             sent.place.failed();
+            sent.span.failed("not_stored_yet");
             match failure {
                 Failure::Refused(_) if unknown => return Err(verdict::exhausted(true)),
                 Failure::Refused(error) => return Err(error),
@@ -165,9 +188,12 @@ async fn try_publish(link: &Link, sent: &Sent) -> Option<Result<PublishAckFuture
     if Instant::now() >= sent.deadline {
         return None;
     }
-    let message = PublishMessage::build()
+    let mut message = PublishMessage::build()
         .message_id(&sent.msg_id)
         .payload(sent.payload.clone());
+    if let Some(trace) = &sent.trace {
+        message = message.header(TRACEPARENT, trace.as_str());
+    }
     let handed = link.context.send_publish(sent.subject.clone(), message);
     let handed = timeout_at(sent.deadline, handed).await.ok()?;
     if handed.is_ok() {

@@ -20,7 +20,7 @@ impl Actor {
         if let Effect::Open { identity, resume } = effect {
             if let Some(place) = self.attach(identity) {
                 let (attached, admitted) = (Arc::clone(&place.attached), self.admitted.take());
-                self.work.push(work::open(attached, admitted, resume));
+                self.work.push(work::open(app, attached, admitted, resume));
                 self.place = Some(place);
             }
             return;
@@ -31,7 +31,7 @@ impl Actor {
         let caller = place.caller;
         self.work.push(match effect {
             Effect::Store(draft) => {
-                self.drafts.push_back(draft);
+                self.drafts.push_back((draft, app.tracer.root("send")));
                 return self.hand_over();
             }
             Effect::Renewed(identity) => return place.attached.outlet().renew(identity),
