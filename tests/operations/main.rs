@@ -2,4 +2,5 @@
 
 mod doctor;
 mod login;
+mod pages;
 mod sight;
