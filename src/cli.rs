@@ -124,7 +124,9 @@ mod tests {
             let spans = line.split('`').skip(1).step_by(2);
             for text in [line].into_iter().chain(spans) {
                 let text = text.trim_start_matches("<!-- ").trim_start_matches("$ ");
-                let text = text.trim_start_matches("./").trim_start_matches("target/release/");
+                let text = text
+                    .trim_start_matches("./")
+                    .trim_start_matches("target/release/");
                 let text = text.split(['#', '`']).next().unwrap_or_default();
                 let text = text.trim().trim_end_matches("-->").trim_end();
                 if text.starts_with("natterjack ") && !text.contains('…') {
@@ -160,7 +162,11 @@ mod tests {
             (include_str!("../nats/README.md"), 1),
         ] {
             let commands = commands(page);
-            assert!(commands.len() >= at_least, "{} of {at_least}: {commands:?}", commands.len());
+            assert!(
+                commands.len() >= at_least,
+                "{} of {at_least}: {commands:?}",
+                commands.len()
+            );
             for words in commands {
                 // A marker such as `natterjack chat` with arguments of a test is a command line like any other;
                 // a persister needs a database, which the environment may name.

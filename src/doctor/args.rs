@@ -9,6 +9,7 @@ use natterjack_nats::{
     cluster::{Login, NatsArgs},
     topology::{self, Settings},
 };
+use natterjack_persister::db;
 
 /// Where to look. What is not given is not looked at, and the report says so.
 #[derive(Debug, Clone, clap::Args)]
@@ -27,6 +28,14 @@ pub struct Args {
     /// The Postgres database, postgres://user:password@host/database
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: Option<String>,
+
+    /// A file with the password, for a URL without one
+    #[arg(long, env = "DATABASE_PASSWORD_FILE", value_name = "FILE")]
+    database_password_file: Option<PathBuf>,
+
+    /// The CA (PEM) that must have signed the certificate of Postgres
+    #[arg(long, env = "DATABASE_CA", value_name = "FILE")]
+    database_ca: Option<PathBuf>,
 
     /// The folder that `natterjack provision --write-config` wrote: its keys, certificates and password are
     /// used where no others are given, and looked at themselves
@@ -112,8 +121,14 @@ impl Args {
 
     /// The database, if one was named.
     #[must_use]
-    pub fn database(&self) -> Option<String> {
-        self.database_url.clone()
+    pub fn database(&self) -> Option<db::Address> {
+        let mut address = db::Address::from(self.database_url.as_ref()?);
+        let password = self.database_password_file.clone();
+        address.password_file = password.or_else(|| self.file("postgres/password"));
+        let encrypted = address.url.contains("sslmode=") && !address.url.contains("sslmode=disable");
+        let own = if encrypted { self.file("tls/ca.pem") } else { None };
+        address.ca = self.database_ca.clone().or(own);
+        Some(address)
     }
 
     /// A client for addresses of ours, which may be signed by our own authority.

@@ -80,7 +80,10 @@ fn anchors(page: &str) -> BTreeSet<String> {
             _ => None,
         });
         let name: String = kept.collect();
-        let count = counts.entry(name.clone()).and_modify(|count| *count += 1).or_insert(0);
+        let count = counts
+            .entry(name.clone())
+            .and_modify(|count| *count += 1)
+            .or_insert(0);
         anchors.insert(match count {
             0 => name,
             _ => format!("{name}-{count}"),
@@ -91,10 +94,15 @@ fn anchors(page: &str) -> BTreeSet<String> {
 
 /// Why a link of that page leads nowhere.
 fn broken(page: &Path, link: &str) -> anyhow::Result<Option<String>> {
-    if ["http://", "https://", "mailto:"].iter().any(|scheme| link.starts_with(scheme)) {
+    if ["http://", "https://", "mailto:"]
+        .iter()
+        .any(|scheme| link.starts_with(scheme))
+    {
         return Ok(None);
     }
-    let (path, anchor) = link.split_once('#').map_or((link, None), |(path, anchor)| (path, Some(anchor)));
+    let (path, anchor) = link
+        .split_once('#')
+        .map_or((link, None), |(path, anchor)| (path, Some(anchor)));
     let target = match path {
         "" => page.to_owned(),
         _ => page.parent().context("a folder")?.join(path),
@@ -102,7 +110,10 @@ fn broken(page: &Path, link: &str) -> anyhow::Result<Option<String>> {
     if !target.exists() {
         return Ok(Some("there is no such file".into()));
     }
-    if target.components().any(|part| part == Component::Normal("target".as_ref())) {
+    if target
+        .components()
+        .any(|part| part == Component::Normal("target".as_ref()))
+    {
         return Ok(Some("what is built is not in the repository".into()));
     }
     let Some(anchor) = anchor else {
@@ -125,7 +136,10 @@ fn every_link_leads_somewhere() -> anyhow::Result<()> {
             }
         }
     }
-    assert!(found > 100, "only {found} links were found: the pages are read wrongly");
+    assert!(
+        found > 100,
+        "only {found} links were found: the pages are read wrongly"
+    );
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
 }
@@ -134,7 +148,10 @@ fn every_link_leads_somewhere() -> anyhow::Result<()> {
 fn headings_are_named_as_github_does() {
     let page = "# Why was it pushed, or not\n```\n# no heading\n```\n## A `code` word\n## A `code` word\n";
     let named: Vec<String> = anchors(page).into_iter().collect();
-    assert_eq!(named, ["a-code-word", "a-code-word-1", "why-was-it-pushed-or-not"]);
+    assert_eq!(
+        named,
+        ["a-code-word", "a-code-word-1", "why-was-it-pushed-or-not"]
+    );
     assert_eq!(links(&prose("[a](b#c) `[x](y)` and ![d](e)")), ["b#c", "e"]);
     let here = Path::new(file!());
     assert!(broken(&root().join(here), "nothing.md").expect("read").is_some());

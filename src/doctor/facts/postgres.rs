@@ -13,7 +13,7 @@ pub async fn look(args: &Args) -> Seen<Facts> {
             "give --database-url, as the persister has it",
         ));
     };
-    look::look(&database).await.map_err(|error| {
+    look::look(database).await.map_err(|error| {
         Missing::away(
             error.to_string(),
             "look whether it runs, and at the URL, the password and the CA that were given",
