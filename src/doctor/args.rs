@@ -6,10 +6,11 @@ use async_nats::jetstream::stream;
 use natterjack_nats::{
     Shards,
     access::User,
-    cluster::{Login, NatsArgs},
+    cluster::{Login, NatsArgs, Trust},
     topology::{self, Settings},
 };
 use natterjack_persister::db;
+use reqwest::Url;
 
 /// Where to look. What is not given is not looked at, and the report says so.
 #[derive(Debug, Clone, clap::Args)]
@@ -96,21 +97,53 @@ impl Args {
     #[must_use]
     pub fn system(&self) -> Option<Login> {
         let key = self.nats_system_nkey.clone();
-        self.with_key(key.or_else(|| self.file("nkeys/system.nk"))?, User::System)
+        let key = key.or_else(|| self.file("nkeys/system.nk"))?;
+        Some(self.with_key(key, User::System))
     }
 
     /// Who may read the keys of push services.
     #[must_use]
     pub fn provisioner(&self) -> Option<Login> {
-        self.with_key(self.file("nkeys/provision.nk")?, User::Provision)
+        Some(self.with_key(self.file("nkeys/provision.nk")?, User::Provision))
     }
 
     /// This user, with this key.
     #[must_use]
-    pub fn with_key(&self, key: PathBuf, user: User) -> Option<Login> {
+    pub fn with_key(&self, key: PathBuf, user: User) -> Login {
         let mut nats = self.nats();
         (nats.nkey, nats.creds) = (Some(key), None);
-        Some(nats.login(user))
+        nats.login(user)
+    }
+
+    /// Whose certificates count: those that the machine trusts, and our own authority.
+    ///
+    /// # Errors
+    /// The file of the authority cannot be read, or is none.
+    pub fn trust(&self) -> Result<Trust, String> {
+        match self.nats().ca {
+            Some(ca) => Trust::with_authority(&ca).map_err(|error| error.to_string()),
+            None => Ok(Trust::default()),
+        }
+    }
+
+    /// The nats-servers that were named, if they are to show a certificate.
+    #[must_use]
+    pub fn nats_servers(&self) -> Vec<Url> {
+        let all = self.nats().ca.is_some();
+        let urls = self
+            .nats
+            .url
+            .split(',')
+            .filter_map(|url| url.trim().parse::<Url>().ok());
+        urls.filter(|url| all || url.scheme() == "tls").collect()
+    }
+
+    /// Where Postgres is, if it is to show a certificate that is looked at.
+    #[must_use]
+    pub fn encrypted_database(&self) -> Option<Url> {
+        let database = self.database()?;
+        let verified = database.ca.is_some() || database.url.contains("sslmode=verify");
+        if verified { database.url.parse().ok() } else { None }
     }
 
     /// Whether the user has a name, and so perhaps may not do everything.

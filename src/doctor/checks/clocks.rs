@@ -37,12 +37,13 @@ pub fn clocks(facts: &Facts, findings: &mut Findings) {
     if let Ok(database) = &facts.database {
         look("Postgres".into(), Some(database.ahead_ms), OFF_MS);
     }
-    for edge in facts.edges.iter().flatten() {
-        let of = edge
-            .id
-            .as_ref()
-            .map_or_else(|| edge.url.clone(), |id| format!("edge {id}"));
-        look(of, edge.reached.ahead_ms, OFF_HTTP_MS);
+    for process in facts.processes.iter().flatten() {
+        let of = format!("{} {}", process.info.role, process.info.id);
+        look(of, Some(process.ahead_ms), OFF_MS + process.clock_error_ms);
+    }
+    // Edges were asked as processes; the load balancer, if one was given, only here.
+    for edge in facts.edges.iter().flatten().filter(|edge| edge.id.is_none()) {
+        look(edge.url.clone(), edge.reached.ahead_ms, OFF_HTTP_MS);
     }
     match compared {
         0 => findings.skip("no other machine was reached", ""),

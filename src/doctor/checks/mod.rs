@@ -1,11 +1,13 @@
 //! The checks: a table of them, each a function over what was seen.
 
+mod certificates;
 mod clocks;
 mod dead;
 mod disk;
 mod edges;
 mod lag;
 mod nats;
+mod permissions;
 mod postgres;
 mod push;
 mod reach;
@@ -49,6 +51,8 @@ const CHECKS: &[Check] = &[
     check("dead.history", dead::history),
     check("push.web", push::web),
     check("push.fcm", push::fcm),
+    check("permissions", permissions::users),
+    check("certificates", certificates::certificates),
     check("clocks", clocks::clocks),
 ];
 
@@ -78,4 +82,14 @@ fn seen<'a, T>(part: &'a Seen<T>, by: &'static str, findings: &mut Findings) -> 
             None
         }
     }
+}
+
+/// The same for a part that one check alone looks at: it tells itself why nothing was seen.
+fn seen_or_told<'a, T>(part: &'a Seen<T>, findings: &mut Findings) -> Option<&'a T> {
+    match part {
+        Ok(part) => return Some(part),
+        Err(missing) if missing.asked_for => findings.fail("", &missing.why, &missing.todo),
+        Err(missing) => findings.skip(&missing.why, &missing.todo),
+    }
+    None
 }

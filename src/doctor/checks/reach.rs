@@ -1,19 +1,16 @@
 //! Whether the parts answer at all: told here, once.
 
-use crate::doctor::{
-    facts::{Facts, Seen},
-    finding::Findings,
-    format,
-};
+use super::seen_or_told;
+use crate::doctor::{facts::Facts, finding::Findings, format};
 
 pub fn nats(facts: &Facts, findings: &mut Findings) {
-    if let Some(nats) = reached(&facts.nats, findings) {
+    if let Some(nats) = seen_or_told(&facts.nats, findings) {
         findings.ok("", format!("answers, with {} streams", nats.streams.len()));
     }
 }
 
 pub fn servers(facts: &Facts, findings: &mut Findings) {
-    let Some(servers) = reached(&facts.servers, findings) else {
+    let Some(servers) = seen_or_told(&facts.servers, findings) else {
         return;
     };
     let names: Vec<String> = servers.iter().map(|server| server.name.clone()).collect();
@@ -37,16 +34,7 @@ pub fn servers(facts: &Facts, findings: &mut Findings) {
 }
 
 pub fn postgres(facts: &Facts, findings: &mut Findings) {
-    if let Some(database) = reached(&facts.database, findings) {
+    if let Some(database) = seen_or_told(&facts.database, findings) {
         findings.ok("", format!("answers, version {}", database.version));
     }
-}
-
-fn reached<'a, T>(part: &'a Seen<T>, findings: &mut Findings) -> Option<&'a T> {
-    match part {
-        Ok(part) => return Some(part),
-        Err(missing) if missing.asked_for => findings.fail("", &missing.why, &missing.todo),
-        Err(missing) => findings.skip(&missing.why, &missing.todo),
-    }
-    None
 }

@@ -52,6 +52,9 @@ pub fn version(facts: &Facts, findings: &mut Findings) {
     {
         *versions.entry(&instance.version).or_default() += 1;
     }
+    for process in facts.processes.iter().flatten() {
+        *versions.entry(&process.info.version).or_default() += 1;
+    }
     let own = env!("CARGO_PKG_VERSION");
     let found: Vec<String> = versions.keys().map(ToString::to_string).collect();
     match found.as_slice() {

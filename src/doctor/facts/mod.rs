@@ -3,9 +3,12 @@
 //! Nothing here changes anything, and nothing waits without a bound: a part that cannot be reached is
 //! [`Missing`], and the rest goes on.
 
+mod certificates;
 mod edges;
 mod nats;
+mod permissions;
 mod postgres;
+mod processes;
 mod scatter;
 mod servers;
 mod services;
@@ -15,8 +18,11 @@ use std::time::Duration;
 use natterjack_persister::db::look::Facts as Database;
 
 pub use self::{
+    certificates::Shown,
     edges::{Edge, Reached},
     nats::{Backlog, Nats},
+    permissions::Tried,
+    processes::Process,
     servers::{JetStream, Server},
     services::Instance,
 };
@@ -70,44 +76,77 @@ pub struct Facts {
     pub servers: Seen<Vec<Server>>,
     /// The micro services that answer.
     pub services: Seen<Vec<Instance>>,
+    /// The processes of all roles.
+    pub processes: Seen<Vec<Process>>,
     /// Postgres.
     pub database: Seen<Database>,
     /// The edges that hold a lease, and how they answer.
     pub edges: Seen<Vec<Edge>>,
+    /// What users may do whose keys were given.
+    pub permissions: Seen<Vec<Tried>>,
+    /// Certificates of servers and in files.
+    pub certificates: Seen<Vec<Shown>>,
 }
 
 /// Looks at everything.
 pub async fn gather(args: Args) -> Facts {
-    let ((nats, services, edges), servers, database) = tokio::join!(
+    let slow = "try again; a machine that is this slow is a finding of its own";
+    let (over, servers, database, permissions) = tokio::join!(
         over_nats(&args),
         bounded(
             servers::look(&args),
             "the nats-servers did not answer in time",
-            "try again; a machine that is this slow is a finding of its own"
+            slow
         ),
         bounded(
             postgres::look(&args),
             "Postgres did not answer in time",
             "look at its load and its disks"
         ),
+        bounded(
+            permissions::look(&args),
+            "the keys of the users could not be tried in time",
+            slow
+        ),
     );
+    // Where edges are is known only now.
+    let certificates = certificates::look(&args, &over.edges);
+    let certificates = bounded(certificates, "certificates were not shown in time", slow).await;
     Facts {
         args,
-        nats,
+        nats: over.nats,
         servers,
-        services,
+        services: over.services,
+        processes: over.processes,
         database,
-        edges,
+        edges: over.edges,
+        permissions,
+        certificates,
     }
 }
 
-async fn over_nats(args: &Args) -> (Seen<Nats>, Seen<Vec<Instance>>, Seen<Vec<Edge>>) {
+/// What is seen over one connection to NATS.
+struct OverNats {
+    nats: Seen<Nats>,
+    services: Seen<Vec<Instance>>,
+    processes: Seen<Vec<Process>>,
+    edges: Seen<Vec<Edge>>,
+}
+
+async fn over_nats(args: &Args) -> OverNats {
     let client = match nats::connect(args).await {
         Ok(client) => client,
-        Err(missing) => return (Err(missing.clone()), Err(missing.clone()), Err(missing)),
+        Err(missing) => {
+            return OverNats {
+                nats: Err(missing.clone()),
+                services: Err(missing.clone()),
+                processes: Err(missing.clone()),
+                edges: Err(missing),
+            };
+        }
     };
     let again = "try again, and look at `nats server report jetstream` if it stays so";
-    tokio::join!(
+    let (nats, services, processes, edges) = tokio::join!(
         bounded(
             nats::look(&client, args),
             "JetStream did not answer in time",
@@ -115,15 +154,26 @@ async fn over_nats(args: &Args) -> (Seen<Nats>, Seen<Vec<Instance>>, Seen<Vec<Ed
         ),
         bounded(
             services::look(&client),
-            "the micro services could not be asked in time",
+            "the micro services did not answer in time",
+            again
+        ),
+        bounded(
+            processes::look(&client),
+            "the processes did not answer in time",
             again
         ),
         bounded(
             edges::look(&client, args),
-            "the leases of the edges could not be read in time",
+            "the edges did not answer in time",
             again
         ),
-    )
+    );
+    OverNats {
+        nats,
+        services,
+        processes,
+        edges,
+    }
 }
 
 async fn bounded<T>(look: impl Future<Output = Seen<T>>, why: &str, todo: &str) -> Seen<T> {

@@ -1,6 +1,6 @@
 //! Postgres: settings that lose what was committed, and a clock that is wrong.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, path::Path};
 
 use natterjack_runtime::servers::{Postgres, PostgresConfig, SilentProgress, Tools, testing_tools_dir};
 
@@ -39,5 +39,36 @@ async fn settings_that_lose_commits_are_found() -> anyhow::Result<()> {
     assert!(seen.words("postgres.schema").contains("start a persister"));
     assert!(seen.words("nats.reached").contains("no NATS server answers"));
     assert_eq!(seen.code, Some(1));
+    Ok(())
+}
+
+/// Where Debian puts it.
+const FAKETIME: &[&str] = &[
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
+];
+
+#[tokio::test]
+async fn a_clock_that_is_wrong_is_found() -> anyhow::Result<()> {
+    let Some(library) = FAKETIME.iter().find(|path| Path::new(path).exists()) else {
+        eprintln!("SKIPPED: a wrong clock needs libfaketime (`apt install faketime`)");
+        return Ok(());
+    };
+    let environment = [
+        ("LD_PRELOAD", *library),
+        ("FAKETIME", "+7s"),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+        ("DONT_FAKE_MONOTONIC", "1"),
+        ("NO_FAKE_STAT", "1"),
+    ];
+    let environment = environment.map(|(name, value)| (name.into(), value.into()));
+    let seen = look(&[], environment.to_vec()).await?;
+    let words = seen.words("clocks");
+    assert!(
+        words.starts_with("Postgres: its clock is ") && words.contains("ahead of"),
+        "{words}"
+    );
+    assert!(words.contains("chrony"), "{words}");
+    assert!(seen.words("postgres.settings").is_empty());
     Ok(())
 }
