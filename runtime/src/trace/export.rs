@@ -1,7 +1,10 @@
 //! Sending spans by OTLP over HTTP: in batches, from a queue that is bounded, and dropped where the receiver is
 //! away: nobody waits for a trace.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use opentelemetry::{KeyValue, trace::TracerProvider as _};
@@ -61,13 +64,13 @@ impl Traces {
         let base = reqwest::Url::parse(endpoint)
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https"))
-            // What is not an address might be a secret in the wrong place, but more likely it is a typing error.
             .ok_or_else(|| TraceError::Endpoint(endpoint.to_owned()))?;
         let exporter = SpanExporter::builder()
             .with_http()
             .with_http_client(Client {
                 http: reqwest::Client::builder().timeout(TIMEOUT).build()?,
                 runtime: runtime.clone(),
+                failing: AtomicBool::new(false),
             })
             .with_endpoint(format!("{}/{PATH}", base.as_str().trim_end_matches('/')))
             .with_timeout(TIMEOUT)
@@ -103,11 +106,39 @@ impl Traces {
     }
 }
 
+/// What went wrong, in a word or two.
+fn reason(error: &reqwest::Error) -> &'static str {
+    if error.is_timeout() {
+        "no answer in time"
+    } else if error.is_connect() {
+        "nobody listens there, or not with this certificate"
+    } else {
+        "the connection broke, or the answer was not HTTP"
+    }
+}
+
 /// Our HTTP client for an exporter that works on a thread of its own, without a runtime.
 #[derive(Debug)]
 struct Client {
     http: reqwest::Client,
     runtime: Handle,
+    /// The last batch was not taken.
+    failing: AtomicBool,
+}
+
+impl Client {
+    /// Tells once that the receiver does not take traces, and once that it does again.
+    fn tell(&self, trouble: Option<&str>) {
+        let failed = self.failing.swap(trouble.is_some(), Ordering::Relaxed);
+        match trouble {
+            Some(trouble) if !failed => tracing::warn!(
+                error = trouble,
+                "traces are not taken, and are dropped meanwhile; is --otlp-endpoint right?"
+            ),
+            None if failed => tracing::info!("traces are taken again"),
+            _ => {}
+        }
+    }
 }
 
 #[async_trait]
@@ -123,6 +154,53 @@ impl HttpClient for Client {
             *response.headers_mut() = headers;
             Ok::<_, reqwest::Error>(response)
         });
-        Ok(answer.await??)
+        let answer = answer.await?;
+        match &answer {
+            Ok(response) if response.status().is_success() => self.tell(None),
+            Ok(response) => self.tell(Some(response.status().as_str())),
+            // Without the address, which may hold a password.
+            Err(error) => self.tell(Some(reason(error))),
+        }
+        Ok(answer.map_err(reqwest::Error::without_url)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(endpoint: Option<&str>) -> TraceArgs {
+        TraceArgs {
+            otlp_endpoint: endpoint.map(str::to_owned),
+            trace_ratio: 1.0,
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn without_an_endpoint_nothing_is_traced_and_a_wrong_one_is_refused() {
+        let runtime = Handle::current();
+        for none in [None, Some("")] {
+            let traces = Traces::start(&args(none), "test", &runtime).expect("it is off");
+            assert!(!traces.tracer().is_on());
+            traces.stop();
+        }
+        for wrong in ["collector:4318", "4318", "ftp://collector"] {
+            let error = Traces::start(&args(Some(wrong)), "test", &runtime).expect_err(wrong);
+            assert!(error.to_string().contains("--otlp-endpoint"), "{error}");
+        }
+    }
+
+    /// Who traces waits for no receiver, and the end not for long.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_receiver_that_is_away_holds_up_nobody() {
+        let runtime = Handle::current();
+        let traces =
+            Traces::start(&args(Some("http://127.0.0.1:9")), "test", &runtime).expect("it is an address");
+        for _ in 0..10_000 {
+            drop(traces.tracer().root("test"));
+        }
+        let stop = tokio::task::spawn_blocking(move || traces.stop());
+        let stopped = tokio::time::timeout(FLUSH * 4, stop).await;
+        stopped.expect("in time").expect("no panic");
     }
 }
