@@ -48,6 +48,29 @@ struct Record {
     cut: HashMap<(String, Conversation), u32>,
     /// How long each ack took, from when the application handed the message over.
     latencies: Vec<Duration>,
+    /// Since when a device is without a connection, and the longest time that it was.
+    gaps: BTreeMap<String, Gap>,
+}
+
+/// Times without a connection, of one device.
+#[derive(Default)]
+struct Gap {
+    since: Option<Instant>,
+    longest: Duration,
+    count: u32,
+}
+
+impl Gap {
+    fn begins(&mut self) {
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    fn ends(&mut self) {
+        if let Some(since) = self.since.take() {
+            self.longest = self.longest.max(since.elapsed());
+            self.count += 1;
+        }
+    }
 }
 
 impl Default for Record {
@@ -63,6 +86,7 @@ impl Default for Record {
             ready: HashSet::new(),
             cut: HashMap::new(),
             latencies: Vec::new(),
+            gaps: BTreeMap::new(),
         }
     }
 }
@@ -269,6 +293,22 @@ impl Recorder {
             let behind = behind(&record.journal, conversation, head);
             (!behind.is_empty()).then(|| format!("{conversation} has {head}, but {behind:?}"))
         })
+    }
+
+    /// The longest time that each device was without a connection since it first had one, and how often it was;
+    /// one that lasts counts until now.
+    #[must_use]
+    pub fn gaps(&self) -> BTreeMap<String, (Duration, u32)> {
+        let record = self.record();
+        let told = |gap: &Gap| match gap.since {
+            Some(since) => (gap.longest.max(since.elapsed()), gap.count + 1),
+            None => (gap.longest, gap.count),
+        };
+        record
+            .gaps
+            .iter()
+            .map(|(device, gap)| (device.clone(), told(gap)))
+            .collect()
     }
 
     /// What the server refused for good, or was open when its client was closed.

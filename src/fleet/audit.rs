@@ -8,12 +8,12 @@ use async_nats::{
     jetstream::{self, consumer::PullConsumer},
 };
 use natterjack_nats::{
-    cluster,
+    cluster::{self, Login},
     direct::{self, Bounds},
     subjects::kv,
     topology::{self, Bucket, Settings},
 };
-use natterjack_persister::db::{Db, DbError, Tx};
+use natterjack_persister::db::{Address, Db, DbError, Tx};
 use natterjack_runtime::metrics::Metrics;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
@@ -31,8 +31,8 @@ const PAGE: Bounds = Bounds {
 ///
 /// # Errors
 /// One has not after a minute, or NATS does not answer.
-pub async fn persisted(nats_url: &str, settings: &Settings) -> anyhow::Result<()> {
-    let client = cluster::connect(nats_url, "natterjack audit", |_| {}).await?;
+pub async fn persisted(nats: impl Into<Login>, settings: &Settings) -> anyhow::Result<()> {
+    let client = cluster::connect(nats, "natterjack audit", |_| {}).await?;
     let context = jetstream::new(client);
     let deadline = Instant::now() + PERSISTED_WITHIN;
     for (stream, config) in topology::consumers(settings) {
@@ -94,8 +94,8 @@ pub async fn bucket<T: DeserializeOwned>(
 ///
 /// # Errors
 /// What was found.
-pub async fn nothing_left(database_url: &str) -> anyhow::Result<()> {
-    let db = Db::open(database_url, 1, &Metrics::new("audit")).await?;
+pub async fn nothing_left(database: impl Into<Address>) -> anyhow::Result<()> {
+    let db = Db::open(database, 1, &Metrics::new("audit")).await?;
     let read = |tx: Tx| async move {
         let letters = tx
             .query(

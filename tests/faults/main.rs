@@ -17,6 +17,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what is not as expected fails the test")]
 
+#[path = "../shared/crowd.rs"]
 mod crowd;
 mod memory;
 mod outages;

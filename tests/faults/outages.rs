@@ -14,7 +14,7 @@ async fn without_postgres_messages_are_acknowledged_and_delivered_and_history_is
 -> anyhow::Result<()> {
     let seed = seed();
     let fleet = fleet().await?;
-    let mut crowd = Crowd::gather(&fleet, CLIENTS).await?;
+    let mut crowd = Crowd::gather(&fleet.urls(), CLIENTS).await?;
     crowd.talk(seed);
     sleep(Duration::from_secs(2)).await;
     let postgres = fleet.ground().postgres().unwrap();

@@ -6,7 +6,7 @@
 //!
 //! Nothing of what `src/check/rules/` promises may fail, and no log may tell of an error.
 
-#[path = "../faults/crowd.rs"]
+#[path = "../shared/crowd.rs"]
 mod crowd;
 mod previous;
 
@@ -81,7 +81,7 @@ async fn a_cluster_is_upgraded_and_goes_back_while_people_talk() -> anyhow::Resu
     let fleet = Fleet::start(ground, &config).await?;
     let schema = async || anyhow::Ok(look::look(database.as_str()).await?.schema);
     ensure!(schema().await? == 3, "the old version made the schema");
-    let mut crowd = Crowd::gather(&fleet, PEOPLE).await?;
+    let mut crowd = Crowd::gather(&fleet.urls(), PEOPLE).await?;
     ensure!(crowd.users().len() == PEOPLE, "all are there");
     crowd.talk(Clock::system().now_ms());
 

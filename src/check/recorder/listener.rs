@@ -36,7 +36,11 @@ impl Listener {
     fn take(&self, event: Event, new: &mut bool, record: &mut Record) {
         let at = record.began.elapsed();
         match event {
+            Event::Disconnected { .. } | Event::Moving { .. } => {
+                record.gaps.entry(self.device.clone()).or_default().begins();
+            }
             Event::Ready(first) => {
+                record.gaps.entry(self.device.clone()).or_default().ends();
                 record.ready.insert(self.device.clone());
                 self.ready(&first, std::mem::take(new), record);
             }

@@ -33,7 +33,7 @@ async fn a_rolling_restart_loses_nothing_and_nobody_who_moves_is_seen_to_leave()
     let seed = seed();
     let scene = Scene::set(EDGES, 1).await?;
     let movers = scene.people("mover", MOVERS).await?;
-    let mut crowd = Crowd::gather(&scene.fleet, CLIENTS).await?;
+    let mut crowd = Crowd::gather(&scene.fleet.urls(), CLIENTS).await?;
     let all: Vec<UserId> = users(&movers).into_iter().chain(crowd.users()).collect();
     let watcher = scene.watcher_of(0, "watcher", all.clone()).await?;
     let moves = Arc::new(Moves::default());

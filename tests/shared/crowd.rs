@@ -9,10 +9,7 @@ use std::{
 };
 
 use anyhow::Context;
-use natterjack::{
-    check::{Recorded, Recorder, Summary},
-    fleet::Fleet,
-};
+use natterjack::check::{Recorded, Recorder, Summary};
 use natterjack_client::{Account, Api, Credentials, QueueError};
 use natterjack_nats::{Conversation, UserId, wire::HelloDevice};
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
@@ -38,13 +35,13 @@ struct Member {
 }
 
 impl Crowd {
-    /// Signs up `count` users, puts ten each into a group, and connects them: half of them prefer
-    /// the first edge, half the second, and all of them go to the other one when theirs is away.
-    pub async fn gather(fleet: &Fleet, count: usize) -> anyhow::Result<Self> {
+    /// Signs up `count` users, puts ten each into a group, and connects them: each address is preferred by as
+    /// many, and all of them go to another one when theirs is away.
+    pub async fn gather(urls: &[String], count: usize) -> anyhow::Result<Self> {
         let recorder = Recorder::new();
         let mut accounts = Vec::with_capacity(count);
         for index in 0..count {
-            let mut urls = fleet.urls();
+            let mut urls = urls.to_vec();
             let edges = urls.len();
             urls.rotate_left(index % edges);
             let device = HelloDevice {

@@ -1,0 +1,155 @@
+//! What can be said of the files without starting anything.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, ensure};
+
+use super::compose::Compose;
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn every_container_is_shut_in() -> anyhow::Result<()> {
+    let compose = Compose::read(&repository().join("compose.yaml"), &[])?;
+    for (name, service) in &compose.services {
+        ensure!(service.read_only, "{name}: its root can be written");
+        ensure!(service.cap_drop == ["ALL"], "{name}: capabilities");
+        ensure!(
+            service.security_opt == ["no-new-privileges:true"],
+            "{name}: privileges"
+        );
+        let once = matches!(service.restart.as_str(), "no" | "on-failure:5");
+        ensure!(
+            once || service.restart == "unless-stopped",
+            "{name}: {}",
+            service.restart
+        );
+        ensure!(once || service.healthcheck.is_some(), "{name}: no health check");
+        ensure!(once || service.mem_limit.is_some(), "{name}: no limit of memory");
+        ensure!(
+            service.user != "0:0" || service.cap_add == ["CHOWN"],
+            "{name}: it is root"
+        );
+        let tag = service
+            .image
+            .split_once(':')
+            .context("an image without a version")?
+            .1;
+        ensure!(
+            tag != "latest" || service.image.starts_with("natterjack:"),
+            "{name}: {tag}"
+        );
+        if let Some(grace_ms) = service.environment.get("EDGE_DRAIN_GRACE_MS") {
+            let grace_ms: u128 = grace_ms.parse()?;
+            ensure!(
+                service.grace()?.as_millis() > grace_ms,
+                "{name}: it is killed while it drains"
+            );
+        }
+        for secret in &service.secrets {
+            ensure!(
+                compose.secrets.contains_key(&secret.source),
+                "{name}: {}",
+                secret.source
+            );
+        }
+    }
+    for network in ["nats", "database"] {
+        let network = compose.networks[network].as_ref();
+        ensure!(
+            network.is_some_and(|network| network.internal),
+            "servers are reached from outside"
+        );
+    }
+    Ok(())
+}
+
+/// What the image is built from is all that cargo asks for.
+#[test]
+fn the_image_gets_the_whole_workspace() -> anyhow::Result<()> {
+    let dockerfile = fs::read_to_string(repository().join("deploy/Dockerfile"))?;
+    let program = dockerfile
+        .split("AS program")
+        .nth(1)
+        .context("a stage for the program")?;
+    let copies = program
+        .lines()
+        .filter_map(|line| line.strip_prefix("COPY "))
+        .filter(|line| !line.starts_with("--"));
+    let copied: BTreeSet<&str> = copies
+        .flat_map(|line| line.split_whitespace().rev().skip(1))
+        .map(|path| path.trim_end_matches('/'))
+        .collect();
+    let ignored = fs::read_to_string(repository().join(".dockerignore"))?;
+    let context = tempfile::tempdir()?;
+    for path in &copied {
+        ensure!(
+            ignored.lines().any(|line| line == format!("!{path}")),
+            ".dockerignore leaves {path} out"
+        );
+        std::os::unix::fs::symlink(repository().join(path), context.path().join(path))?;
+    }
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "metadata",
+            "--locked",
+            "--offline",
+            "--no-deps",
+            "--format-version=1",
+            "--manifest-path",
+        ])
+        .arg(context.path().join("Cargo.toml"))
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
+}
+
+/// The reference implementation of the file's format reads it, where Go is there to build that.
+#[test]
+fn compose_itself_understands_the_file() -> anyhow::Result<()> {
+    const PACKAGE: &str = "github.com/compose-spec/compose-go/v2/cmd@v2.16.2";
+    let skipped = |reason: &str| {
+        use std::io::Write as _;
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: compose.yaml is not read by compose-go: {reason}"
+        );
+    };
+    let bin: PathBuf = natterjack_runtime::servers::testing_tools_dir().join("compose-go-2.16.2");
+    let program = bin.join("cmd");
+    if !program.exists() {
+        fs::create_dir_all(&bin)?;
+        let installed = Command::new("go")
+            .args(["install", PACKAGE])
+            .env("GOBIN", &bin)
+            .output();
+        match installed {
+            Ok(output) if output.status.success() => {}
+            Ok(output) => {
+                skipped(&String::from_utf8_lossy(&output.stderr));
+                return Ok(());
+            }
+            Err(error) => {
+                skipped(&format!("go: {error}; install Go, and run this test again"));
+                return Ok(());
+            }
+        }
+    }
+    let output = Command::new(program)
+        .arg(repository().join("compose.yaml"))
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{said}");
+    Ok(())
+}

@@ -1,0 +1,20 @@
+//! The topology of compose.yaml as processes, from the same files: where no container engine is, and to see what
+//! happens to those who are connected while each part of it is restarted.
+//!
+//! Each service runs with the command, environment, volumes, secrets, networks, user, stop signal and health check
+//! that compose.yaml gives it, in namespaces as containers have them. What stands in for an engine: the programs are
+//! those of this machine and of the tests' own tools rather than of the images, Postgres's image is three lines of
+//! shell, and ports are not published: clients are on the networks.
+
+mod compose;
+mod container;
+#[path = "../shared/crowd.rs"]
+mod crowd;
+mod files;
+mod names;
+mod net;
+#[path = "../shared/browsers.rs"]
+mod programs;
+mod rolling;
+mod sandbox;
+mod stand;
