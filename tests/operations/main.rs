@@ -6,3 +6,4 @@ mod login;
 mod pages;
 mod sight;
 mod nats_cli;
+mod sight;
