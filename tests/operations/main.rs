@@ -3,7 +3,6 @@
 mod doctor;
 mod drift;
 mod login;
-mod pages;
-mod sight;
 mod nats_cli;
+mod pages;
 mod sight;
