@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use natterjack_nats::{
     access::User,
-    cluster::{self, NatsArgs},
+    cluster::{self, Login, NatsArgs},
     provision::{self, Report},
     topology::Settings,
 };
@@ -35,6 +35,8 @@ pub struct LocalConfig {
     /// How much all streams of our own NATS together may promise; three quarters of the free disk if
     /// absent.
     pub nats_store_bytes_max: Option<u64>,
+    /// Further lines for the configuration of our own NATS, such as accounts and users.
+    pub nats_extra: String,
 }
 
 /// Servers that run.
@@ -77,6 +79,7 @@ impl LocalServers {
                 NatsConfig {
                     port,
                     store_bytes_max: config.nats_store_bytes_max,
+                    extra: config.nats_extra.clone(),
                     ..NatsConfig::new(dir.nats())
                 },
             )
@@ -131,7 +134,14 @@ impl LocalServers {
     pub async fn provision(&self, settings: &Settings) -> anyhow::Result<Report> {
         // Where NATS is not our own, the environment says how to log in.
         let nats: NatsArgs = role::args(&[("--nats-url", self.nats_url.as_str())])?;
-        let login = nats.login(User::Provision);
+        self.provision_as(settings, nats.login(User::Provision)).await
+    }
+
+    /// The same with a login of its own.
+    ///
+    /// # Errors
+    /// See [`provision::provision`].
+    pub async fn provision_as(&self, settings: &Settings, login: Login) -> anyhow::Result<Report> {
         let client = cluster::connect(login, "natterjack provision", |_| {}).await?;
         let context = async_nats::jetstream::new(client);
         Ok(provision::provision(&context, settings, false).await?)

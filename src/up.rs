@@ -73,6 +73,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         nats_port: args.nats_port,
         postgres_port: args.postgres_port,
         nats_store_bytes_max: None,
+        nats_extra: String::new(),
     };
     let page = Page::start(&args);
     progress.say("starting NATS and Postgres …");

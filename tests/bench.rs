@@ -178,7 +178,11 @@ fn growth_says_how_far_from_linear_it_is_and_draws_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_that_runs_already_is_measured_too() -> anyhow::Result<()> {
-    let ground = Ground::start(GroundConfig::default()).await?;
+    let config = GroundConfig {
+        open: true,
+        ..GroundConfig::default()
+    };
+    let ground = Ground::start(config).await?;
     let (persister, edge) = (House::persister_args(&ground)?, House::edge_args(&ground)?);
     let presence = House::presence_args(&ground)?;
     let house = House::start(ground, persister, presence, vec![edge]).await?;

@@ -116,7 +116,8 @@ pub async fn connect(
                 step + jitter_ms
             })
         });
-    join(options, &address, name, on_event).await
+    // Boxed: whoever connects somewhere deep inside has a small stack.
+    Box::pin(join(options, &address, name, on_event)).await
 }
 
 /// The same, but the connection does not come back: once it breaks, nothing that was handed to it
@@ -149,7 +150,7 @@ pub async fn connect_once(
     let options = options
         .max_reconnects(address.servers().len())
         .reconnect_delay_callback(|_| Duration::ZERO);
-    join(options, &address, name, on_event).await
+    Box::pin(join(options, &address, name, on_event)).await
 }
 
 async fn join(

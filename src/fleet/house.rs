@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use natterjack_nats::access::User;
 use natterjack_runtime::lifecycle::Tasks;
 
 use super::ground::Ground;
@@ -36,13 +37,16 @@ impl House {
     /// # Errors
     /// Variables of the environment that do not parse.
     pub fn persister_args(ground: &Ground) -> anyhow::Result<natterjack_persister::Args> {
-        role::args(&[
-            ("--nats-url", ground.nats_url()),
-            ("--database-url", ground.database_url()),
-            ("--argon2-memory-kib", "8"),
-            ("--argon2-passes", "1"),
-            ("--database-connections-max", "8"),
-        ])
+        options(
+            ground,
+            User::Persister,
+            &[
+                ("--database-url", ground.database_url()),
+                ("--argon2-memory-kib", "8"),
+                ("--argon2-passes", "1"),
+                ("--database-connections-max", "8"),
+            ],
+        )
     }
 
     /// Options of presence on this ground, with a short grace, since whoever finishes waits for it.
@@ -50,7 +54,7 @@ impl House {
     /// # Errors
     /// Variables of the environment that do not parse.
     pub fn presence_args(ground: &Ground) -> anyhow::Result<natterjack_presence::Args> {
-        role::args(&[("--nats-url", ground.nats_url()), ("--grace-ms", "250")])
+        options(ground, User::Presence, &[("--grace-ms", "250")])
     }
 
     /// Options of a notifier on this ground: with a short grace, and for push services that are on this
@@ -59,8 +63,7 @@ impl House {
     /// # Errors
     /// Variables of the environment that do not parse.
     pub fn notifier_args(ground: &Ground) -> anyhow::Result<natterjack_notifier::Args> {
-        let mut args: natterjack_notifier::Args =
-            role::args(&[("--nats-url", ground.nats_url()), ("--grace-ms", "1000")])?;
+        let mut args: natterjack_notifier::Args = options(ground, User::Notifier, &[("--grace-ms", "1000")])?;
         args.push_anywhere = true;
         Ok(args)
     }
@@ -70,8 +73,7 @@ impl House {
     /// # Errors
     /// Variables of the environment that do not parse.
     pub fn edge_args(ground: &Ground) -> anyhow::Result<natterjack_edge::Args> {
-        let mut args: natterjack_edge::Args =
-            role::args(&[("--nats-url", ground.nats_url()), ("--listen", "127.0.0.1:0")])?;
+        let mut args: natterjack_edge::Args = options(ground, User::Edge, &[("--listen", "127.0.0.1:0")])?;
         args.rates.no_rate_limits = true;
         args.push_anywhere = true;
         args.place.drain_spread_ms = 10;
@@ -137,7 +139,7 @@ impl House {
     pub async fn start_edge(&mut self, edge: usize) -> anyhow::Result<()> {
         let tasks = Tasks::new();
         let standing = &mut self.edges[edge];
-        let started = natterjack_edge::run(&standing.args, &tasks)
+        let started = Box::pin(natterjack_edge::run(&standing.args, &tasks))
             .await
             .context("an edge")?;
         (standing.args.listen, standing.tasks) = (started.addr, Some(tasks));
@@ -158,7 +160,7 @@ impl House {
     /// Whatever kept it from starting.
     pub async fn start_persister(&mut self) -> anyhow::Result<()> {
         let tasks = Tasks::new();
-        natterjack_persister::run(&self.persister_args, &tasks)
+        Box::pin(natterjack_persister::run(&self.persister_args, &tasks))
             .await
             .context("the persister")?;
         self.persister = Some(tasks);
@@ -179,7 +181,7 @@ impl House {
     /// Whatever kept it from starting.
     pub async fn start_presence(&mut self) -> anyhow::Result<()> {
         let tasks = Tasks::new();
-        natterjack_presence::run(&self.presence_args, &tasks)
+        Box::pin(natterjack_presence::run(&self.presence_args, &tasks))
             .await
             .context("presence")?;
         self.presence = Some(tasks);
@@ -200,7 +202,7 @@ impl House {
     /// Whatever kept it from starting.
     pub async fn start_notifier(&mut self, args: &natterjack_notifier::Args) -> anyhow::Result<()> {
         let tasks = Tasks::new();
-        natterjack_notifier::run(args, &tasks)
+        Box::pin(natterjack_notifier::run(args, &tasks))
             .await
             .context("a notifier")?;
         self.notifiers.push(tasks);
@@ -239,6 +241,15 @@ impl House {
         self.ground.nothing_left().await?;
         self.ground.finish().await
     }
+}
+
+/// Options of a role on this ground, logged in as its own user.
+fn options<T: clap::Args>(ground: &Ground, user: User, own: &[(&str, &str)]) -> anyhow::Result<T> {
+    let nats = ground.nats_options(user);
+    let nats = nats
+        .chunks_exact(2)
+        .map(|pair| (pair[0].as_str(), pair[1].as_str()));
+    role::args(&nats.chain(own.iter().copied()).collect::<Vec<_>>())
 }
 
 async fn stop(tasks: Option<Tasks>) -> anyhow::Result<()> {

@@ -13,7 +13,8 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use async_nats::jetstream;
 use natterjack_nats::{
-    Conversation, cluster,
+    Conversation,
+    cluster::{self, Login},
     wire::{Notice, PushRequest},
 };
 use tokio::time::{Instant, sleep};
@@ -57,10 +58,10 @@ impl Phones {
     ///
     /// # Errors
     /// No port is free, or the cluster has no key for Web Push.
-    pub async fn start(nats_url: &str) -> anyhow::Result<Self> {
+    pub async fn start(nats: impl Into<Login>) -> anyhow::Result<Self> {
         let server = PushServer::start(Depth::Opened).await?;
         let link = Link::to(server.address()).await?;
-        let client = cluster::connect(nats_url, "natterjack phones", |_| {}).await?;
+        let client = cluster::connect(nats, "natterjack phones", |_| {}).await?;
         let key = cluster::vapid(&jetstream::new(client)).await?;
         Ok(Self {
             server,

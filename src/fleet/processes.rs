@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use natterjack_nats::access::User;
+
 use super::{ground::Ground, role::RoleProcess};
 
 /// What to start on a ground.
@@ -67,12 +69,18 @@ impl Fleet {
     /// # Errors
     /// Whatever kept one from starting.
     pub async fn start(ground: Ground, config: &FleetConfig) -> anyhow::Result<Self> {
-        let common = ["--nats-url", ground.nats_url()];
+        let logins = [User::Persister, User::Presence, User::Notifier, User::Edge];
+        let [persister, presence, notifier, edge] = logins.map(|user| ground.nats_options(user));
         let (mut edges, mut persisters, mut presences) = (Vec::new(), Vec::new(), Vec::new());
         let database = ["--database-url", ground.database_url()];
         for index in 0..config.persisters {
             let own = config.persister_options.iter().map(String::as_str);
-            let arguments: Vec<_> = common.into_iter().chain(database).chain(own).collect();
+            let arguments: Vec<_> = persister
+                .iter()
+                .map(String::as_str)
+                .chain(database)
+                .chain(own)
+                .collect();
             let dir = ground.path().join(format!("persister-{index}"));
             let role =
                 RoleProcess::start(&config.binary, "persister", "--admin-listen", &arguments, &dir).await?;
@@ -80,7 +88,7 @@ impl Fleet {
         }
         for index in 0..config.presences {
             let own = config.presence_options.iter().map(String::as_str);
-            let arguments: Vec<_> = common.into_iter().chain(own).collect();
+            let arguments: Vec<_> = presence.iter().map(String::as_str).chain(own).collect();
             let dir = ground.path().join(format!("presence-{index}"));
             let role =
                 RoleProcess::start(&config.binary, "presence", "--admin-listen", &arguments, &dir).await?;
@@ -89,7 +97,7 @@ impl Fleet {
         let mut notifiers = Vec::new();
         for index in 0..config.notifiers {
             let own = config.notifier_options.iter().map(String::as_str);
-            let arguments: Vec<_> = common.into_iter().chain(own).collect();
+            let arguments: Vec<_> = notifier.iter().map(String::as_str).chain(own).collect();
             let dir = ground.path().join(format!("notifier-{index}"));
             let role =
                 RoleProcess::start(&config.binary, "notifier", "--admin-listen", &arguments, &dir).await?;
@@ -97,7 +105,7 @@ impl Fleet {
         }
         for index in 0..config.edges {
             let own = config.edge_options.iter().map(String::as_str);
-            let arguments: Vec<_> = common.into_iter().chain(own).collect();
+            let arguments: Vec<_> = edge.iter().map(String::as_str).chain(own).collect();
             let dir = ground.path().join(format!("edge-{index}"));
             edges.push(RoleProcess::start(&config.binary, "edge", "--listen", &arguments, &dir).await?);
         }

@@ -32,7 +32,7 @@ struct Operator {
 
 impl Operator {
     async fn new(play: &Play) -> anyhow::Result<Self> {
-        let client = cluster::connect(play.house.ground().nats_url(), "operator", |_| {}).await?;
+        let client = cluster::connect(play.house.ground().admin(), "operator", |_| {}).await?;
         let context = async_nats::jetstream::new(client.clone());
         Ok(Self {
             client,

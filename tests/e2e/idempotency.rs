@@ -82,7 +82,7 @@ async fn a_retry_after_the_dedupe_window_gets_the_first_ack_again() -> anyhow::R
                 first.push(seq(put(&alice, n % 2, dm, *id, &format!("text {n}")).await?)?);
             }
             // What the window has forgotten is told by the stream itself: it takes the id again.
-            let context = async_nats::jetstream::new(async_nats::connect(house.ground().nats_url()).await?);
+            let context = async_nats::jetstream::new(house.ground().client().await?);
             until("the window has passed", async || {
                 let subject =
                     natterjack_nats::subjects::chat::subject(house.ground().settings().shards, &other);

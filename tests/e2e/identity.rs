@@ -23,7 +23,7 @@ use crate::support::{
 };
 
 async fn bucket(house: &House) -> anyhow::Result<kv::Store> {
-    let context = async_nats::jetstream::new(async_nats::connect(house.ground().nats_url()).await?);
+    let context = async_nats::jetstream::new(house.ground().client().await?);
     Ok(context.get_key_value(Bucket::Cluster.name()).await?)
 }
 

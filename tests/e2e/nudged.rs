@@ -35,7 +35,7 @@ async fn nudge(
     head: u64,
     times: usize,
 ) -> anyhow::Result<()> {
-    let nats = async_nats::connect(house.ground().nats_url()).await?;
+    let nats = house.ground().client().await?;
     let frame = serde_json::to_vec(&ServerFrame::Nudge { conversation, head })?;
     let subject = subjects::live::subject(&Conversation::User(user));
     for _ in 0..times {

@@ -51,7 +51,7 @@ async fn pushed_by(user: &User) -> anyhow::Result<Option<Channel>> {
 
 /// What a key of the cluster says.
 async fn agree(house: &House, key: &str, value: &str) -> anyhow::Result<()> {
-    let client = cluster::connect(house.ground().nats_url(), "test", |_| {}).await?;
+    let client = cluster::connect(house.ground().admin(), "test", |_| {}).await?;
     let bucket = jetstream::new(client)
         .get_key_value(Bucket::Cluster.name())
         .await?;
@@ -240,7 +240,7 @@ async fn a_receipt_says_whether_somebody_looked() -> anyhow::Result<()> {
         );
         let dm = alice.dm(&bob);
         let seq = bob.say(dm, "hello").await?;
-        let client = cluster::connect(house.ground().nats_url(), "test", |_| {}).await?;
+        let client = cluster::connect(house.ground().admin(), "test", |_| {}).await?;
         let mut batches = client.subscribe("receipt.>").await?;
         client.flush().await?;
         let path = format!("/v1/conversations/{dm}/receipts");

@@ -301,7 +301,7 @@ async fn a_flood_costs_a_slow_socket_presence_frames_and_no_message() -> anyhow:
                 sent.push(a.say(dm, &text).await?);
             }
             // Everybody comes and goes.
-            let client = cluster::connect(house.ground().nats_url(), "flood", |_| {}).await?;
+            let client = cluster::connect(house.ground().admin(), "flood", |_| {}).await?;
             let bucket = jetstream::new(client)
                 .get_key_value(Bucket::Presence.name())
                 .await?;

@@ -68,7 +68,12 @@ async fn a_cluster_is_upgraded_and_goes_back_while_people_talk() -> anyhow::Resu
         return Ok(());
     };
     let new = Path::new(env!("CARGO_BIN_EXE_natterjack"));
-    let ground = Ground::start(GroundConfig::default()).await?;
+    // The old version knows no keys.
+    let config = GroundConfig {
+        open: true,
+        ..GroundConfig::default()
+    };
+    let ground = Ground::start(config).await?;
     let database = ground.database_url().to_owned();
     let link = Link(ground.path().join("natterjack"));
     link.show(&old)?;

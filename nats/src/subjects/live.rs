@@ -9,6 +9,12 @@ use crate::{conversation::Conversation, ids::UserId};
 /// The destination of every chat stream's republish.
 pub const ALL: &str = "live.>";
 
+/// Where edges publish ephemeral frames, and what they hear: all 1:1 chats and groups.
+pub const EPHEMERAL: [&str; 2] = ["live.dm.*.*", "live.group.*"];
+
+/// The logs of all users.
+pub const USERS: &str = "live.user.*";
+
 /// The live subject of a conversation.
 #[must_use]
 pub fn subject(conversation: &Conversation) -> String {

@@ -24,3 +24,33 @@ pub fn of_edge<V: Verb>(edge: EdgeId) -> String {
 pub fn of_process<V: Verb>(process: ProcessId) -> String {
     format!("{}.{process}", subject::<V>())
 }
+
+/// All verbs of a service, of all processes that host it, for example `svc.history.*`.
+#[must_use]
+pub fn verbs(service: &str) -> String {
+    format!("svc.{service}.*")
+}
+
+/// What a process subscribes to that hosts a service: the verbs, those that it answers for itself, and what
+/// `nats micro` asks of the service.
+#[must_use]
+pub fn hosted(service: &str) -> [String; 4] {
+    [
+        verbs(service),
+        format!("svc.{service}.*.*"),
+        format!("$SRV.*.{service}"),
+        format!("$SRV.*.{service}.*"),
+    ]
+}
+
+/// What a process subscribes to that hosts any service: what `nats micro ls` asks of all.
+#[must_use]
+pub fn discovery() -> [String; 1] {
+    ["$SRV.*".into()]
+}
+
+/// What `nats micro ls`, `info`, `stats` and `ping` publish.
+#[must_use]
+pub fn discovery_requests() -> [String; 1] {
+    ["$SRV.>".into()]
+}

@@ -53,6 +53,19 @@ pub enum Bucket {
 }
 
 impl Bucket {
+    /// All buckets.
+    pub const ALL: [Self; 9] = [
+        Self::Cluster,
+        Self::Devices,
+        Self::Revocations,
+        Self::Edges,
+        Self::Sessions,
+        Self::Presence,
+        Self::Pushes,
+        Self::PushTargets,
+        Self::PushKeys,
+    ];
+
     /// The bucket's name.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -25,7 +25,7 @@ mod tools_npm;
 pub use data_dir::{DataDir, DataDirError};
 pub use error::{ServerError, ServerExit};
 pub use nats::NatsServer;
-pub use nats_config::NatsConfig;
+pub use nats_config::{NatsConfig, PING_INTERVAL_S, PINGS_OUT_MAX};
 pub use ports::{PortError, PortRequest, Ports};
 pub use postgres::{Postgres, PostgresConfig};
 pub use program::{Program, ProgramConfig};

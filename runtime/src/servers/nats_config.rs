@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 /// How often a silent connection is asked whether it is still there, in seconds.
-const PING_INTERVAL_S: u32 = 10;
+pub const PING_INTERVAL_S: u32 = 10;
 /// So many questions may be unanswered; the next one ends the connection.
-const PINGS_OUT_MAX: u32 = 2;
+pub const PINGS_OUT_MAX: u32 = 2;
 
 /// What a nats-server is started with; [`NatsConfig::new`] fills in all but the directory.
 #[derive(Debug, Clone)]

@@ -55,8 +55,8 @@ pub async fn play(
 ) -> anyhow::Result<()> {
     stage
         .run(async |Play { house, proxy, .. }| {
-            let nats = async_nats::connect(house.ground().nats_url()).await?;
-            let phones = Phones::start(house.ground().nats_url()).await?;
+            let nats = house.ground().client().await?;
+            let phones = Phones::start(house.ground().admin()).await?;
             let mut scene = Scene {
                 house,
                 proxy: proxy.clone(),

@@ -233,7 +233,7 @@ impl Player<'_> {
 
     /// As the notifier does when nobody has confirmed a message in time.
     async fn nudge(&self, head: u64) -> anyhow::Result<()> {
-        let nats = async_nats::connect(self.house.ground().nats_url()).await?;
+        let nats = self.house.ground().client().await?;
         let frame = ServerFrame::Nudge {
             conversation: self.dm,
             head,

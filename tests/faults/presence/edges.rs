@@ -4,7 +4,10 @@ use std::path::Path;
 
 use anyhow::{Context, ensure};
 use natterjack::fleet::RoleProcess;
-use natterjack_nats::wire::{PresenceState, ShownState};
+use natterjack_nats::{
+    access::User,
+    wire::{PresenceState, ShownState},
+};
 use tokio::time::Instant;
 
 use super::{PATIENCE, PROMISED, Scene, close, users};
@@ -101,7 +104,9 @@ async fn a_second_edge_of_the_same_id(scene: &Scene) -> anyhow::Result<()> {
 
     let id = edge.to_string();
     let ground = scene.fleet.ground();
-    let words = ["--nats-url", ground.nats_url(), "--edge-id", &id];
+    let nats = ground.nats_options(User::Edge);
+    let own = ["--edge-id", &id];
+    let words: Vec<_> = nats.iter().map(String::as_str).chain(own).collect();
     let second = RoleProcess::start(
         Path::new(env!("CARGO_BIN_EXE_natterjack")),
         "edge",

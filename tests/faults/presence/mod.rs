@@ -40,7 +40,7 @@ struct Scene {
 impl Scene {
     async fn set(edges: usize, presences: usize) -> anyhow::Result<Self> {
         let ground = Ground::start(GroundConfig::default()).await?;
-        let stored = Stored::open(ground.nats_url()).await?;
+        let stored = Stored::open(ground.admin()).await?;
         let mut config = FleetConfig::new(Path::new(env!("CARGO_BIN_EXE_natterjack")));
         (config.edges, config.presences) = (edges, presences);
         let fleet = Fleet::start(ground, &config).await?;
@@ -103,7 +103,7 @@ impl Scene {
         self.stored.agrees(&nobody, PATIENCE).await?;
         // Whatever was put off has been looked at once no event is open any more.
         let ground = self.fleet.ground();
-        audit::persisted(ground.nats_url(), ground.settings()).await?;
+        audit::persisted(ground.admin(), ground.settings()).await?;
         self.stored.agrees(&nobody, Duration::ZERO).await?;
         self.fleet.finish().await
     }

@@ -10,7 +10,8 @@ use anyhow::Context;
 use async_nats::Client;
 use natterjack::fleet::audit;
 use natterjack_nats::{
-    DeviceId, EdgeId, UserId, cluster,
+    DeviceId, EdgeId, UserId,
+    cluster::{self, Login},
     subjects::kv,
     topology::Bucket,
     wire::{DeviceSession, Lease, PresenceRecord, PresenceState},
@@ -31,8 +32,8 @@ pub struct Stored {
 }
 
 impl Stored {
-    pub async fn open(nats_url: &str) -> anyhow::Result<Self> {
-        let client = cluster::connect(nats_url, "natterjack test", |_| {}).await?;
+    pub async fn open(nats: Login) -> anyhow::Result<Self> {
+        let client = cluster::connect(nats, "natterjack test", |_| {}).await?;
         let left_out = Arc::default();
         Ok(Self { client, left_out })
     }

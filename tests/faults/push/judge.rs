@@ -47,7 +47,7 @@ impl<'a> Judge<'a> {
         let begun = Instant::now();
         self.rest().await?;
         let ground = self.fleet.ground();
-        let nats = cluster::connect(ground.nats_url(), "natterjack judge", |_| {}).await?;
+        let nats = cluster::connect(ground.admin(), "natterjack judge", |_| {}).await?;
         let record = Record::read(&nats, ground.settings()).await?;
         let taken = self.phones.taken()?;
         let (doubles, shares) = (rules::doubles(&taken), rules::shares(self.cast, &taken));
@@ -95,7 +95,7 @@ impl<'a> Judge<'a> {
     /// Waits until the notifiers have nothing in their hands.
     async fn rest(&self) -> anyhow::Result<()> {
         let ground = self.fleet.ground();
-        let nats = cluster::connect(ground.nats_url(), "natterjack judge", |_| {}).await?;
+        let nats = cluster::connect(ground.admin(), "natterjack judge", |_| {}).await?;
         let context = jetstream::new(nats);
         let deadline = Instant::now() + SETTLED_WITHIN;
         let of_notifier =

@@ -69,7 +69,7 @@ async fn set() -> anyhow::Result<Fleet> {
 async fn every_push_that_is_due_is_sent_whatever_is_killed() -> anyhow::Result<()> {
     let seed = seed();
     let fleet = set().await?;
-    let phones = Phones::start(fleet.ground().nats_url()).await?;
+    let phones = Phones::start(fleet.ground().admin()).await?;
     phones.set_weather(Weather::Late(PUSH_TAKES));
     let count = Count {
         offline: 60,

@@ -82,7 +82,11 @@ pub struct Patient {
 impl Patient {
     /// Two edges, and one of each other role.
     pub async fn new() -> anyhow::Result<Self> {
-        let ground = Ground::start(GroundConfig::default()).await?;
+        let config = GroundConfig {
+            open: true,
+            ..GroundConfig::default()
+        };
+        let ground = Ground::start(config).await?;
         let config = FleetConfig {
             notifiers: 1,
             ..FleetConfig::new(Path::new(BINARY))

@@ -65,7 +65,7 @@ async fn one<T: DeserializeOwned>(
 }
 
 pub async fn look(scene: &Scene) -> anyhow::Result<()> {
-    let client = cluster::connect(scene.fleet.ground().nats_url(), "sight", |_| {}).await?;
+    let client = cluster::connect(scene.fleet.ground().admin(), "sight", |_| {}).await?;
     let infos: Vec<ProcessInfo> = all(&client, &svc::subject::<Info>(), &Info {}, 4).await?;
     let roles: BTreeMap<&str, &ProcessInfo> = infos.iter().map(|info| (info.role.as_str(), info)).collect();
     ensure!(

@@ -57,7 +57,7 @@ impl Scene {
         config.presence_options.extend(all.clone());
         config.notifier_options.extend(notifier.into_iter().chain(all));
         let fleet = Fleet::start(ground, &config).await?;
-        let phones = Phones::start(fleet.ground().nats_url()).await?;
+        let phones = Phones::start(fleet.ground().admin()).await?;
         Ok(Self {
             fleet,
             receiver,
@@ -150,7 +150,7 @@ impl Scene {
             .map(|(_, password)| password.to_owned());
         let vapid = {
             let client =
-                natterjack_nats::cluster::connect(self.fleet.ground().nats_url(), "sight", |_| {}).await?;
+                natterjack_nats::cluster::connect(self.fleet.ground().admin(), "sight", |_| {}).await?;
             natterjack_nats::cluster::vapid(&async_nats::jetstream::new(client)).await?
         };
         self.secrets.extend([

@@ -1,6 +1,11 @@
 //! `natterjack provision`: streams, buckets and consumers, made or compared.
 
-use std::time::Duration;
+pub mod certificates;
+pub mod config;
+pub mod files;
+pub mod keys;
+
+use std::{path::Path, time::Duration};
 
 use natterjack_nats::{
     Shards,
@@ -36,7 +41,6 @@ impl TopologyArgs {
             replicas: self.replicas,
             chat_bytes_max: self.chat_bytes_max,
             dedupe_window: Duration::from_secs(self.dedupe_window_s),
-            made_closed: true,
         }
     }
 }
@@ -56,11 +60,13 @@ pub struct Args {
     /// Where NATS is, and how to log in
     #[command(flatten)]
     pub nats: NatsArgs,
-    /// Also change what exists and differs, where nothing can be lost by that
+    /// Also change what exists and differs, where the server allows it
     #[arg(long, env = "NATTERJACK_PROVISION_APPLY")]
     pub apply: bool,
     #[command(flatten)]
     topology: TopologyArgs,
+    #[command(flatten)]
+    config: config::ConfigArgs,
 }
 
 /// Provisions and prints what was done.
@@ -69,13 +75,15 @@ pub struct Args {
 /// No server, another number of shards, or what the server refused; drift that was left alone is
 /// an error too, so that a script notices.
 pub async fn run(args: &Args) -> anyhow::Result<()> {
+    if let Some(dir) = &args.config.write_config {
+        return write_config(dir, args);
+    }
     let client = cluster::connect(args.nats.login(User::Provision), "natterjack provision", |_| {}).await?;
     let context = async_nats::jetstream::new(client);
     let Report {
         created,
         updated,
         drift,
-        closed,
         ..
     } = provision(&context, &args.topology.settings(), args.apply).await?;
     for what in &created {
@@ -87,19 +95,37 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     for drift in &drift {
         println!("differs  {drift}");
     }
-    if created.is_empty() && updated.is_empty() && drift.is_empty() && closed.is_empty() {
+    if created.is_empty() && updated.is_empty() && drift.is_empty() {
         println!("nothing to do: all is as it should be");
     }
-    for stream in &closed {
-        println!(
-            "closed   {stream}: it takes messages once a persister runs, which looks up to where history counts"
-        );
-    }
-    let refused = drift.iter().filter(|drift| drift.refused.is_some()).count();
     anyhow::ensure!(
         drift.is_empty(),
-        "{} settings differ; {refused} of them are left to you, and --apply changes the others",
+        "{} settings differ; run again with --apply to change them",
         drift.len()
+    );
+    Ok(())
+}
+
+fn write_config(dir: &Path, args: &Args) -> anyhow::Result<()> {
+    let written = config::write(dir, &args.config, &args.topology)?;
+    for path in &written {
+        println!("written  {}", path.display());
+    }
+    if written.is_empty() {
+        println!("nothing to do: all is as it should be");
+        return Ok(());
+    }
+    let dir = dir.display();
+    println!(
+        "
+Keep {dir} to yourself: *.nk, *-key.pem and postgres/password let whoever has them in.
+
+Next:
+  - start each nats-server in {dir}/nats: NATS_NAME=… NATS_STORE_DIR=… nats-server -c nats-server.conf;
+    one that runs already takes new users and certificates with `nats-server --signal reload`
+  - give each role its own key: NATS_NKEY={dir}/nkeys/<role>.nk NATS_CA={dir}/tls/ca.pem
+  - make the streams: natterjack provision --nats-nkey {dir}/nkeys/provision.nk --nats-ca {dir}/tls/ca.pem …
+  - look around: XDG_CONFIG_HOME={dir}/cli nats --context natterjack-operator stream report"
     );
     Ok(())
 }
