@@ -13,7 +13,8 @@ use uuid::Uuid;
 use super::decode::Entry;
 use crate::db::{DbError, Tx};
 
-/// The same as [`natterjack_nats::wire::Fingerprint::of`]; a test compares them.
+/// The same as [`natterjack_nats::wire::Fingerprint::of`]; a test compares them. The bytes of a text are those of
+/// a database in UTF-8; `convert_to` says so too, but is not immutable, and Citus wants that.
 macro_rules! fingerprint {
     ($row:literal) => {
         concat!(
@@ -25,9 +26,9 @@ macro_rules! fingerprint {
             $row,
             ".reply_to, 0)) || int8send(coalesce(",
             $row,
-            ".target, 0)) || convert_to(coalesce(",
+            ".target, 0)) || decode(replace(coalesce(",
             $row,
-            ".text, ''), 'UTF8')) for 16))"
+            ".text, ''), '\\', '\\\\'), 'escape')) for 16))"
         )
     };
 }

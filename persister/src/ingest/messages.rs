@@ -49,7 +49,7 @@ const LOCK: i32 = 0x6e61_7474;
 
 /// The same rows, once as they are and once as twins.
 macro_rules! insert {
-    ($twin:literal, $only:literal) => {
+    ($twin:literal) => {
         concat!(
             "insert into messages \
               (conversation, seq, sender, client_id, sent_at, kind, reply_to, target, text, event, twin) \
@@ -57,22 +57,25 @@ macro_rules! insert {
             $twin,
             " from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[], $5::bigint[], \
               $6::smallint[], $7::bigint[], $8::bigint[], $9::text[], $10::jsonb[]) \
-              as given (conversation, seq, sender, client_id, sent_at, kind, reply_to, target, text, event) ",
-            $only,
-            " on conflict do nothing \
+              as given (conversation, seq, sender, client_id, sent_at, kind, reply_to, target, text, event) \
+            on conflict do nothing \
             returning conversation, seq"
         )
     };
 }
-const INSERT: &str = insert!("null::boolean", "");
+const INSERT: &str = insert!("null::boolean");
 
 /// What the insert left out is a twin if its sender has no such message: another sender of the
 /// conversation had the client id before. A redelivery conflicts here too.
-const INSERT_TWINS: &str = insert!(
-    "true",
-    "where not exists (select from messages m where m.client_id = given.client_id \
-      and m.conversation = given.conversation and m.sender = given.sender and m.kind <> 4 and m.twin is null)"
-);
+const INSERT_TWINS: &str = insert!("true");
+
+/// Who has such a message. By itself: Citus refuses a condition on other rows in an insert from arrays.
+const NO_TWINS: &str = "\
+    select given.conversation, given.seq \
+    from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[]) as given (conversation, seq, sender, client_id) \
+    join messages m on m.client_id = given.client_id and m.conversation = given.conversation \
+      and m.sender = given.sender \
+    where m.kind <> 4 and m.twin is null";
 
 /// What that left out as well is a redelivery, which conflicts here too, or a second copy of a
 /// message: it keeps its place, since its successor names it as predecessor.
@@ -158,7 +161,8 @@ impl Messages {
         };
         let mut rejected = not_in(&placed);
         if !rejected.is_empty() {
-            placed.extend(insert(tx, INSERT_TWINS, entries, keys, &rejected).await?);
+            let twins = twins(tx, entries, keys, &rejected).await?;
+            placed.extend(insert(tx, INSERT_TWINS, entries, keys, &twins).await?);
             rejected = not_in(&placed);
         }
         let copies = if rejected.is_empty() {
@@ -263,6 +267,26 @@ async fn insert(
         )
         .await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+/// Those of the rejected whose sender has no message of that id.
+async fn twins(
+    tx: &Tx,
+    entries: &[&Entry],
+    keys: &[Uuid],
+    rejected: &[usize],
+) -> Result<Vec<usize>, DbError> {
+    let conversations: Vec<Uuid> = rejected.iter().map(|&at| keys[at]).collect();
+    let seqs: Vec<i64> = rejected.iter().map(|&at| entries[at].seq).collect();
+    let of = |id: fn(&Entry) -> Uuid| -> Vec<Uuid> { rejected.iter().map(|&at| id(entries[at])).collect() };
+    let senders = of(|entry| entry.stored.sender.as_uuid());
+    let ids = of(|entry| entry.stored.id.as_uuid());
+    let rows = tx
+        .query(NO_TWINS, &[&conversations, &seqs, &senders, &ids])
+        .await?;
+    let others: Places = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let twin = |&at: &usize| !others.contains(&(keys[at], entries[at].seq));
+    Ok(rejected.iter().copied().filter(twin).collect())
 }
 
 async fn insert_copies(
