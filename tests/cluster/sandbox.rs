@@ -108,7 +108,7 @@ async fn missing() -> anyhow::Result<Option<String>> {
     let help = Command::new(env!("CARGO_BIN_EXE_natterjack"))
         .args(["provision", "--help"])
         .output()?;
-    if !String::from_utf8_lossy(&help.stdout).contains("--write-config") {
+    if !String::from_utf8_lossy(&help.stdout).contains("--nats-host") {
         return Ok(Some("this program writes no configuration yet".to_owned()));
     }
     // Bridges between network namespaces are what not every kernel lets everybody make.
