@@ -1,16 +1,18 @@
 //! Idempotent provisioning: makes what is missing, and reports what differs.
 
+mod drift;
 mod vapid;
 
 use std::fmt::Display;
 
 use async_nats::jetstream::{
     Context, ErrorCode,
-    consumer::{IntoConsumerConfig as _, pull},
+    consumer::{FromConsumer as _, IntoConsumerConfig as _, pull},
     context::{ConsumerInfoErrorKind, GetStreamErrorKind, KeyValueErrorKind},
     kv, stream,
 };
-use serde_json::Value;
+pub use drift::Drift;
+use drift::{Compared, Pair};
 pub use vapid::{PushKeys, inspect_push_keys};
 
 use crate::{
@@ -30,31 +32,9 @@ pub struct Report {
     pub updated: Vec<String>,
     /// What differs from what was asked for and was left alone.
     pub drift: Vec<Drift>,
-}
-
-/// One setting that differs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Drift {
-    /// Of which stream, bucket or consumer.
-    pub of: String,
-    /// Which setting, in the server's own words.
-    pub setting: String,
-    /// What the server has.
-    pub found: String,
-    /// What was asked for.
-    pub wanted: String,
-}
-
-impl Display for Drift {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            of,
-            setting,
-            found,
-            wanted,
-        } = self;
-        write!(f, "{of}: {setting} is {found}, not {wanted}")
-    }
+    /// Chat streams that take no messages yet: a persister opens them, once it has seen up to where the
+    /// history of their shards counts.
+    pub closed: Vec<String>,
 }
 
 /// Why provisioning failed.
@@ -89,39 +69,11 @@ fn refused(what: &str, why: &impl Display) -> ProvisionError {
     }
 }
 
-/// Settings of a stream that matter to Natterjack, by their names in the server's API.
-const STREAM_SETTINGS: &[&str] = &[
-    "subjects",
-    "retention",
-    "storage",
-    "num_replicas",
-    "max_bytes",
-    "max_age",
-    "discard",
-    "duplicate_window",
-    "allow_direct",
-    "republish",
-    "max_msgs_per_subject",
-    "deny_delete",
-    "deny_purge",
-    "persist_mode",
-];
-
-/// Settings of a consumer that matter to Natterjack.
-const CONSUMER_SETTINGS: &[&str] = &[
-    "deliver_policy",
-    "ack_policy",
-    "ack_wait",
-    "max_deliver",
-    "max_ack_pending",
-    "filter_subject",
-    "filter_subjects",
-];
-
 /// Makes all streams, buckets and consumers that are missing, records the number of shards, and makes the
 /// key pair of Web Push if there is none.
 ///
-/// What exists and differs is reported; with `apply` it is updated where the server allows it.
+/// What exists and differs is reported; with `apply` it is changed where nothing can be lost by that, and
+/// reported with the reason where something could ([`Drift::refused`]).
 ///
 /// # Errors
 /// [`ProvisionError`]; nothing is undone, and running again goes on.
@@ -143,10 +95,11 @@ pub async fn provision(
     let changes = if apply { Changes::All } else { Changes::Missing };
     let mut round = Round {
         context,
+        settings,
         changes,
         report: Report::default(),
     };
-    round.topology(settings).await?;
+    round.topology().await?;
     record_shards(context, settings).await?;
     vapid::ensure(context, apply, &mut round.report).await?;
     Ok(round.report)
@@ -160,10 +113,11 @@ pub async fn provision(
 pub async fn inspect(context: &Context, settings: &Settings) -> Result<Report, ProvisionError> {
     let mut round = Round {
         context,
+        settings,
         changes: Changes::Nothing,
         report: Report::default(),
     };
-    round.topology(settings).await?;
+    round.topology().await?;
     Ok(round.report)
 }
 
@@ -181,54 +135,93 @@ enum Changes {
 /// One run over the topology.
 struct Round<'a> {
     context: &'a Context,
+    settings: &'a Settings,
     changes: Changes,
     report: Report,
 }
 
 impl Round<'_> {
-    async fn topology(&mut self, settings: &Settings) -> Result<(), ProvisionError> {
-        for config in topology::streams(settings) {
+    async fn topology(&mut self) -> Result<(), ProvisionError> {
+        for config in topology::streams(self.settings) {
             self.stream(config).await?;
         }
-        for config in topology::buckets(settings) {
+        for config in topology::buckets(self.settings) {
             self.bucket(config).await?;
         }
-        for (stream, config) in topology::consumers(settings) {
+        for (stream, config) in topology::consumers(self.settings) {
             self.consumer(&stream, config).await?;
         }
         Ok(())
     }
 
-    async fn stream(&mut self, wanted: stream::Config) -> Result<(), ProvisionError> {
+    async fn stream(&mut self, mut wanted: stream::Config) -> Result<(), ProvisionError> {
         let (what, context) = (format!("stream {}", wanted.name), self.context);
+        let shard = self
+            .settings
+            .shards
+            .all()
+            .find(|shard| topology::chat_stream(*shard) == wanted.name);
         let found = match context.get_stream(&wanted.name).await {
-            Ok(found) => Some(differences(
-                &what,
-                STREAM_SETTINGS,
-                &found.cached_info().config,
-                &wanted,
-            )),
-            Err(error) if is_missing(&error.kind()) => None,
+            Ok(found) => found.cached_info().clone(),
+            Err(error) if is_missing(&error.kind()) => {
+                let makes = self.changes != Changes::Nothing && self.settings.made_closed;
+                if let Some(shard) = shard.filter(|_| makes) {
+                    topology::set_closed(shard, &mut wanted, true);
+                    self.report.closed.push(wanted.name.clone());
+                }
+                return self.made(what, context.create_stream(wanted)).await;
+            }
             Err(error) => return Err(refused(&what, &error)),
         };
-        let create = context.create_stream(wanted.clone());
-        self.settle(what, found, create, context.update_stream(wanted))
-            .await
+        if let Some(shard) = shard.filter(|shard| topology::is_closed(*shard, &found.config)) {
+            // It is the persister's to open it.
+            topology::set_closed(shard, &mut wanted, true);
+            self.report.closed.push(wanted.name.clone());
+        }
+        let pair = Pair {
+            of: &what,
+            names: drift::STREAM,
+            found: &found.config,
+            wanted: &wanted,
+            bytes: found.state.bytes,
+        };
+        self.settle(&what, pair.compare(), |mended| async {
+            context.update_stream(mended).await
+        })
+        .await
     }
 
     async fn bucket(&mut self, wanted: kv::Config) -> Result<(), ProvisionError> {
         let (what, context) = (format!("bucket {}", wanted.bucket), self.context);
         let found = match context.get_key_value(&wanted.bucket).await {
-            Ok(found) => {
-                let status = found.status().await.map_err(|error| refused(&what, &error))?;
-                Some(bucket_differences(&what, &status.info.config, &wanted))
+            Ok(found) => found.status().await.map_err(|error| refused(&what, &error))?.info,
+            Err(error) if error.kind() == KeyValueErrorKind::GetBucket => {
+                return self.made(what, context.create_key_value(wanted)).await;
             }
-            Err(error) if error.kind() == KeyValueErrorKind::GetBucket => None,
             Err(error) => return Err(refused(&what, &error)),
         };
-        let create = context.create_key_value(wanted.clone());
-        self.settle(what, found, create, context.update_key_value(wanted))
-            .await
+        let wanted = stream::Config {
+            description: Some(wanted.description),
+            storage: wanted.storage,
+            num_replicas: wanted.num_replicas,
+            max_bytes: wanted.max_bytes,
+            max_age: wanted.max_age,
+            subject_delete_marker_ttl: wanted.limit_markers,
+            republish: wanted.republish,
+            max_messages_per_subject: wanted.history,
+            ..found.config.clone()
+        };
+        let pair = Pair {
+            of: &what,
+            names: drift::BUCKET,
+            found: &found.config,
+            wanted: &wanted,
+            bytes: found.state.bytes,
+        };
+        self.settle(&what, pair.compare(), |mended| async {
+            context.update_stream(mended).await
+        })
+        .await
     }
 
     async fn consumer(&mut self, stream: &str, wanted: pull::Config) -> Result<(), ProvisionError> {
@@ -243,111 +236,65 @@ impl Round<'_> {
             Err(error) => return Err(refused(&what, &error)),
         };
         let found = match stream.consumer_info(&name).await {
-            Ok(found) => {
-                let wanted = (&wanted).into_consumer_config();
-                Some(differences(&what, CONSUMER_SETTINGS, &found.config, &wanted))
+            Ok(found) => found.config,
+            Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => {
+                return self.made(what, stream.create_consumer(wanted)).await;
             }
-            Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => None,
             Err(error) => return Err(refused(&what, &error)),
         };
-        let create = stream.create_consumer(wanted.clone());
-        self.settle(what, found, create, stream.update_consumer(wanted))
-            .await
+        let pair = Pair {
+            of: &what,
+            names: drift::CONSUMER,
+            found: &found,
+            wanted: &wanted.into_consumer_config(),
+            bytes: 0,
+        };
+        let stream = &stream;
+        self.settle(&what, pair.compare(), |mended| async move {
+            let mended = pull::Config::try_from_consumer_config(mended).map_err(|_| {
+                "it pushes; remove it with `nats consumer rm`, and provision again".to_owned()
+            })?;
+            let updated = stream.update_consumer(mended).await;
+            updated.map(drop).map_err(|error| error.to_string())
+        })
+        .await
     }
 
-    /// Creates what is missing (`found` is `None`); updates or reports what differs. Of the two
-    /// futures at most one runs.
-    async fn settle<A, B, E: Display, F: Display>(
+    /// Makes what is missing.
+    async fn made<A, E: Display>(
         &mut self,
         what: String,
-        found: Option<Vec<Drift>>,
         create: impl Future<Output = Result<A, E>>,
-        update: impl Future<Output = Result<B, F>>,
     ) -> Result<(), ProvisionError> {
-        match found {
-            None if self.changes == Changes::Nothing => self.report.missing.push(what),
-            None => {
-                create.await.map_err(|error| refused(&what, &error))?;
-                self.report.created.push(what);
-            }
-            Some(drift) if drift.is_empty() => {}
-            Some(_) if self.changes == Changes::All => {
-                update.await.map_err(|error| refused(&what, &error))?;
-                self.report.updated.push(what);
-            }
-            Some(drift) => self.report.drift.extend(drift),
+        if self.changes == Changes::Nothing {
+            self.report.missing.push(what);
+            return Ok(());
         }
+        create.await.map_err(|error| refused(&what, &error))?;
+        self.report.created.push(what);
+        Ok(())
+    }
+
+    /// Changes what differs and may be changed, if that is wanted; reports the rest.
+    async fn settle<T, A, E: Display, F: Future<Output = Result<A, E>>>(
+        &mut self,
+        what: &str,
+        compared: Compared<T>,
+        update: impl FnOnce(T) -> F,
+    ) -> Result<(), ProvisionError> {
+        let Compared { mut drift, mended } = compared;
+        if self.changes == Changes::All && drift.iter().any(|drift| drift.refused.is_none()) {
+            update(mended).await.map_err(|error| refused(what, &error))?;
+            self.report.updated.push(what.to_owned());
+            drift.retain(|drift| drift.refused.is_some());
+        }
+        self.report.drift.extend(drift);
         Ok(())
     }
 }
 
 fn is_missing(kind: &GetStreamErrorKind) -> bool {
     matches!(kind, GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
-}
-
-fn bucket_differences(what: &str, found: &stream::Config, wanted: &kv::Config) -> Vec<Drift> {
-    let facts = [
-        (
-            "max_age",
-            format!("{:?}", found.max_age),
-            format!("{:?}", wanted.max_age),
-        ),
-        (
-            "num_replicas",
-            found.num_replicas.to_string(),
-            wanted.num_replicas.to_string(),
-        ),
-        (
-            "limit_markers",
-            format!("{:?}", found.subject_delete_marker_ttl),
-            format!("{:?}", wanted.limit_markers),
-        ),
-        (
-            "republish",
-            format!("{:?}", found.republish),
-            format!("{:?}", wanted.republish),
-        ),
-        (
-            "history",
-            found.max_messages_per_subject.to_string(),
-            wanted.history.to_string(),
-        ),
-    ];
-    facts
-        .into_iter()
-        .filter(|(_, found, wanted)| found != wanted)
-        .map(|(setting, found, wanted)| Drift {
-            of: what.to_owned(),
-            setting: setting.to_owned(),
-            found,
-            wanted,
-        })
-        .collect()
-}
-
-/// The settings in `names` whose JSON differs; absent, zero and -1 are the same "no limit".
-fn differences<T: serde::Serialize>(of: &str, names: &[&str], found: &T, wanted: &T) -> Vec<Drift> {
-    let json = |config: &T| serde_json::to_value(config).unwrap_or_default();
-    let unset = |value: &Value| {
-        matches!(value.as_i64(), Some(0 | -1))
-            || value.is_null()
-            || value == &Value::Bool(false)
-            || value == ""
-    };
-    let (found, wanted) = (json(found), json(wanted));
-    names
-        .iter()
-        .filter(|name| {
-            let (found, wanted) = (&found[**name], &wanted[**name]);
-            found != wanted && !(unset(found) && unset(wanted))
-        })
-        .map(|name| Drift {
-            of: of.into(),
-            setting: (*name).into(),
-            found: found[*name].to_string(),
-            wanted: wanted[*name].to_string(),
-        })
-        .collect()
 }
 
 async fn record_shards(context: &Context, settings: &Settings) -> Result<(), ProvisionError> {

@@ -11,6 +11,7 @@ pub mod db;
 pub mod failure;
 mod history;
 mod ingest;
+mod marks;
 pub mod outbox;
 mod receipts;
 pub mod recent;
@@ -30,6 +31,8 @@ use tokio::sync::watch;
 
 pub use args::Args;
 use db::Db;
+use ingest::IngestMetrics;
+use marks::Marks;
 use recent::Recent;
 use watermarks::Watermarks;
 
@@ -86,7 +89,6 @@ pub async fn run_with(args: &Args, tasks: &Tasks, clock: Clock, metrics: Metrics
     let shards = cluster::shards(&jetstream).await?;
     let db = Db::open(args.database(), args.database_connections_max, &metrics).await?;
     let watermarks = Watermarks::new(shards);
-    watermarks.refresh(&jetstream, shards).await?;
     let recent = Recent::new(&client, shards, &watermarks);
     let shared = Shared {
         db,
@@ -98,6 +100,11 @@ pub async fn run_with(args: &Args, tasks: &Tasks, clock: Clock, metrics: Metrics
         clock,
         metrics,
     };
+    let counted = IngestMetrics::new(&shared.metrics);
+    let mut marks = Marks::new(&shared, &counted, &health);
+    marks.start().await?;
+    until_drain(tasks, "marks", marks.keep());
+    shared.watermarks.refresh(&shared.jetstream, shards).await?;
     until_drain(
         tasks,
         "watermarks",
@@ -112,13 +119,13 @@ pub async fn run_with(args: &Args, tasks: &Tasks, clock: Clock, metrics: Metrics
         jetstream: jetstream::new(intake),
         broken,
     };
-    ingest::start(args, &shared, &intake, &health, tasks);
+    ingest::start(args, &shared, &intake, &counted, &health, tasks);
     let window = Duration::from_secs(u64::from(args.tail_window_hours) * 3_600);
     until_drain(tasks, "trim", trim::keep_trimmed(shared.clone(), window));
     let lag = Lag::new(&shared.metrics);
     until_drain(tasks, "streams", streams::keep_measuring(shared.clone(), lag));
     let host = Host::new(shared.client.clone(), tasks, &shared.metrics);
-    history::start(&shared, &host).await?;
+    history::start(&shared, &counted, &host).await?;
     accounts::start(&shared, args, &host, tasks).await?;
     let outbox = outbox::Outbox::start(&shared, tasks);
     conversations::start(&shared, args, &host, &outbox).await?;

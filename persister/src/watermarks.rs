@@ -29,6 +29,8 @@ const REFRESH: Duration = Duration::from_millis(250);
 #[derive(Debug, Clone)]
 pub struct Watermarks {
     floors: Arc<[AtomicU64]>,
+    /// What none of them may pass: the database was put back, and is not complete beyond.
+    caps: Arc<[AtomicU64]>,
 }
 
 impl Watermarks {
@@ -37,24 +39,36 @@ impl Watermarks {
     pub fn new(shards: Shards) -> Self {
         Self {
             floors: shards.all().map(|_| AtomicU64::new(0)).collect(),
+            caps: shards.all().map(|_| AtomicU64::new(u64::MAX)).collect(),
         }
     }
 
     /// That of one shard.
     #[must_use]
     pub fn of(&self, shard: Shard) -> u64 {
-        self.floors
-            .get(shard.index())
-            .map_or(0, |floor| floor.load(Ordering::Acquire))
+        let at = shard.index();
+        let load = |all: &[AtomicU64], none| all.get(at).map_or(none, |one| one.load(Ordering::Acquire));
+        load(&self.floors, 0).min(load(&self.caps, u64::MAX))
     }
 
     /// Those of all shards, in order.
     #[must_use]
     pub fn all(&self) -> Vec<u64> {
-        self.floors
-            .iter()
-            .map(|floor| floor.load(Ordering::Acquire))
+        let both = self.floors.iter().zip(self.caps.iter());
+        both.map(|(floor, cap)| floor.load(Ordering::Acquire).min(cap.load(Ordering::Acquire)))
             .collect()
+    }
+
+    /// Whatever the consumer of a shard has acked, the database is complete up to `seq` only.
+    pub fn hold_at(&self, shard: Shard, seq: u64) {
+        if let Some(cap) = self.caps.get(shard.index()) {
+            cap.store(seq, Ordering::Release);
+        }
+    }
+
+    /// The acks count again.
+    pub fn release(&self, shard: Shard) {
+        self.hold_at(shard, u64::MAX);
     }
 
     /// Asks for all of them once.

@@ -6,7 +6,7 @@ use anyhow::ensure;
 use common::{World, kind, text_content, until, user};
 use natterjack_nats::{
     Conversation, GroupId, MessageId,
-    services::history::ReadPage,
+    services::history::{Dead, ReadPage, Replay},
     subjects::chat,
     wire::{Code, Content, Fingerprint, HistoryQuery, Kind, Stored, Void, WireError},
 };
@@ -278,6 +278,30 @@ async fn a_message_whose_place_is_taken_is_set_aside() -> anyhow::Result<()> {
     world.settled().await?;
     ensure!(world.count("select count(*) from messages").await? == 2);
     ensure!(world.count("select count(*) from dead_letters").await? == 1);
+
+    let page = world.call(&Dead::default()).await?;
+    let place = page.letters[0].place.clone();
+    let at_its_place = world
+        .call(&Replay {
+            place: Some(place.clone()),
+            anew: false,
+        })
+        .await?;
+    ensure!(at_its_place.failed.len() == 1, "{at_its_place:?}");
+    let at_the_end = world
+        .call(&Replay {
+            place: Some(place),
+            anew: true,
+        })
+        .await?;
+    ensure!((at_the_end.replayed, at_the_end.left) == (1, 0), "{at_the_end:?}");
+    world.settled().await?;
+    ensure!(
+        world
+            .count("select count(*) from messages where text = 'one' and kind = 0")
+            .await?
+            == 2
+    );
     persister.stop(common::PATIENCE).await
 }
 
@@ -298,6 +322,39 @@ async fn a_row_that_postgres_refuses_is_bisected_out() -> anyhow::Result<()> {
     world.settled().await?;
     ensure!(world.count("select count(*) from messages").await? == 37);
     ensure!(world.count("select count(*) from dead_letters").await? == 3);
+
+    // An operator sees which, not what they say, and has them written once the cause is gone.
+    let page = world
+        .call(&Dead {
+            limit: Some(2),
+            ..Dead::default()
+        })
+        .await?;
+    ensure!(page.letters.len() == 2 && page.more, "{page:?}");
+    let after = page.letters.last().map(|letter| letter.place.clone());
+    let rest = world
+        .call(&Dead {
+            after,
+            ..Dead::default()
+        })
+        .await?;
+    ensure!(rest.letters.len() == 1 && !rest.more, "{rest:?}");
+    let told = serde_json::to_string(&page)?;
+    ensure!(told.contains("picky") && !told.contains("\"bad\""), "{told}");
+    let in_vain = world.call(&Replay::default()).await?;
+    ensure!(
+        (in_vain.replayed, in_vain.failed.len(), in_vain.left) == (0, 3, 3),
+        "{in_vain:?}"
+    );
+    world
+        .sql("alter table messages drop constraint picky", &[])
+        .await?;
+    let place = Some(page.letters[0].place.clone());
+    let one = world.call(&Replay { place, anew: false }).await?;
+    ensure!((one.replayed, one.left) == (1, 2), "{one:?}");
+    let others = world.call(&Replay::default()).await?;
+    ensure!((others.replayed, others.left) == (2, 0), "{others:?}");
+    ensure!(world.count("select count(*) from messages").await? == 40);
     persister.stop(common::PATIENCE).await
 }
 

@@ -80,7 +80,7 @@ async fn a_step_waits_for_a_lock_without_holding_others_up() -> anyhow::Result<(
     });
     watched?;
     started?.stop(common::PATIENCE).await?;
-    ensure!(world.count("select count(*) from schema_steps").await? == 1);
+    ensure!(world.count("select count(*) from schema_steps").await? == 2);
     Ok(())
 }
 

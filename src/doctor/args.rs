@@ -199,6 +199,7 @@ impl Args {
             dedupe_window: window_s
                 .or_else(|| first.map(|config| config.duplicate_window))
                 .unwrap_or(defaults.dedupe_window),
+            ..defaults
         }
     }
 

@@ -41,6 +41,7 @@ impl TopologyArgs {
             replicas: self.replicas,
             chat_bytes_max: self.chat_bytes_max,
             dedupe_window: Duration::from_secs(self.dedupe_window_s),
+            made_closed: true,
         }
     }
 }
@@ -60,7 +61,7 @@ pub struct Args {
     /// Where NATS is, and how to log in
     #[command(flatten)]
     pub nats: NatsArgs,
-    /// Also change what exists and differs, where the server allows it
+    /// Also change what exists and differs, where nothing can be lost by that
     #[arg(long, env = "NATTERJACK_PROVISION_APPLY")]
     pub apply: bool,
     #[command(flatten)]
@@ -84,6 +85,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         created,
         updated,
         drift,
+        closed,
         ..
     } = provision(&context, &args.topology.settings(), args.apply).await?;
     for what in &created {
@@ -95,12 +97,18 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     for drift in &drift {
         println!("differs  {drift}");
     }
-    if created.is_empty() && updated.is_empty() && drift.is_empty() {
+    if created.is_empty() && updated.is_empty() && drift.is_empty() && closed.is_empty() {
         println!("nothing to do: all is as it should be");
     }
+    for stream in &closed {
+        println!(
+            "closed   {stream}: it takes messages once a persister runs, which looks up to where history counts"
+        );
+    }
+    let refused = drift.iter().filter(|drift| drift.refused.is_some()).count();
     anyhow::ensure!(
         drift.is_empty(),
-        "{} settings differ; run again with --apply to change them",
+        "{} settings differ; {refused} of them are left to you, and --apply changes the others",
         drift.len()
     );
     Ok(())

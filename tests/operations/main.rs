@@ -1,6 +1,8 @@
 //! What operators rely on, on real servers: who may do what, and what they look at and repair with.
 
 mod doctor;
+mod drift;
 mod login;
+mod nats_cli;
 mod pages;
 mod sight;

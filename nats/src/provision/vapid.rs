@@ -59,6 +59,7 @@ pub(super) async fn ensure(
                 setting: "public half in the bucket cluster".to_owned(),
                 found: String::from_utf8_lossy(&public).into_owned(),
                 wanted: key.public_key,
+                refused: None,
             });
             Ok(())
         }

@@ -1,4 +1,4 @@
-//! `svc.history.<verb>`: pages of messages, look-up of a message id, and sync.
+//! `svc.history.<verb>`: pages of messages, look-up of a message id, sync, and what could not be written.
 
 use serde::{Deserialize, Serialize};
 
@@ -88,9 +88,79 @@ pub struct Synced {
     pub more: bool,
 }
 
+/// Where a message that could not be written was stored.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LetterPlace {
+    /// In which stream; `outbox` for an event that was never stored.
+    pub stream: String,
+    /// Its sequence there; the number of its row, for `outbox`.
+    pub seq: u64,
+}
+
+/// Messages that could not be written, ordered by stream and sequence; for operators.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Dead {
+    /// Those after this one; from the first on if absent.
+    #[serde(default)]
+    pub after: Option<LetterPlace>,
+    /// At most so many; 100 if absent, and never more than that.
+    #[serde(default)]
+    pub limit: Option<usize>,
+}
+
+/// A message that could not be written, without its text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// Where it was stored.
+    #[serde(flatten)]
+    pub place: LetterPlace,
+    /// Its subject, which names its conversation.
+    pub subject: String,
+    /// What is wrong with it.
+    pub error: String,
+    /// When that was found, Unix milliseconds.
+    pub at: u64,
+    /// Size of its payload.
+    pub bytes: u64,
+}
+
+/// The answer to [`Dead`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeadPage {
+    /// In order.
+    pub letters: Vec<DeadLetter>,
+    /// Whether there are more behind the last.
+    pub more: bool,
+}
+
+/// Tries again to write what could not be written: after whatever was in its way has gone.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Replay {
+    /// This one; the first hundred of all if absent.
+    #[serde(default)]
+    pub place: Option<LetterPlace>,
+    /// Not at its old place, but as a new message at the end of its conversation: where another message
+    /// has its place. Its sender and id are kept, so that one that is there already is not sent twice.
+    #[serde(default)]
+    pub anew: bool,
+}
+
+/// The answer to [`Replay`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Replayed {
+    /// So many are in the history now, or on their way there.
+    pub replayed: u64,
+    /// These still cannot be written, and are kept.
+    pub failed: Vec<DeadLetter>,
+    /// So many are left in all, those that failed among them.
+    pub left: u64,
+}
+
 verbs! { names::HISTORY =>
     ReadPage as "page" -> Page;
     LookUp as "look_up" -> Option<Found>;
     Inspect as "inspect" -> Inspected;
     Sync as "sync" -> Synced;
+    Dead as "dead" -> DeadPage;
+    Replay as "replay" -> Replayed;
 }

@@ -19,6 +19,13 @@ pub fn wildcard(shard: Shard) -> String {
     format!("chat.{shard}.>")
 }
 
+/// What the stream of a shard listens on as long as it takes no messages: a subject that nobody publishes
+/// on. For example `closed.3`.
+#[must_use]
+pub fn closed(shard: Shard) -> String {
+    format!("closed.{shard}")
+}
+
 /// The 1:1 chats and groups of one shard, without the logs of users and refusals.
 #[must_use]
 pub fn of_conversations(shard: Shard) -> [String; 2] {

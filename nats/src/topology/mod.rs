@@ -6,7 +6,7 @@ mod streams;
 
 pub use buckets::{Bucket, MARKERS_KEPT, PUSHES_KEPT, buckets};
 pub use consumers::{NOTIFIER, PERSISTER, PRESENCE, PUSHES_UNACKED_MAX, consumers};
-pub use streams::{PUSH_DEAD, PUSH_TRACE, RECEIPTS, chat_stream, streams};
+pub use streams::{PUSH_DEAD, PUSH_TRACE, RECEIPTS, chat_stream, is_closed, set_closed, streams};
 
 use std::time::Duration;
 
@@ -23,6 +23,9 @@ pub struct Settings {
     pub chat_bytes_max: i64,
     /// How long a retry is recognised by the stream itself.
     pub dedupe_window: Duration,
+    /// Whether chat streams that are made take messages only once a persister has opened them
+    /// ([`is_closed`]): wherever there may be a history already.
+    pub made_closed: bool,
 }
 
 impl Default for Settings {
@@ -32,6 +35,7 @@ impl Default for Settings {
             replicas: 1,
             chat_bytes_max: 1 << 30,
             dedupe_window: Duration::from_secs(120),
+            made_closed: false,
         }
     }
 }

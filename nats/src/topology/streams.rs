@@ -45,6 +45,22 @@ pub fn streams(settings: &Settings) -> Vec<Config> {
         .collect()
 }
 
+/// Whether a chat stream takes no messages: a new one does not before the persister has seen up to where
+/// the history of its shard counts, so that a stream that was lost never begins at 1 again.
+#[must_use]
+pub fn is_closed(shard: Shard, config: &Config) -> bool {
+    config.subjects == [chat::closed(shard)]
+}
+
+/// Lets a chat stream take messages, or no more.
+pub fn set_closed(shard: Shard, config: &mut Config, closed: bool) {
+    config.subjects = vec![if closed {
+        chat::closed(shard)
+    } else {
+        chat::wildcard(shard)
+    }];
+}
+
 fn chat(settings: &Settings, shard: Shard) -> Config {
     Config {
         name: chat_stream(shard),

@@ -9,6 +9,7 @@
 //! ([`rows`], [`tail`], [`facts`]).
 
 mod access;
+mod dead;
 mod facts;
 mod inspect;
 mod look_up;
@@ -26,18 +27,21 @@ mod timeline;
 use natterjack_nats::services::names;
 use natterjack_service::Host;
 
-use crate::Shared;
+use crate::{Shared, ingest::IngestMetrics};
 
 /// Registers the service.
 ///
 /// # Errors
 /// NATS is away.
-pub async fn start(shared: &Shared, host: &Host) -> anyhow::Result<()> {
+pub async fn start(shared: &Shared, ingest: &IngestMetrics, host: &Host) -> anyhow::Result<()> {
     let service = host
         .service(names::HISTORY, "Pages of messages, look-up of message ids, sync")
         .await?;
     service.verb(shared, page::read_page).await?;
     service.verb(shared, look_up::look_up).await?;
     service.verb(shared, inspect::inspect).await?;
-    service.verb(shared, sync::sync).await
+    service.verb(shared, sync::sync).await?;
+    service.verb(shared, dead::list).await?;
+    let office = dead::Office::new(shared, ingest);
+    service.verb(&office, dead::replay).await
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use natterjack_nats::{Conversation, Shard, Shards, subjects::chat, wire::Kind};
+use natterjack_nats::{Conversation, Shard, Shards, subjects::chat, topology, wire::Kind};
 use tokio_postgres::types::Json;
 use uuid::Uuid;
 
@@ -111,6 +111,9 @@ const UPSERT_CONVERSATIONS: &str = "\
       shown = greatest(conversations.shown, excluded.shown) \
     returning key, xmax = 0 as fresh";
 
+/// Beside the rows, in the same transaction: a backup knows how far it has come (see [`crate::marks`]).
+const RAISE_HEAD: &str = "update stream_marks set head = $2 where name = $1 and head < $2";
+
 const INSERT_PAIR: &str = "\
     insert into members (conversation, user_id, role, joined_at) \
     select conversation, user_id, 0, joined_at \
@@ -127,6 +130,7 @@ pub struct Messages {
     db: Db,
     shards: Shards,
     shard: i32,
+    stream: String,
     metrics: IngestMetrics,
 }
 
@@ -144,6 +148,7 @@ impl Messages {
             db: shared.db.clone(),
             shards: shared.shards,
             shard: i32::try_from(shard.index()).unwrap_or_default(),
+            stream: topology::chat_stream(shard),
             metrics,
         }
     }
@@ -192,6 +197,9 @@ impl Messages {
             }
         }
         upsert_conversations(tx, &moved).await?;
+        if let Some(head) = entries.iter().map(|entry| entry.seq).max() {
+            tx.execute(RAISE_HEAD, &[&self.stream, &head]).await?;
+        }
         Ok(copies.len())
     }
 }

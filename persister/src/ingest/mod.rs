@@ -6,7 +6,7 @@
 //! is held stays within one batch and one pull.
 
 mod apply;
-mod dead_letters;
+pub(crate) mod dead_letters;
 pub(crate) mod decode;
 pub(crate) mod messages;
 mod metrics;
@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use crate::{Args, Shared, failure::Failure, receipts::Receipts};
 pub use decode::Poison;
 use messages::Messages;
-use metrics::IngestMetrics;
+pub(crate) use metrics::IngestMetrics;
 use settle::Settle;
 use source::{Limits, Source};
 
@@ -51,7 +51,14 @@ pub struct Intake {
 }
 
 /// Starts a task per shard, and one for the receipts.
-pub fn start(args: &Args, shared: &Shared, intake: &Intake, health: &Health, tasks: &Tasks) {
+pub fn start(
+    args: &Args,
+    shared: &Shared,
+    intake: &Intake,
+    metrics: &IngestMetrics,
+    health: &Health,
+    tasks: &Tasks,
+) {
     let settle = |stream: String, metrics: &IngestMetrics| Settle {
         stream,
         db: shared.db.clone(),
@@ -66,18 +73,17 @@ pub fn start(args: &Args, shared: &Shared, intake: &Intake, health: &Health, tas
         bytes: args.ingest_bytes_max,
         age: Duration::from_millis(args.ingest_age_ms),
     };
-    let metrics = IngestMetrics::new(&shared.metrics);
     for shard in shared.shards.all() {
         let sink = Messages::new(shared, shard, metrics.clone());
         spawn(
             sink,
-            settle(topology::chat_stream(shard), &metrics),
+            settle(topology::chat_stream(shard), metrics),
             intake,
             limits,
             tasks,
         );
     }
-    let receipts = settle(topology::RECEIPTS.into(), &metrics);
+    let receipts = settle(topology::RECEIPTS.into(), metrics);
     spawn(Receipts::new(shared), receipts, intake, limits, tasks);
 }
 

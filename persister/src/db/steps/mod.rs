@@ -41,13 +41,22 @@ pub(super) struct Step {
 }
 
 /// All of them, in their order. One that a release had is never changed.
-pub(super) const STEPS: &[Step] = &[Step {
-    version: 4,
-    name: "vacuum_messages_sooner",
-    oldest: 3,
-    alone: false,
-    sql: include_str!("../../../steps/4_vacuum_messages_sooner.sql"),
-}];
+pub(super) const STEPS: &[Step] = &[
+    Step {
+        version: 4,
+        name: "vacuum_messages_sooner",
+        oldest: 3,
+        alone: false,
+        sql: include_str!("../../../steps/4_vacuum_messages_sooner.sql"),
+    },
+    Step {
+        version: 5,
+        name: "stream_marks",
+        oldest: 3,
+        alone: false,
+        sql: include_str!("../../../steps/5_stream_marks.sql"),
+    },
+];
 
 /// What a database says of the steps that it has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
