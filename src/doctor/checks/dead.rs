@@ -31,7 +31,7 @@ pub fn history(facts: &Facts, findings: &mut Findings) {
         Some(count) => findings.fail(
             "",
             format!("{count} messages could not be written into history"),
-            "see \"dead letters\" in nats/README.md for which and why, and how to replay them; they are kept",
+            "see \"Messages that could not be written\" in nats/README.md for which and why, and how to replay them; they are kept",
         ),
     }
 }

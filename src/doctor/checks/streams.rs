@@ -43,7 +43,7 @@ pub fn shards(facts: &Facts, findings: &mut Findings) {
         findings.fail(
             "",
             format!("{wanted} shards are recorded, and {found} chat streams are there"),
-            "the number of shards never changes: if a stream was lost, see \"A lost or wiped JetStream\" in \
+            "the number of shards never changes: if a stream was lost, see \"JetStream was lost\" in \
              nats/README.md before anything is provisioned",
         );
     }
@@ -69,6 +69,13 @@ pub fn topology(facts: &Facts, findings: &mut Findings) {
             missing,
             "is missing",
             "run `natterjack provision`, which makes what is missing",
+        );
+    }
+    for closed in &report.closed {
+        findings.fail(
+            closed,
+            "takes no messages until a persister has opened it",
+            "start a persister, or look at the log of the one that should run",
         );
     }
     for drift in &report.drift {
@@ -133,7 +140,7 @@ fn copies(name: &str, info: &Info, findings: &mut Findings) {
                     "its copy on {} is away: one more lost stops the stream",
                     copy.name
                 ),
-                "start that server again; if it is gone for good, see \"A node is lost\" in nats/README.md",
+                "start that server again; if it is gone for good, an empty one in its place is filled from the others",
             );
         } else if !copy.current || copy.lag.unwrap_or_default() > LAG_MAX {
             findings.warn(
