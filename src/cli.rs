@@ -157,6 +157,7 @@ mod tests {
     fn every_command_in_the_docs_is_understood() {
         for (page, at_least) in [
             (include_str!("../docs/performance.md"), 20),
+            (include_str!("../docs/operations.md"), 10),
             (include_str!("../README.md"), 5),
             (include_str!("../nats/README.md"), 1),
         ] {

@@ -78,7 +78,7 @@ fn user_with(text: &mut String, key: &str, permissions: &Permissions) {
     if *responds {
         let _ = writeln!(
             text,
-            "    # Answers what it was asked, once.\n    allow_responses: {{ max: 1, expires: {RESPONSE_WITHIN:?} }}"
+            "    # Answers what it was asked: once for each service that it hosts, as `nats micro ls` asks all of them.\n    allow_responses: {{ max: 8, expires: {RESPONSE_WITHIN:?} }}"
         );
     }
     text.push_str("   } }\n");
