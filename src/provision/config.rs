@@ -162,6 +162,10 @@ fn nats_server(hosts: &[String]) -> String {
          # streams forget the ids of what was stored or refused meanwhile.\n\
          ping_interval: \"{PING_INTERVAL_S}s\"\n\
          ping_max: {PINGS_OUT_MAX}\n\
+         # A server that is told to go (`--signal ldm`) sends its clients to the others over this time, a few at\n\
+         # once; what stops it must wait for longer.\n\
+         lame_duck_grace_period: \"2s\"\n\
+         lame_duck_duration: \"30s\"\n\
          tls {{\n  cert_file: \"../tls/nats.pem\"\n  key_file: \"../tls/nats-key.pem\"\n}}\n\
          jetstream {{\n  store_dir: $NATS_STORE_DIR\n  \
          # An acknowledged message is on disk: sync before each acknowledgement.\n  sync_interval: always\n}}\n\
