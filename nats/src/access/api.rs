@@ -65,6 +65,11 @@ impl Permissions {
         self.publish([of_stream("CREATE", stream), of_stream("UPDATE", stream)])
     }
 
+    /// Changes a stream's settings.
+    pub(super) fn update_stream(&mut self, stream: &str) -> &mut Self {
+        self.publish([of_stream("UPDATE", stream)])
+    }
+
     /// Looks at a consumer.
     pub(super) fn consumer_info(&mut self, stream: &str, consumer: &str) -> &mut Self {
         self.publish([of_consumer("INFO", stream, consumer)])

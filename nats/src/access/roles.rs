@@ -61,9 +61,13 @@ pub(super) fn persister(shards: Shards) -> Permissions {
             .info(&stream)
             .get(&stream)
             .purge(&stream)
+            // It opens chat streams, which are made closed.
+            .update_stream(&stream)
             .consume(&stream, topology::PERSISTER);
     }
-    may.info(RECEIPTS).consume(RECEIPTS, topology::PERSISTER);
+    may.info(RECEIPTS)
+        .get(RECEIPTS)
+        .consume(RECEIPTS, topology::PERSISTER);
     for bucket in [Bucket::Devices, Bucket::Revocations, Bucket::PushTargets] {
         may.publish([kv::subject(bucket, ANY_KEYS)]).read_newest(bucket);
     }
