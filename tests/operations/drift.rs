@@ -37,7 +37,11 @@ fn tells(text: &str, lines: &[&[&str]]) -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn what_was_changed_by_hand_is_told_and_put_right_where_that_is_safe() -> anyhow::Result<()> {
-    let ground = Ground::start(GroundConfig::default()).await?;
+    let ground = Ground::start(GroundConfig {
+        open: true,
+        ..GroundConfig::default()
+    })
+    .await?;
     let Some(nats) = NatsCli::find(ground.path(), &["--server", ground.nats_url()]).await? else {
         return ground.finish().await;
     };
