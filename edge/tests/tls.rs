@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::{path::Path, time::Duration};
+use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use clap::Parser;
 use common::{PATIENCE, Stage};
@@ -11,9 +11,17 @@ use natterjack_edge::Args;
 use natterjack_runtime::lifecycle::Tasks;
 use reqwest::{Certificate, Client, StatusCode};
 use tokio::{
-    io::AsyncReadExt,
-    net::TcpStream,
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
     time::{sleep, timeout},
+};
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{
+        ClientConfig, RootCertStore,
+        pki_types::{CertificateDer, ServerName, pem::PemObject},
+    },
 };
 
 /// A certificate of its own authority and its key, as files.
@@ -44,6 +52,20 @@ impl Identity {
             .tls_certs_only([cert])
             .build()
             .expect("a client")
+    }
+
+    /// A connection whose own end buffers next to nothing.
+    async fn narrow(&self, to: SocketAddr) -> io::Result<TlsStream<TcpStream>> {
+        let mut roots = RootCertStore::empty();
+        let cert = CertificateDer::from_pem_slice(self.cert.as_bytes()).expect("a certificate");
+        roots.add(cert).expect("a root");
+        let config = ClientConfig::builder().with_root_certificates(roots);
+        let connector = TlsConnector::from(Arc::new(config.with_no_client_auth()));
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(2_304).expect("a small buffer");
+        let tcp = socket.connect(to).await.expect("connected");
+        let name = ServerName::try_from("localhost").expect("a name");
+        connector.connect(name, tcp).await
     }
 }
 
@@ -111,6 +133,60 @@ async fn who_does_not_shake_hands_gives_the_place_back() {
     let mut bytes = Vec::new();
     let read = timeout(PATIENCE, silent.read_to_end(&mut bytes)).await;
     assert!(matches!(read.expect("it is ended"), Ok(0) | Err(_)), "{bytes:?}");
+    stage.end().await;
+}
+
+/// The answer is larger than what TLS takes into its own buffer, and that larger than what the kernel does: it
+/// stalls in each of the places where it can, and the only place of this edge is free again.
+#[tokio::test]
+async fn who_does_not_read_the_answer_gives_the_place_back() {
+    let (dir, page) = (
+        tempfile::tempdir().expect("a directory"),
+        tempfile::tempdir().expect("a directory"),
+    );
+    let identity = Identity::new();
+    identity.write(dir.path());
+    std::fs::write(page.path().join("index.html"), "<!doctype html>").expect("written");
+    std::fs::write(page.path().join("large.txt"), vec![b'x'; 6 << 20]).expect("written");
+    let page = format!("--web-dir={}", page.path().display());
+    let stage = stage(
+        dir.path(),
+        &[&page, "--connections-max=1", "--write-timeout-ms=500"],
+    )
+    .await;
+    let url = format!("https://{}/readyz", stage.edge.addr);
+    for connection in ["keep-alive", "close"] {
+        // Whoever was heard last holds the place until the edge has seen that they are gone.
+        let mut deaf = timeout(PATIENCE, async {
+            loop {
+                match identity.narrow(stage.edge.addr).await {
+                    Ok(stream) => break stream,
+                    Err(_) => sleep(Duration::from_millis(20)).await,
+                }
+            }
+        })
+        .await
+        .expect("a place");
+        let request =
+            format!("GET /large.txt HTTP/1.1\r\nhost: localhost\r\nconnection: {connection}\r\n\r\n");
+        deaf.write_all(request.as_bytes()).await.expect("asked");
+        deaf.flush().await.expect("asked");
+        let mut first = [0; 12];
+        deaf.read_exact(&mut first).await.expect("an answer");
+        assert_eq!(&first, b"HTTP/1.1 200");
+        assert!(
+            status(&identity.client(), &url).await.is_err(),
+            "there is one place"
+        );
+        timeout(PATIENCE, async {
+            // Each with a connection of its own, which it gives back.
+            while status(&identity.client(), &url).await.is_err() {
+                sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await
+        .unwrap_or_else(|_| panic!("{connection}: the place is held for ever"));
+    }
     stage.end().await;
 }
 

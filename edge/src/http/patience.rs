@@ -1,5 +1,8 @@
 //! A connection whose other end must take what it is sent: an answer that nobody reads would hold a
 //! place on this edge for ever.
+//!
+//! It stands right above the kernel, below TLS: TLS takes tens of kilobytes into a buffer of its own and calls
+//! them written, so that above it neither who takes nothing nor who takes little by little can be told.
 
 use std::{
     io,
@@ -17,7 +20,7 @@ use tokio::{
 #[derive(Debug)]
 pub struct Patient<S> {
     stream: S,
-    limit: Duration,
+    limit: Option<Duration>,
     /// Runs while the other end takes nothing.
     due: Option<Pin<Box<Sleep>>>,
 }
@@ -28,15 +31,20 @@ impl<S> Patient<S> {
     pub const fn new(stream: S, limit: Duration) -> Self {
         Self {
             stream,
-            limit,
+            limit: Some(limit),
             due: None,
         }
     }
 
-    /// The stream itself.
+    /// The stream itself, on which nothing is timed.
     #[must_use]
-    pub fn into_inner(self) -> S {
-        self.stream
+    pub const fn get_ref(&self) -> &S {
+        &self.stream
+    }
+
+    /// From now on somebody else looks at the time.
+    pub fn wait_for_ever(&mut self) {
+        (self.limit, self.due) = (None, None);
     }
 
     fn judge<T>(&mut self, context: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -44,7 +52,9 @@ impl<S> Patient<S> {
             self.due = None;
             return done;
         }
-        let limit = self.limit;
+        let Some(limit) = self.limit else {
+            return Poll::Pending;
+        };
         let due = self.due.get_or_insert_with(|| Box::pin(sleep(limit)));
         ready!(due.as_mut().poll(context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
@@ -85,11 +95,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let done = Pin::new(&mut self.stream).poll_flush(context);
+        self.judge(context, done)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        let done = Pin::new(&mut self.stream).poll_shutdown(context);
+        self.judge(context, done)
     }
 }
 

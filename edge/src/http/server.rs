@@ -60,7 +60,7 @@ pub(crate) async fn serve(app: &App, listener: TcpListener, tls: Option<Tls>, ro
                     let (slot, router) = (Slot(Arc::new(permit)), router.clone());
                     let (tls, shutdown) = (tls.clone(), shutdown.clone());
                     connections.spawn(async move {
-                        if let Some(transport) = transport(socket, tls, times.header, &shutdown).await {
+                        if let Some(transport) = transport(socket, tls, times, &shutdown).await {
                             connection(transport, address, slot, router, times, shutdown).await;
                         }
                     });
@@ -103,16 +103,17 @@ struct Times {
 async fn transport(
     socket: TcpStream,
     tls: Option<Tls>,
-    limit: Duration,
+    times: Times,
     shutdown: &Shutdown,
 ) -> Option<Transport> {
     // Acks are small and must not wait for more to fill a segment.
     let _ = socket.set_nodelay(true);
+    let socket = Patient::new(socket, times.write);
     let Some(tls) = tls else {
         return Some(Transport::Plain(socket));
     };
     let shaken = tokio::select! {
-        shaken = timeout(limit, tls.acceptor().accept(socket)) => shaken,
+        shaken = timeout(times.header, tls.acceptor().accept(socket)) => shaken,
         () = shutdown.killed() => return None,
     };
     match shaken {
@@ -144,7 +145,7 @@ async fn connection(
             .timer(TokioTimer::new())
             .header_read_timeout(times.header)
             .max_buf_size(BUFFER_BYTES_MAX)
-            .serve_connection(TokioIo::new(Patient::new(transport, times.write)), service)
+            .serve_connection(TokioIo::new(transport), service)
             .with_upgrades()
     );
     let ended = tokio::select! {

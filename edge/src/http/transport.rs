@@ -1,4 +1,4 @@
-//! A client's connection: bare, or within TLS that ends here.
+//! A client's connection: bare, or within TLS that ends here; either way it must take what it is sent.
 
 use std::{
     io,
@@ -12,13 +12,27 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
+use super::patience::Patient;
+
 /// The bytes of one client.
 #[derive(Debug)]
 pub enum Transport {
     /// As they come.
-    Plain(TcpStream),
+    Plain(Patient<TcpStream>),
     /// Within TLS; boxed, since its state is far larger than a bare socket.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Patient<TcpStream>>>),
+}
+
+impl Transport {
+    /// The same, for whoever looks at the time themselves.
+    #[must_use]
+    pub fn without_limit(mut self) -> Self {
+        match &mut self {
+            Self::Plain(stream) => stream.wait_for_ever(),
+            Self::Tls(stream) => stream.get_mut().0.wait_for_ever(),
+        }
+        self
+    }
 }
 
 impl AsyncRead for Transport {

@@ -20,7 +20,7 @@ use tungstenite::handshake::derive_accept_key;
 use super::{actor, wire::Socket};
 use crate::{
     app::App,
-    http::{ApiError, Patient, Slot, Transport},
+    http::{ApiError, Slot, Transport},
 };
 
 /// How long it may take from the answer to the upgrade until the connection is ours: the client
@@ -61,10 +61,10 @@ pub async fn upgrade(State(app): State<Arc<App>>, mut request: Request) -> Respo
 async fn taken_over(upgrade: OnUpgrade) -> Option<Socket> {
     // Boxed, so that the session does not carry the room for it all its life.
     let upgraded: Upgraded = Box::pin(timeout(UPGRADE_TIMEOUT, upgrade)).await.ok()?.ok()?;
-    let parts = upgraded.downcast::<TokioIo<Patient<Transport>>>().ok()?;
+    let parts = upgraded.downcast::<TokioIo<Transport>>().ok()?;
     // Twice the limit, so that a frame a little too large is refused in good order.
     Some(Socket::new(
-        parts.io.into_inner().into_inner(),
+        parts.io.into_inner().without_limit(),
         parts.read_buf,
         2 * limits::FRAME_BYTES_MAX,
     ))

@@ -16,7 +16,7 @@ use tokio::{
 use tokio_rustls::server::TlsStream;
 
 use super::{Broken, Incoming, Outgoing, reader::Reader, writer::Writer};
-use crate::http::Transport;
+use crate::http::{Patient, Transport};
 
 /// What is read at a time where nobody keeps it, and out of TLS: the largest record has four times as much.
 const SCRATCH_BYTES: usize = 4 << 10;
@@ -91,6 +91,7 @@ impl Socket {
         // Whoever is on their way out need not hear it.
         match &mut self.transport {
             Transport::Plain(stream) => {
+                let stream = stream.get_ref();
                 let _ = self.writer.write(|slices| stream.try_write_vectored(slices));
             }
             Transport::Tls(stream) => {
@@ -107,7 +108,7 @@ impl Socket {
     /// The connection is gone.
     pub async fn flush(&mut self) -> io::Result<()> {
         let stream = match &mut self.transport {
-            Transport::Plain(stream) => stream,
+            Transport::Plain(stream) => stream.get_ref(),
             Transport::Tls(stream) => {
                 let (writer, unflushed) = (&mut self.writer, &mut self.unflushed);
                 return poll_fn(|context| poll_write_all(writer, stream, unflushed, context)).await;
@@ -156,7 +157,7 @@ impl Transport {
     /// Reads what there is, once there is something; 0 is the end.
     async fn read_into(&mut self, room: &mut impl Room) -> io::Result<usize> {
         let stream = match self {
-            Self::Plain(stream) => stream,
+            Self::Plain(stream) => stream.get_ref(),
             Self::Tls(stream) => return poll_fn(|context| poll_decrypted(stream, room, context)).await,
         };
         loop {
@@ -171,7 +172,7 @@ impl Transport {
 
 /// By way of the stack, so that a socket that waits holds no buffer of ours.
 fn poll_decrypted(
-    stream: &mut TlsStream<TcpStream>,
+    stream: &mut TlsStream<Patient<TcpStream>>,
     room: &mut impl Room,
     context: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
@@ -191,7 +192,7 @@ fn poll_decrypted(
 /// Writes until the kernel has all of it. What TLS has taken counts as written, but not as flushed.
 fn poll_write_all(
     writer: &mut Writer,
-    stream: &mut TlsStream<TcpStream>,
+    stream: &mut TlsStream<Patient<TcpStream>>,
     unflushed: &mut bool,
     context: &mut Context<'_>,
 ) -> Poll<io::Result<()>> {

@@ -20,7 +20,7 @@ use tokio_rustls::{
 };
 
 use super::{Incoming, Outgoing, Socket};
-use crate::http::Transport;
+use crate::http::{Patient, Transport};
 
 const FRAMES: usize = 60;
 const FRAME_BYTES: usize = 100_000;
@@ -46,6 +46,7 @@ async fn pair() -> (Socket, TlsStream<TcpStream>) {
         async {
             let (tcp, _) = listener.accept().await.expect("a client");
             let acceptor = TlsAcceptor::from(Arc::new(server));
+            let tcp = Patient::new(tcp, PATIENCE);
             acceptor.accept(tcp).await.expect("hands shaken")
         },
         async {
@@ -55,7 +56,11 @@ async fn pair() -> (Socket, TlsStream<TcpStream>) {
             connector.connect(name, tcp).await.expect("hands shaken")
         }
     );
-    let near = Socket::new(Transport::Tls(Box::new(near)), Bytes::new(), 1 << 20);
+    let near = Socket::new(
+        Transport::Tls(Box::new(near)).without_limit(),
+        Bytes::new(),
+        1 << 20,
+    );
     (near, far)
 }
 
