@@ -71,6 +71,18 @@ fn every_container_is_shut_in() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Permissions name every shard's stream.
+#[test]
+fn permissions_and_streams_are_for_as_many_shards() -> anyhow::Result<()> {
+    let set = [("NATTERJACK_SHARDS", "8")];
+    let compose = Compose::read(&repository().join("compose.yaml"), &set)?;
+    for name in ["config", "provision"] {
+        let shards = compose.services[name].environment.get("NATTERJACK_SHARDS");
+        ensure!(shards.is_some_and(|shards| shards == "8"), "{name}: {shards:?}");
+    }
+    Ok(())
+}
+
 /// What the image is built from is all that cargo asks for.
 #[test]
 fn the_image_gets_the_whole_workspace() -> anyhow::Result<()> {
