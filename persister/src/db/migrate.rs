@@ -1,11 +1,18 @@
 //! The schema: embedded, numbered migrations and the steps after them, run by one process at a time.
 
+use std::time::Duration;
+
 use tokio_postgres::Client;
 
-use super::{error::chain, steps};
+use super::{
+    error::chain,
+    steps::{self, Step},
+};
 
 /// Any number will do as long as all versions of the program agree on it.
 const LOCK: i64 = 0x6e61_7474_6572_6a61;
+/// Between two looks whether another process is done.
+const LOCK_PAUSE: Duration = Duration::from_millis(250);
 
 /// There will be no further migration: what follows are [steps].
 pub(super) const LAST_MIGRATION: i32 = 3;
@@ -37,19 +44,19 @@ pub enum MigrateError {
 
 /// Runs what is missing. Several processes may start at once: they wait for each other.
 pub async fn migrate(client: &mut Client) -> Result<(), MigrateError> {
+    migrate_to(client, steps::STEPS).await
+}
+
+pub(super) async fn migrate_to(client: &mut Client, steps: &[Step]) -> Result<(), MigrateError> {
     let failed = |error: &dyn std::error::Error| MigrateError::Failed(chain(error));
     // A migration of a large table may take its time, and so may waiting for another process's.
     client
         .batch_execute("set statement_timeout = 0; set lock_timeout = 0; set client_min_messages = warning")
         .await
         .map_err(|error| failed(&error))?;
-    // The lock is the session's, and the session ends with this client.
-    client
-        .execute("select pg_advisory_lock($1)", &[&LOCK])
-        .await
-        .map_err(|error| failed(&error))?;
+    lock(client).await.map_err(|error| failed(&error))?;
     let runner = embedded::migrations::runner();
-    let known = known();
+    let known = newest(steps);
     let found = version(client).await.map_err(|error| failed(&error))?;
     let oldest = oldest(client).await.map_err(|error| failed(&error))?;
     if oldest > known {
@@ -63,9 +70,7 @@ pub async fn migrate(client: &mut Client) -> Result<(), MigrateError> {
             "migrated the database"
         );
     }
-    steps::take(client, steps::STEPS)
-        .await
-        .map_err(|error| failed(&error))?;
+    steps::take(client, steps).await.map_err(|error| failed(&error))?;
     if found > known {
         tracing::info!(
             schema.version = found,
@@ -76,9 +81,33 @@ pub async fn migrate(client: &mut Client) -> Result<(), MigrateError> {
     Ok(())
 }
 
+/// Takes the lock of all who migrate. It is the session's, and the session ends with its client.
+///
+/// Who has it is asked for again and again, and not waited for in a statement: that would hold a snapshot, for
+/// whose end a `create index concurrently` of the process that has the lock waits in its turn.
+async fn lock(client: &Client) -> Result<(), tokio_postgres::Error> {
+    let mut told = false;
+    loop {
+        let row = client
+            .query_one("select pg_try_advisory_lock($1)", &[&LOCK])
+            .await?;
+        if row.get(0) {
+            return Ok(());
+        }
+        if !std::mem::replace(&mut told, true) {
+            tracing::info!("another process brings the database's schema up to date; waiting for it");
+        }
+        tokio::time::sleep(LOCK_PAUSE).await;
+    }
+}
+
 /// The newest version that this program knows.
 pub(super) fn known() -> i32 {
-    steps::STEPS.last().map_or(LAST_MIGRATION, |step| step.version)
+    newest(steps::STEPS)
+}
+
+fn newest(steps: &[Step]) -> i32 {
+    steps.last().map_or(LAST_MIGRATION, |step| step.version)
 }
 
 /// The version that the database is at; 0 if it is empty.

@@ -7,6 +7,8 @@
 
 #[cfg(test)]
 mod rules;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -14,6 +16,8 @@ use tokio_postgres::{Client, error::SqlState};
 
 /// How long a statement waits for a lock, while all who come after it wait for the statement.
 const LOCK_TIMEOUT: &str = "set lock_timeout = '2s'";
+/// What runs `concurrently` holds nobody up while it waits, and waits for every transaction that is open.
+const NO_LOCK_TIMEOUT: &str = "set lock_timeout = 0";
 /// How often it is tried, and after which pause.
 const TRIES: u32 = 60;
 const PAUSE: Duration = Duration::from_secs(1);
@@ -27,7 +31,7 @@ const TABLE: &str = "\
     )";
 
 /// One step.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Step {
     /// Counts on from the last migration.
     pub(super) version: i32,
@@ -88,8 +92,7 @@ pub(super) async fn take(client: &mut Client, steps: &[Step]) -> Result<(), toki
     for step in steps.iter().filter(|step| step.version > found) {
         let mut tries = 1;
         while let Err(error) = once(client, step).await {
-            let busy = error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE);
-            if !busy || tries == TRIES {
+            if !busy(&error) || tries == TRIES {
                 return Err(error);
             }
             tracing::info!(
@@ -109,13 +112,23 @@ pub(super) async fn take(client: &mut Client, steps: &[Step]) -> Result<(), toki
     Ok(())
 }
 
+/// Whether others were in the way, who may be gone in a moment.
+fn busy(error: &tokio_postgres::Error) -> bool {
+    let states = [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED];
+    error.code().is_some_and(|state| states.contains(state))
+}
+
 async fn once(client: &mut Client, step: &Step) -> Result<(), tokio_postgres::Error> {
     client.batch_execute(LOCK_TIMEOUT).await?;
     let note = "insert into schema_steps (version, name, oldest) values ($1, $2, $3)";
     if step.alone {
         for statement in statements(step.sql) {
+            let concurrent = statement.to_lowercase().contains(" concurrently ");
+            let timeout = if concurrent { NO_LOCK_TIMEOUT } else { LOCK_TIMEOUT };
+            client.batch_execute(timeout).await?;
             client.batch_execute(&statement).await?;
         }
+        client.batch_execute(LOCK_TIMEOUT).await?;
         client
             .execute(note, &[&step.version, &step.name, &step.oldest])
             .await?;
