@@ -8,64 +8,146 @@ use crate::db::migrate;
 
 const MARK: &str = "-- contract: ";
 
+/// Types of a column whose values are what is written there, and nothing that is counted or computed.
+const TYPES: &[&str] = &[
+    "smallint",
+    "integer",
+    "int",
+    "bigint",
+    "boolean",
+    "text",
+    "uuid",
+    "bytea",
+    "real",
+    "double precision",
+    "date",
+    "timestamptz",
+    "jsonb",
+];
+
 /// The statements that a program which does not know the step might trip over, or wait for.
 fn dangers(sql: &str) -> Vec<String> {
     let statements: Vec<String> = statements(sql).iter().map(|sql| sql.to_lowercase()).collect();
     let new: BTreeSet<&str> = statements
         .iter()
         .filter_map(|sql| sql.strip_prefix("create table "))
-        .map(|rest| rest.strip_prefix("if not exists ").unwrap_or(rest))
-        .filter_map(|rest| rest.split([' ', '(']).next())
+        .map(name_made)
         .collect();
-    let safe = |sql: &&String| {
-        let table = |prefix: &str| Some(sql.strip_prefix(prefix)?.split([' ', '(']).next()?.to_owned());
-        let on = sql
-            .split(" on ")
-            .nth(1)
-            .and_then(|rest| rest.split([' ', '(']).next());
+    let safe = |(at, sql): &(usize, &String)| {
+        let before = statements.get(..*at).unwrap_or_default();
+        let after = statements.get(*at..).unwrap_or_default();
+        if sql.starts_with("comment on ") {
+            return true;
+        }
+        if has_word(sql, "references") {
+            // It locks the table that it points to, and refuses what is deleted there.
+            return false;
+        }
+        if let Some(rest) = sql.strip_prefix("create table ") {
+            // Of columns of its own, and no part of another.
+            let (head, columns) = rest.split_once('(').unwrap_or((rest, ""));
+            return name_made(rest) == head.strip_prefix("if not exists ").unwrap_or(head).trim_end()
+                && closes_at_its_end(columns);
+        }
         // Nobody reads or writes what is made in the same step.
-        if let Some(table) = table("alter table ").or_else(|| table("insert into "))
-            && new.contains(table.as_str())
+        let into = |prefix: &str| Some(first_name(sql.strip_prefix(prefix)?));
+        if let Some(table) = into("alter table ").or_else(|| into("insert into "))
+            && new.contains(table)
         {
             return true;
         }
-        if sql.starts_with("create table ") || sql.starts_with("comment on ") {
-            return true;
+        if let Some(rest) = sql.strip_prefix("create index concurrently ") {
+            // Where it was interrupted it left one that is of no use, and has the name.
+            let drop = format!("drop index concurrently if exists {}", first_name(rest));
+            return before.contains(&drop);
         }
         if sql.starts_with("create index ") || sql.starts_with("create unique index ") {
-            // A unique one refuses what the previous program may write.
-            let unique = sql.starts_with("create unique");
-            return on.is_some_and(|table| new.contains(table))
-                || (!unique && sql.contains(" index concurrently "));
+            // A unique one on a table that is in use refuses what the previous program may write.
+            let table = sql.split(" on ").nth(1).map(first_name);
+            return !sql.contains(" concurrently ") && table.is_some_and(|table| new.contains(table));
         }
-        if sql.starts_with("drop index concurrently if exists ") {
-            // Before it is made anew in the same step: what an interrupted one left.
-            let name = sql.rsplit(' ').next().unwrap_or_default();
-            let again = format!("create index concurrently {name} ");
-            return statements.iter().any(|other| other.starts_with(&again));
+        if let Some(name) = sql.strip_prefix("drop index concurrently if exists ") {
+            // What an interrupted one left, before it is made anew.
+            let again = format!("create index concurrently {name} on ");
+            return after.iter().any(|other| other.starts_with(&again));
         }
-        let Some(rest) = sql.strip_prefix("alter table ") else {
-            return false;
-        };
-        let change = rest.split_once(' ').map(|(_, change)| change).unwrap_or_default();
-        if change.contains(", drop ") || change.contains(", alter ") || change.contains(", rename ") {
-            return false;
-        }
-        // A default that is computed for each row rewrites the table under a lock.
-        let column = change.starts_with("add column ")
-            && !change.contains("default ")
-            && !change.contains("not null")
-            && !change.contains("unique")
-            && !change.contains("primary key")
-            && !change.contains("references");
-        let constant = change.starts_with("add column ")
-            && change.contains("default ")
-            && !change.split("default ").nth(1).unwrap_or("(").contains('(')
-            && !change.contains("unique")
-            && !change.contains("references");
-        column || constant || change.starts_with("set (") || change.starts_with("validate constraint ")
+        let change = sql
+            .strip_prefix("alter table ")
+            .and_then(|rest| rest.split_once(' '));
+        change
+            .is_some_and(|(_, change)| changes_settings(change) || change.split(", ").all(adds_or_validates))
     };
-    statements.iter().filter(|sql| !safe(sql)).cloned().collect()
+    let found = statements.iter().enumerate().filter(|each| !safe(each));
+    found.map(|(_, sql)| sql.clone()).collect()
+}
+
+/// The name at the start of the text.
+fn first_name(text: &str) -> &str {
+    text.split([' ', '(']).next().unwrap_or_default()
+}
+
+/// The name that a `create table` gives.
+fn name_made(rest: &str) -> &str {
+    first_name(rest.strip_prefix("if not exists ").unwrap_or(rest))
+}
+
+/// Whether what stands behind an opening parenthesis ends with the one that closes it.
+fn closes_at_its_end(text: &str) -> bool {
+    let mut open = 1_i32;
+    let closed = text.char_indices().find(|(_, c)| {
+        open += match c {
+            '(' => 1,
+            ')' => -1,
+            _ => 0,
+        };
+        open == 0
+    });
+    closed.is_some_and(|(at, _)| at + 1 == text.len())
+}
+
+fn has_word(sql: &str, word: &str) -> bool {
+    sql.split(|c: char| !c.is_alphanumeric() && c != '_')
+        .any(|part| part == word)
+}
+
+/// `set (…)`, and nothing behind it.
+fn changes_settings(change: &str) -> bool {
+    change.strip_prefix("set (").is_some_and(closes_at_its_end)
+}
+
+/// `validate constraint …`, or `add column …` that writes no row and refuses none.
+fn adds_or_validates(change: &str) -> bool {
+    if let Some(name) = change.strip_prefix("validate constraint ") {
+        return name == first_name(name);
+    }
+    let Some(column) = change.strip_prefix("add column ") else {
+        return false;
+    };
+    let column = column.strip_prefix("if not exists ").unwrap_or(column);
+    let Some((_, kind)) = column.split_once(' ') else {
+        return false;
+    };
+    let behind = |name: &&str| {
+        let rest = kind.strip_prefix(*name)?;
+        let rest = rest.strip_prefix("[]").unwrap_or(rest);
+        (rest.is_empty() || rest.starts_with(' ')).then(|| rest.trim_start())
+    };
+    // No row has a value then that would have to be computed or checked.
+    let constant = |rest: &str| rest.strip_prefix("default ").is_some_and(literal);
+    TYPES.iter().filter_map(behind).any(|rest| {
+        rest.is_empty()
+            || constant(rest)
+            || rest.strip_prefix("not null ").is_some_and(constant)
+            || rest.strip_suffix(" not null").is_some_and(constant)
+    })
+}
+
+/// A number, a text without quotes in it, or a truth value.
+fn literal(value: &str) -> bool {
+    let quoted = value.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
+    matches!(value, "true" | "false")
+        || value.parse::<f64>().is_ok_and(f64::is_finite)
+        || quoted.is_some_and(|text| !text.contains('\''))
 }
 
 /// What is wrong with a step that follows another.
@@ -109,7 +191,10 @@ fn what_a_running_program_would_trip_over_is_found() {
         "alter table users add column shoe_size smallint",
         "alter table users add column shoe_size smallint not null default 42",
         "create table shoes (owner uuid not null); create unique index shoes_owner on shoes (owner)",
-        "create index concurrently messages_sender on messages (sender)",
+        "alter table users add column shoe_size smallint default 42 not null",
+        "alter table users add column shoes text[], add column if not exists shoe double precision default -1.5",
+        "alter table users add column shoe text not null default 'left', validate constraint short",
+        "create table if not exists shoes (n bigserial primary key); alter table shoes add check (n > 0)",
         "drop index concurrently if exists x; create index concurrently x on messages (sender)",
         "-- drop table users;\ncomment on table users is 'people'",
         "alter table messages set (fillfactor = 90)",
@@ -125,7 +210,25 @@ fn what_a_running_program_would_trip_over_is_found() {
         "alter table users add column a int, drop column name",
         "alter table users alter column name type varchar(10)",
         "alter table users add constraint short check (length(name) < 10)",
+        "alter table users add column n bigserial",
+        "alter table users add column n bigint generated by default as identity",
+        "alter table users add column n text generated always as (upper(name)) stored",
+        "alter table users add column a int, add constraint c check (a > 0)",
+        "alter table users add column a int check (a > 0)",
+        "alter table users add column a int not null default null",
+        "alter table users add column a timestamptz default now()",
+        "alter table users add column a timestamptz default current_timestamp",
+        "alter table users add column a text collate \"c\" default 'x'",
+        "alter table users add column a shoe_size",
+        "alter table users set (fillfactor = 90), add constraint c check (length(name) > 0)",
+        "alter table users validate constraint c, drop column name",
+        "create table x (u uuid references users)",
+        "create table x partition of messages for values from (1) to (2)",
+        "create table x (n int) inherits (users)",
+        "create table x as select * from messages",
         "create index messages_sender on messages (sender)",
+        "create index concurrently messages_sender on messages (sender)",
+        "create index concurrently if not exists messages_sender on messages (sender)",
         "create unique index concurrently users_name on users (name)",
         "drop index concurrently if exists messages_target",
         "drop table users",
