@@ -2,10 +2,15 @@
 
 mod common;
 
+use std::time::{Duration, Instant};
+
 use anyhow::ensure;
 use common::World;
-use natterjack_persister::Args;
+use natterjack_persister::{Args, db::look};
 use natterjack_runtime::lifecycle::Tasks;
+
+/// Well below what a server that is not there is waited for.
+const AT_ONCE: Duration = Duration::from_secs(15);
 
 #[tokio::test]
 async fn several_persisters_may_start_on_an_empty_database() -> anyhow::Result<()> {
@@ -98,9 +103,28 @@ async fn what_is_wrong_with_the_database_is_said_at_once() -> anyhow::Result<()>
         "{error}"
     );
     let missing = world.args.database_url.replace("/test_", "/missing_");
-    let error = start(missing.clone()).await;
-    ensure!(error.contains("does not exist"), "{error}");
     let password = missing.split([':', '@']).nth(2).unwrap_or_default();
-    ensure!(!error.contains(password), "the password is in {error}");
+    let bare = missing.replace(&format!(":{password}@"), "@");
+    ensure!(bare != missing, "the URL has a password");
+    for (url, said) in [(&missing, "does not exist"), (&bare, "--database-password-file")] {
+        let began = Instant::now();
+        let error = start(url.clone()).await;
+        ensure!(error.contains(said), "{error}");
+        ensure!(!error.contains(password), "the password is in {error}");
+        ensure!(began.elapsed() < AT_ONCE, "it waited");
+        let looked = look::look(url).await.expect_err("it is not let in").to_string();
+        ensure!(looked == error, "{looked}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_looks_is_told_what_the_server_says() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    world.persister().await?.stop(common::PATIENCE).await?;
+    world.sql("drop table dead_letters", &[]).await?;
+    let looked = look::look(&world.args.database_url).await;
+    let error = looked.expect_err("a table is missing").to_string();
+    ensure!(error.contains("\"dead_letters\" does not exist"), "{error}");
     Ok(())
 }

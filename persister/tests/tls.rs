@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
-use natterjack_persister::db::{Address, Db, DbError, Tx};
+use natterjack_persister::db::{Address, Db, DbError, Tx, look};
 use natterjack_runtime::{
     metrics::Metrics,
     servers::{Postgres, PostgresConfig, StderrProgress, install_postgres_with_tls, testing_tools_dir},
@@ -65,6 +65,22 @@ impl Server {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
             chown(&path, Some(owner.uid()), Some(owner.gid()))?;
         }
+        Ok(())
+    }
+
+    /// Gives the server a certificate that signs itself, as the shortest way to make one does.
+    async fn certify_by_itself(&self) -> anyhow::Result<()> {
+        let mut params = CertificateParams::new(["localhost".to_owned()])?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate()?;
+        let certificate = params.self_signed(&key)?.pem();
+        fs::write(self.file("itself.pem"), &certificate)?;
+        let data = self.dir.path().join("postgres/data");
+        // Owner and mode stay as they are.
+        fs::write(data.join("server.crt"), &certificate)?;
+        fs::write(data.join("server.key"), key.serialize_pem())?;
+        self.postgres.stop().await;
+        self.postgres.restart().await?;
         Ok(())
     }
 
@@ -171,7 +187,38 @@ async fn a_mode_asks_for_what_it_says() -> anyhow::Result<()> {
             .err()
             .with_context(|| format!("{host}{mode} {ca:?} was let in"))?;
         ensure!(error.to_string().contains(hint), "{host}{mode} {ca:?}: {error}");
+        let looked = look::look(server.address(host, mode, ca)).await;
+        let looked = looked.err().context("who looks was let in")?.to_string();
+        ensure!(looked == error.to_string(), "{looked}");
     }
+    // An address, and no name to look for in the certificate.
+    let config: tokio_postgres::Config = server.postgres.url().parse()?;
+    let pairs = format!(
+        "hostaddr=127.0.0.1 port={} user=postgres dbname=postgres password=x",
+        config.get_ports().first().context("a port")?
+    );
+    let error = open(pairs.into())
+        .await
+        .err()
+        .context("it was let in")?
+        .to_string();
+    ensure!(error.contains("host=") && error.contains("127.0.0.1/"), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_certificate_that_signs_itself_is_explained() -> anyhow::Result<()> {
+    let Some(server) = Server::start().await? else {
+        return Ok(());
+    };
+    server.certify_by_itself().await?;
+    for mode in ["", "?sslmode=verify-ca", "?sslmode=verify-full"] {
+        let opened = open(server.address("localhost", mode, Some("itself.pem"))).await;
+        let error = opened.err().context("it was let in")?.to_string();
+        ensure!(error.contains("is itself a CA"), "{mode}: {error}");
+    }
+    let db = open(server.address("localhost", "?sslmode=require", None)).await?;
+    ensure!(encrypted(&db).await?);
     Ok(())
 }
 

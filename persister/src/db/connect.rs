@@ -1,13 +1,15 @@
 //! Reaching Postgres for the first time: its options, patience, and version.
 
+use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
-use tokio_postgres::{Config, error::SqlState};
+use tokio_postgres::{Client, Config, error::SqlState};
 
 use super::{
     address::Address,
+    error::{chain, detail},
     migrate::{self, MigrateError},
     tls::{self, Tls},
 };
@@ -76,7 +78,7 @@ pub enum ConnectError {
         why: String,
     },
     /// No server was there in time.
-    #[error("no Postgres answers at {at} after {} s: {why}. Start it, or set DATABASE_URL", START_GRACE.as_secs())]
+    #[error("no Postgres answers at {at}: {why}. Start it, or set DATABASE_URL")]
     Away {
         /// Where, without the password.
         at: String,
@@ -85,8 +87,8 @@ pub enum ConnectError {
     },
     /// The server is there and says no.
     #[error(
-        "Postgres at {at} refuses the connection: {why}. Check the user, password and database in DATABASE_URL, \
-         and DATABASE_PASSWORD_FILE if it is set"
+        "no connection to Postgres at {at}: {why}. Check the user, password and database in DATABASE_URL, and the \
+         file that --database-password-file or DATABASE_PASSWORD_FILE names, if the URL has no password"
     )]
     Refused {
         /// Where, without the password.
@@ -144,8 +146,7 @@ pub fn pool((config, tls): (Config, Tls), connections_max: u16) -> Result<Pool, 
 
 /// Waits for the server, checks its version and brings the schema up to date.
 pub async fn prepare(config: &Config, tls: &Tls) -> Result<(), ConnectError> {
-    let at = describe(config);
-    let mut client = patiently(config, tls, &at).await?;
+    let mut client = patiently(config, tls).await?;
     let row = client
         .query_one(
             "select current_setting('server_version_num')::int, current_setting('server_version')",
@@ -153,12 +154,12 @@ pub async fn prepare(config: &Config, tls: &Tls) -> Result<(), ConnectError> {
         )
         .await
         .map_err(|error| ConnectError::Away {
-            at: at.clone(),
-            why: error.to_string(),
+            at: describe(config),
+            why: detail(&error),
         })?;
     if row.get::<_, i32>(0) < SERVER_VERSION_MIN {
         return Err(ConnectError::TooOld {
-            at,
+            at: describe(config),
             found: row.get(1),
         });
     }
@@ -166,47 +167,71 @@ pub async fn prepare(config: &Config, tls: &Tls) -> Result<(), ConnectError> {
     Ok(())
 }
 
-async fn patiently(config: &Config, tls: &Tls, at: &str) -> Result<tokio_postgres::Client, ConnectError> {
+/// Connects, without patience.
+pub(super) async fn connect(config: &Config, tls: &Tls) -> Result<Client, ConnectError> {
+    let away = |why| ConnectError::Away {
+        at: describe(config),
+        why,
+    };
+    match tokio::time::timeout(CONNECT_TIMEOUT, config.connect(tls.clone())).await {
+        Ok(Ok((client, connection))) => {
+            // It ends with the client, and its error is the client's.
+            tokio::spawn(connection);
+            Ok(client)
+        }
+        Ok(Err(error)) => Err(failure(config, &error)),
+        Err(_) => Err(away("no answer".into())),
+    }
+}
+
+/// Why a connection did not come about: [`ConnectError::Away`] if that may pass by itself.
+fn failure(config: &Config, error: &tokio_postgres::Error) -> ConnectError {
+    let at = describe(config);
+    if let Some(why) = tls::refusal(error) {
+        return ConnectError::TlsRefused { at, why };
+    }
+    let source = std::error::Error::source(error);
+    let passing = match (error.code(), source) {
+        (Some(state), _) => [SqlState::CANNOT_CONNECT_NOW, SqlState::TOO_MANY_CONNECTIONS].contains(state),
+        // These kinds are said of what was asked for, or of an answer that makes no sense.
+        (None, Some(source)) => source.downcast_ref::<io::Error>().is_some_and(|io| {
+            let lasting = [
+                io::ErrorKind::InvalidInput,
+                io::ErrorKind::InvalidData,
+                io::ErrorKind::Other,
+            ];
+            !lasting.contains(&io.kind())
+        }),
+        // It took too long, or was closed.
+        (None, None) => true,
+    };
+    let why = match (error.as_db_error(), source) {
+        (Some(db), _) => db.message().to_owned(),
+        (None, Some(source)) => chain(source),
+        (None, None) => error.to_string(),
+    };
+    if passing {
+        ConnectError::Away { at, why }
+    } else {
+        ConnectError::Refused { at, why }
+    }
+}
+
+async fn patiently(config: &Config, tls: &Tls) -> Result<Client, ConnectError> {
     let deadline = Instant::now() + START_GRACE;
     let mut told = false;
     loop {
-        let error = match tokio::time::timeout(CONNECT_TIMEOUT, config.connect(tls.clone())).await {
-            Ok(Ok((client, connection))) => {
-                // It ends with the client, and its error is the client's.
-                tokio::spawn(connection);
-                return Ok(client);
+        match connect(config, tls).await {
+            Err(ConnectError::Away { at, why }) if Instant::now() < deadline => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!(
+                        postgres.at = at,
+                        error = why,
+                        "Postgres is not there yet; waiting for it"
+                    );
+                }
             }
-            Ok(Err(error)) => error,
-            Err(_) if Instant::now() >= deadline => {
-                return Err(ConnectError::Away {
-                    at: at.into(),
-                    why: "no answer".into(),
-                });
-            }
-            Err(_) => continue,
-        };
-        if let Some(why) = tls::refusal(&error) {
-            return Err(ConnectError::TlsRefused { at: at.into(), why });
-        }
-        let why = match (error.as_db_error(), std::error::Error::source(&error)) {
-            (Some(db), _) => db.message().to_owned(),
-            (None, Some(source)) => source.to_string(),
-            (None, None) => error.to_string(),
-        };
-        let passing = [SqlState::CANNOT_CONNECT_NOW, SqlState::TOO_MANY_CONNECTIONS];
-        let starting = error.code().is_none_or(|state| passing.contains(state));
-        if !starting {
-            return Err(ConnectError::Refused { at: at.into(), why });
-        }
-        if Instant::now() >= deadline {
-            return Err(ConnectError::Away { at: at.into(), why });
-        }
-        if !std::mem::replace(&mut told, true) {
-            tracing::warn!(
-                postgres.at = at,
-                error = why,
-                "Postgres is not there yet; waiting for it"
-            );
+            done => return done,
         }
         tokio::time::sleep(RETRY_PAUSE).await;
     }
@@ -222,5 +247,12 @@ fn describe(config: &Config) -> String {
             tokio_postgres::config::Host::Unix(path) => path.display().to_string(),
         })
         .collect();
+    // An address is what is left without a name.
+    let addresses = config.get_hostaddrs().iter().map(ToString::to_string);
+    let hosts: Vec<String> = if hosts.is_empty() {
+        addresses.collect()
+    } else {
+        hosts
+    };
     format!("{}/{}", hosts.join(","), config.get_dbname().unwrap_or_default())
 }

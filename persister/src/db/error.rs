@@ -10,7 +10,7 @@ pub enum DbError {
     #[error("Postgres is away: {0}")]
     Away(String),
     /// Others were in the way: serialization failure or deadlock.
-    #[error("Postgres gave way to another transaction: {0}")]
+    #[error("Postgres gave way to another transaction: {}", detail(.0))]
     Contended(tokio_postgres::Error),
     /// The connection was lost while the transaction was committed: it may have happened.
     #[error("the connection to Postgres was lost while committing: {0}")]
@@ -106,7 +106,8 @@ impl From<PoolError> for DbError {
     }
 }
 
-fn detail(error: &tokio_postgres::Error) -> String {
+/// What went wrong, in the server's words: the error's own are the kind alone.
+pub(super) fn detail(error: &tokio_postgres::Error) -> String {
     error
         .as_db_error()
         // Without the detail line, which may quote the row.

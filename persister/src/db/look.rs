@@ -9,6 +9,7 @@ use tokio_postgres::Client;
 use super::{
     address::Address,
     connect::{self, ConnectError, Plans},
+    error::detail,
     migrate,
 };
 
@@ -53,7 +54,7 @@ pub enum LookError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// It let us in, and did not answer.
-    #[error("Postgres does not answer: {0}")]
+    #[error("Postgres does not answer: {}", detail(.0))]
     Failed(#[from] tokio_postgres::Error),
     /// It took too long.
     #[error("Postgres did not answer within {} s", WITHIN.as_secs())]
@@ -72,9 +73,7 @@ pub async fn look(address: impl Into<Address>) -> Result<Facts, LookError> {
 
 async fn looking(address: &Address) -> Result<Facts, LookError> {
     let (config, tls) = connect::config(address, Plans::Each)?;
-    let (client, connection) = config.connect(tls).await?;
-    // It ends with the client, and its error is the client's.
-    tokio::spawn(connection);
+    let client = connect::connect(&config, &tls).await?;
     let asked_ms = now_ms();
     let row = client
         .query_one(

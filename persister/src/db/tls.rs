@@ -99,6 +99,13 @@ pub(super) fn refusal(error: &tokio_postgres::Error) -> Option<String> {
     let Some(io) = cause.downcast_ref::<std::io::Error>() else {
         // The client library has no type for it.
         let text = cause.to_string();
+        if text.contains("no hostname provided") {
+            return Some(
+                "hostaddr= says where the server is and not what it is called: give its name with host= too, or \
+                 sslmode=disable"
+                    .into(),
+            );
+        }
         return text.contains("does not support TLS").then(|| {
             "the server does not speak TLS, and the URL or a CA asks for it: set ssl = on there".into()
         });
@@ -115,6 +122,15 @@ pub(super) fn refusal(error: &tokio_postgres::Error) -> Option<String> {
         ) => format!("{tls}: use a host in DATABASE_URL that its certificate names, or sslmode=verify-ca"),
         Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
             format!("{tls}: renew the server's certificate")
+        }
+        // It comes without a type that could be matched.
+        Error::InvalidCertificate(CertificateError::Other(other))
+            if other.to_string().contains("CaUsedAsEndEntity") =>
+        {
+            "its certificate is itself a CA, as one is that signs itself: give the server one that a CA signed, \
+             as `natterjack provision --write-config` does, and name that CA with --database-ca; sslmode=require \
+             without --database-ca encrypts, and asks nobody who the server is"
+                .into()
         }
         other => other.to_string(),
     })
