@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use common::{PATIENCE, Stage};
 use natterjack_edge::ops::Caller;
@@ -13,7 +13,7 @@ use natterjack_nats::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 /// All that comes until the server ends the connection.
@@ -137,4 +137,51 @@ async fn a_probe_that_fails_says_why_in_plain_lines() {
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     assert!(answer.contains("test: for no reason\n"), "{answer}");
     stage.end().await;
+}
+
+/// What operators see of a drain while it lasts: of one that they asked for, and of one that ends the process.
+#[tokio::test]
+async fn a_drain_is_told_on_the_admin_listener_until_it_is_over() {
+    let stage = Stage::new(&["--admin-listen=127.0.0.1:0", "--drain-spread-ms=100"]).await;
+    let admin = stage.edge.admin.expect("a second listener");
+    let seen = async |drains: bool| {
+        let (metrics, ready) = (
+            format!("http://{admin}/metrics"),
+            format!("http://{admin}/readyz"),
+        );
+        let line = format!("natterjack_draining{{role=\"edge\"}} {}", u8::from(drains));
+        timeout(PATIENCE, async {
+            loop {
+                let text = reqwest::get(&metrics).await.expect("it answers");
+                let text = text.text().await.expect("a text");
+                let status = reqwest::get(&ready).await.expect("it answers").status();
+                if text.lines().any(|found| found == line) && status.is_server_error() == drains {
+                    return;
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await
+        .unwrap_or_else(|_| panic!("{line} is not told"));
+    };
+    seen(false).await;
+    let operator = cluster::connect(&stage.server.url(), "operator", |_| {})
+        .await
+        .expect("a connection");
+    for (verb, drains) in [("drain", true), ("undrain", false)] {
+        let subject = format!("svc.edge.{verb}.{}", stage.edge.app.edge);
+        operator.request(subject, "".into()).await.expect("it is taken");
+        seen(drains).await;
+    }
+    // A connection that is still there when the process is to end.
+    let app = Arc::clone(&stage.edge.app);
+    let slot = Arc::clone(&app.slots).acquire_owned().await.expect("a slot");
+    let tasks = stage.tasks.clone();
+    let stopped = tokio::spawn(async move { tasks.stop(PATIENCE * 4).await });
+    app.tasks.shutdown().draining().await;
+    seen(true).await;
+    drop(slot);
+    stopped.await.expect("no panic").expect("all tasks end");
+    assert!(TcpStream::connect(admin).await.is_err(), "it is over");
+    stage.server.stop().await;
 }

@@ -35,13 +35,15 @@ struct Inner {
     next_id: AtomicU64,
     /// Tasks that run: our own and those of our children.
     running: Mutex<BTreeMap<u64, Running>>,
-    running_count: watch::Sender<usize>,
+    /// How many of them a drain waits for, and how many there are.
+    running_count: watch::Sender<(usize, usize)>,
     failure: watch::Sender<Option<Arc<anyhow::Error>>>,
 }
 
 #[derive(Debug)]
 struct Running {
     name: Arc<str>,
+    span: Span,
     /// Absent for the moment in which it is spawned.
     handle: Option<AbortHandle>,
 }
@@ -61,6 +63,8 @@ enum Span {
     Whole,
     /// As long as its work takes.
     Finite,
+    /// Until the drain is over, which does not wait for it.
+    Attending,
 }
 
 impl Tasks {
@@ -101,6 +105,17 @@ impl Tasks {
         self.launch(&name.into(), Span::Finite, future);
     }
 
+    /// Spawns a task that attends the drain of the others: nobody waits for it, and it has to end once the drain
+    /// is over ([`Shutdown::killed`]). Ending before the drain has begun is a failure of the whole, and so is a
+    /// panic or an error at any time.
+    pub fn spawn_attending(
+        &self,
+        name: impl Into<Cow<'static, str>>,
+        future: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) {
+        self.launch(&name.into(), Span::Attending, future);
+    }
+
     /// The first failure, as an error that names the task; pends for ever if none fails.
     pub async fn failed(&self) -> anyhow::Error {
         let mut failure = self.inner.failure.subscribe();
@@ -118,9 +133,9 @@ impl Tasks {
         let shutdown = &self.inner.shutdown;
         shutdown.soft();
         tokio::select! {
-            () = self.idle() => {}
+            () = self.drained() => {}
             () = tokio::time::sleep(drain_grace) => {
-                tracing::warn!(tasks = ?self.running_names(), "still draining after the grace; ending hard");
+                tracing::warn!(tasks = ?self.draining_names(), "still draining after the grace; ending hard");
             }
             // Asked for from elsewhere: a second signal, or the parent.
             () = shutdown.killed() => {}
@@ -149,7 +164,7 @@ impl Tasks {
                 shutdown,
                 next_id: AtomicU64::new(0),
                 running: Mutex::default(),
-                running_count: watch::Sender::new(0),
+                running_count: watch::Sender::new((0, 0)),
                 failure: watch::Sender::new(None),
             }),
         }
@@ -211,14 +226,22 @@ impl Tasks {
         Some(error)
     }
 
-    async fn idle(&self) {
+    /// Nothing runs that a drain waits for.
+    async fn drained(&self) {
         let mut count = self.inner.running_count.subscribe();
-        let _ = count.wait_for(|count| *count == 0).await;
+        let _ = count.wait_for(|(awaited, _)| *awaited == 0).await;
     }
 
-    fn running_names(&self) -> Vec<String> {
+    /// Nothing runs.
+    async fn idle(&self) {
+        let mut count = self.inner.running_count.subscribe();
+        let _ = count.wait_for(|(_, all)| *all == 0).await;
+    }
+
+    fn draining_names(&self) -> Vec<String> {
         self.running()
             .values()
+            .filter(|running| running.span != Span::Attending)
             .map(|running| running.name.to_string())
             .collect()
     }
@@ -251,10 +274,14 @@ impl Seat {
                 id,
                 Running {
                     name: Arc::clone(&name),
+                    span,
                     handle: None,
                 },
             );
-            tasks.inner.running_count.send_replace(running.len());
+            tasks.inner.running_count.send_modify(|(awaited, all)| {
+                *all = running.len();
+                *awaited += usize::from(span != Span::Attending);
+            });
         }
         Self {
             tasks: tasks.clone(),
@@ -282,7 +309,10 @@ impl Drop for Seat {
         for tasks in self.tasks.line() {
             let mut running = tasks.running();
             running.remove(&self.id);
-            tasks.inner.running_count.send_replace(running.len());
+            tasks.inner.running_count.send_modify(|(awaited, all)| {
+                *all = running.len();
+                *awaited -= usize::from(self.span != Span::Attending);
+            });
         }
     }
 }

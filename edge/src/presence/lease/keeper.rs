@@ -96,6 +96,7 @@ impl Keeper {
                     _ => Err("it drains: no new connections are taken".into()),
                 },
             );
+            self.health.set_draining(standing != Standing::Serving);
             self.drain.tell(standing);
         }
     }

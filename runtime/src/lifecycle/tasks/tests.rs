@@ -106,3 +106,31 @@ async fn a_stop_of_the_parent_waits_for_its_children() -> anyhow::Result<()> {
     receiver.await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn who_attends_the_drain_is_there_to_its_end_and_holds_up_nobody() -> anyhow::Result<()> {
+    let (tasks, (say, mut heard)) = (Tasks::new(), tokio::sync::mpsc::channel(2));
+    let part = tasks.child("part");
+    let (shutdown, over) = (part.shutdown().clone(), say.clone());
+    part.spawn_attending("attendant", async move {
+        shutdown.killed().await;
+        over.send("attended").await?;
+        Ok(())
+    });
+    let shutdown = tasks.shutdown().clone();
+    tasks.spawn("work", async move {
+        shutdown.draining().await;
+        tokio::time::sleep(SHORT).await;
+        say.send("worked").await?;
+        Ok(())
+    });
+    // With a grace without end, waiting for the attendant would never end.
+    tokio::time::timeout(LONG, tasks.stop(LONG * 60)).await??;
+    assert_eq!(heard.recv().await, Some("worked"));
+    assert_eq!(heard.recv().await, Some("attended"));
+
+    let tasks = Tasks::new();
+    tasks.spawn_attending("early", async { Ok(()) });
+    assert!(tasks.failed().await.to_string().contains("early ended"));
+    Ok(())
+}
