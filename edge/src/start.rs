@@ -72,7 +72,7 @@ pub async fn run(args: &Args, tasks: &Tasks) -> anyhow::Result<Edge> {
     let (health, registry) = (Health::new(), Metrics::new("edge"));
     let metrics = EdgeMetrics::register(&registry);
     health.measure(&registry, tasks.shutdown());
-    let tls = Tls::start(&args.tls, tasks)
+    let tls = Tls::start(&args.tls, &registry, tasks)
         .await
         .context("--tls-cert and --tls-key")?;
     // The admin listener answers from here on, but whoever asks it wants the one for clients.

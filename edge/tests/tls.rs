@@ -32,11 +32,18 @@ struct Identity {
 
 impl Identity {
     fn new() -> Self {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()])
-            .expect("a certificate");
+        Self::until(2040)
+    }
+
+    /// One that ends when a year begins.
+    fn until(year: i32) -> Self {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let mut of = rcgen::CertificateParams::new(names).expect("names");
+        of.not_after = rcgen::date_time_ymd(year, 1, 1);
         Self {
-            cert: made.cert.pem(),
-            key: made.signing_key.serialize_pem(),
+            cert: of.self_signed(&key).expect("a certificate").pem(),
+            key: key.serialize_pem(),
         }
     }
 
@@ -207,6 +214,33 @@ async fn metrics_are_served_to_operators_alone() {
         (format!("http://{admin}/v1/edges"), StatusCode::NOT_FOUND),
     ] {
         assert_eq!(status(&client, &url).await.expect("an answer"), expected, "{url}");
+    }
+    stage.end().await;
+}
+
+/// Seconds to the beginnings of the years 2035 and 2036.
+const ENDS: [(i32, &str); 2] = [(2035, "2051222400"), (2036, "2082758400")];
+
+#[tokio::test]
+async fn it_is_told_when_the_certificate_ends_that_is_served() {
+    let dir = tempfile::tempdir().expect("a directory");
+    Identity::until(ENDS[0].0).write(dir.path());
+    let stage = stage(dir.path(), &["--admin-listen=127.0.0.1:0"]).await;
+    let url = format!("http://{}/metrics", stage.edge.admin.expect("a second listener"));
+    for (year, end) in ENDS {
+        Identity::until(year).write(dir.path());
+        let line = format!("natterjack_certificate_end_seconds{{role=\"edge\"}} {end}");
+        timeout(PATIENCE, async {
+            loop {
+                let text = reqwest::get(&url).await.expect("it answers").text().await;
+                if text.expect("a text").lines().any(|found| found == line) {
+                    return;
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await
+        .unwrap_or_else(|_| panic!("{line} is not told"));
     }
     stage.end().await;
 }

@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-use natterjack_runtime::lifecycle::Tasks;
+use natterjack_runtime::{lifecycle::Tasks, metrics::Metrics};
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::sleep;
 use tokio_rustls::{
     TlsAcceptor,
@@ -20,6 +21,7 @@ use tokio_rustls::{
         sign::CertifiedKey,
     },
 };
+use x509_cert::{Certificate, der::Decode as _};
 
 /// The largest file that is taken for a certificate or a key.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -106,22 +108,66 @@ struct Files {
 type Contents = (Vec<u8>, Vec<u8>);
 
 #[derive(Debug)]
-struct Served(RwLock<Arc<CertifiedKey>>);
+struct Served {
+    key: RwLock<Arc<CertifiedKey>>,
+    /// When its certificate ends, in Unix seconds.
+    end: Gauge,
+}
+
+impl Served {
+    fn new(key: CertifiedKey, end: Gauge) -> Self {
+        end.set(end_of(&key));
+        Self {
+            key: RwLock::new(Arc::new(key)),
+            end,
+        }
+    }
+
+    fn replace(&self, key: CertifiedKey) {
+        self.end.set(end_of(&key));
+        *self.key.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+    }
+}
+
+/// In Unix seconds; 0, of which nobody is told, if it cannot be read.
+fn end_of(key: &CertifiedKey) -> i64 {
+    let read = key.cert.first().map(|first| Certificate::from_der(first));
+    match read {
+        Some(Ok(read)) => {
+            let end = read.tbs_certificate.validity.not_after.to_unix_duration();
+            i64::try_from(end.as_secs()).unwrap_or(i64::MAX)
+        }
+        Some(Err(error)) => {
+            tracing::warn!(%error, "it cannot be read from the certificate when it ends: watch that yourself");
+            0
+        }
+        None => 0,
+    }
+}
 
 impl ResolvesServerCert for Served {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let key = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let key = self.key.read().unwrap_or_else(PoisonError::into_inner);
         Some(Arc::clone(&key))
     }
 }
 
 impl Tls {
     /// Reads the files, and has them read again when they change, until the edge drains; `None` if none are
-    /// named.
+    /// named. When the certificate ends is told among `metrics`.
     ///
     /// # Errors
     /// [`TlsError`]: the message says which file, and what to do.
-    pub(crate) async fn start(args: &TlsArgs, tasks: &Tasks) -> Result<Option<Self>, TlsError> {
+    pub(crate) async fn start(
+        args: &TlsArgs,
+        metrics: &Metrics,
+        tasks: &Tasks,
+    ) -> Result<Option<Self>, TlsError> {
+        let end: Gauge = metrics.register(
+            "certificate_end_seconds",
+            "When the certificate that is served ends, in Unix seconds; 0 if none is",
+            Gauge::default(),
+        );
         let (Some(cert), Some(key)) = (&args.tls_cert, &args.tls_key) else {
             return Ok(None);
         };
@@ -130,7 +176,7 @@ impl Tls {
             key: key.clone(),
         });
         let contents = files.read().await?;
-        let served = Arc::new(Served(RwLock::new(Arc::new(files.parse(&contents)?))));
+        let served = Arc::new(Served::new(files.parse(&contents)?, end));
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
@@ -187,8 +233,7 @@ impl Tls {
         if contents == *seen {
             return Ok(false);
         }
-        let key = Arc::new(self.files.parse(&contents)?);
-        *self.served.0.write().unwrap_or_else(PoisonError::into_inner) = key;
+        self.served.replace(self.files.parse(&contents)?);
         *seen = contents;
         Ok(true)
     }
