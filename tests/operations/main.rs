@@ -1,5 +1,6 @@
 //! What operators rely on, on real servers: who may do what, and what they look at and repair with.
 
+mod console;
 mod doctor;
 mod drift;
 mod login;

@@ -48,6 +48,12 @@ impl NatsCli {
         }))
     }
 
+    /// The command line itself.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// Runs it and answers what it printed.
     ///
     /// # Errors

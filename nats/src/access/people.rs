@@ -2,7 +2,7 @@
 
 use super::{Permissions, api};
 use crate::{
-    services::{presence, process, push},
+    services::{history, presence, process, push},
     shard::Shards,
     subjects::{kv, presence as live_presence, push as push_subjects, svc},
     topology::{self, Bucket, PUSH_DEAD, PUSH_TRACE, Settings},
@@ -58,6 +58,7 @@ pub(super) fn operator() -> Permissions {
         svc::subject::<push::Why>(),
         svc::subject::<push::Dead>(),
         svc::subject::<presence::Query>(),
+        svc::subject::<history::Dead>(),
     ]);
     let process = svc::subject::<process::Info>();
     may.publish([format!("{process}.*"), process]);

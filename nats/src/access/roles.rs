@@ -58,6 +58,8 @@ pub(super) fn persister(shards: Shards) -> Permissions {
     for shard in shards.all() {
         let stream = chat_stream(shard);
         may.publish(chat::of_outbox(shard))
+            // A letter that could not be written where it was, and is sent anew.
+            .publish(chat::of_conversations(shard))
             .info(&stream)
             .get(&stream)
             .purge(&stream)

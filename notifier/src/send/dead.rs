@@ -11,7 +11,7 @@ use natterjack_nats::{
     services::push::{Dead, DeadPage, Replay, Replayed},
     subjects::{kv as keys, push},
     topology::{Bucket, PUSH_DEAD, PUSHES_KEPT},
-    wire::{Code, DeadPush, PushJob, WireError},
+    wire::{Code, DeadPush, Notice, PushJob, WireError},
 };
 use natterjack_runtime::server_time::ServerTime;
 use natterjack_service::Hosted;
@@ -79,11 +79,19 @@ async fn list(graveyard: Graveyard, request: Dead) -> Result<DeadPage, Failure> 
     let (found, next) = graveyard.page(request.from, limit).await?;
     let pushes = found
         .iter()
-        .filter_map(|message| Some((message.seq, decode(message)?)));
+        .filter_map(|message| Some((message.seq, unread(decode(message)?))));
     Ok(DeadPage {
         pushes: pushes.collect(),
         next,
     })
+}
+
+/// Without what people write: whoever looks needs to know which push and why.
+fn unread(mut dead: DeadPush) -> DeadPush {
+    if let Notice::Message { body, .. } = &mut dead.job.notice {
+        *body = None;
+    }
+    dead
 }
 
 async fn replay(graveyard: Graveyard, request: Replay) -> Result<Replayed, Failure> {

@@ -25,6 +25,10 @@ const PAGE: usize = 100;
 /// How long one publish waits for its ack.
 const ACK_GRACE: Duration = Duration::from_secs(5);
 
+/// Why a letter is not sent anew yet.
+const JUST_STORED: &str =
+    "its stream stored it less than two minutes ago and takes no second copy; try again later";
+
 const LIST: &str = "\
     select stream, seq, subject, payload, error, at from dead_letters \
     where (stream, seq) > ($1, $2) order by stream, seq limit $3";
@@ -184,6 +188,10 @@ impl Office {
         let ack = self.shared.jetstream.send_publish(subject, message).await;
         let ack = ack.map_err(|error| away(error.to_string()))?;
         match tokio::time::timeout(ACK_GRACE, ack).await {
+            // The stream still knows the id from the place where it cannot be written.
+            Ok(Ok(ack)) if ack.duplicate && ack.sequence == letter.told.place.seq => {
+                Err(refused(JUST_STORED.to_owned()))
+            }
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(away(error.to_string())),
             Err(_) => Err(away("no answer in time".to_owned())),
