@@ -3,12 +3,12 @@
 mod drift;
 mod vapid;
 
-use std::fmt::Display;
+use std::{collections::BTreeSet, fmt::Display};
 
 use async_nats::jetstream::{
     Context, ErrorCode,
     consumer::{FromConsumer as _, IntoConsumerConfig as _, pull},
-    context::{ConsumerInfoErrorKind, GetStreamErrorKind, KeyValueErrorKind},
+    context::{ConsumerInfoErrorKind, GetStreamErrorKind},
     kv, stream,
 };
 pub use drift::Drift;
@@ -35,6 +35,8 @@ pub struct Report {
     /// Chat streams that take no messages yet: a persister opens them, once it has seen up to where the
     /// history of their shards counts.
     pub closed: Vec<String>,
+    /// What did not answer when it was only looked at ([`inspect`]), with the reason.
+    pub silent: Vec<String>,
 }
 
 /// Why provisioning failed.
@@ -106,19 +108,44 @@ pub async fn provision(
 }
 
 /// Compares streams, buckets and consumers with what they should be, and changes nothing: needs no more
-/// than to read their configurations.
-///
-/// # Errors
-/// [`ProvisionError::Refused`]: the server did not answer, or not this user.
-pub async fn inspect(context: &Context, settings: &Settings) -> Result<Report, ProvisionError> {
+/// than to read their configurations. What does not answer is told ([`Report::silent`]), and the rest is
+/// compared; the streams of `without` (those of buckets by their own names) are not even asked, which takes
+/// the time of a request each where one is known to be without a leader.
+pub async fn inspect(context: &Context, settings: &Settings, without: &BTreeSet<String>) -> Report {
     let mut round = Round {
         context,
         settings,
         changes: Changes::Nothing,
         report: Report::default(),
     };
-    round.topology().await?;
-    Ok(round.report)
+    let mut silent = without.clone();
+    for config in topology::streams(settings) {
+        let name = config.name.clone();
+        if silent.contains(&name) {
+            continue;
+        }
+        if let Err(error) = round.stream(config).await {
+            round.report.silent.push(error.to_string());
+            silent.insert(name);
+        }
+    }
+    for config in topology::buckets(settings) {
+        if silent.contains(&format!("KV_{}", config.bucket)) {
+            continue;
+        }
+        if let Err(error) = round.bucket(config).await {
+            round.report.silent.push(error.to_string());
+        }
+    }
+    for (stream, config) in topology::consumers(settings) {
+        if silent.contains(&stream) {
+            continue;
+        }
+        if let Err(error) = round.consumer(&stream, config).await {
+            round.report.silent.push(error.to_string());
+        }
+    }
+    round.report
 }
 
 /// What a run may change.
@@ -193,9 +220,9 @@ impl Round<'_> {
 
     async fn bucket(&mut self, wanted: kv::Config) -> Result<(), ProvisionError> {
         let (what, context) = (format!("bucket {}", wanted.bucket), self.context);
-        let found = match context.get_key_value(&wanted.bucket).await {
-            Ok(found) => found.status().await.map_err(|error| refused(&what, &error))?.info,
-            Err(error) if error.kind() == KeyValueErrorKind::GetBucket => {
+        let found = match context.get_stream(format!("KV_{}", wanted.bucket)).await {
+            Ok(found) => found.cached_info().clone(),
+            Err(error) if is_missing(&error.kind()) => {
                 return self.made(what, context.create_key_value(wanted)).await;
             }
             Err(error) => return Err(refused(&what, &error)),
