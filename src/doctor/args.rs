@@ -186,8 +186,9 @@ impl Args {
     #[must_use]
     pub fn settings(&self, shards: Shards, streams: &BTreeMap<String, stream::Info>) -> Settings {
         let defaults = Settings::default();
-        let first = shards.all().next().map(topology::chat_stream);
-        let first = first.and_then(|name| streams.get(&name)).map(|info| &info.config);
+        // The first that answers.
+        let mut chat = shards.all().map(topology::chat_stream);
+        let first = chat.find_map(|name| streams.get(&name)).map(|info| &info.config);
         let window_s = self.dedupe_window_s.map(Duration::from_secs);
         Settings {
             shards,

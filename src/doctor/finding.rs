@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::format;
+
 /// How it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -92,7 +94,9 @@ impl Findings {
         self.all
     }
 
+    /// Much of it others said, and a terminal is to show it, not to obey it.
     fn add(&mut self, state: State, of: String, finding: String, todo: String) {
+        let [of, finding, todo] = [of, finding, todo].map(|text| format::harmless(&text));
         self.all.push(Finding {
             check: self.check,
             of,

@@ -40,6 +40,22 @@ pub fn some(names: &[String]) -> String {
     }
 }
 
+/// The text without what a terminal would obey: control characters as their escapes, and so those that turn
+/// the direction of writing around.
+pub fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for one in text.chars() {
+        if one.is_control()
+            || matches!(one, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        {
+            shown.extend(one.escape_default());
+        } else {
+            shown.push(one);
+        }
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,5 +72,13 @@ mod tests {
         assert_eq!((percent(1, 3), percent(1, 0)), (33, 0));
         let names: Vec<String> = (0..7).map(|name| name.to_string()).collect();
         assert_eq!(some(&names), "0, 1, 2, 3, 4 and 2 more");
+    }
+
+    #[test]
+    fn a_terminal_obeys_nothing_of_it() {
+        assert_eq!(
+            harmless("503: \u{1b}[2Jé “ok”\r\n\u{202e}"),
+            "503: \\u{1b}[2Jé “ok”\\r\\n\\u{202e}"
+        );
     }
 }

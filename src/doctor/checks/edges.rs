@@ -2,7 +2,7 @@
 
 use super::seen;
 use crate::doctor::{
-    facts::{Edge, Facts},
+    facts::{Edge, Facts, leads_to_itself},
     finding::Findings,
 };
 
@@ -69,6 +69,14 @@ pub fn ready(facts: &Facts, findings: &mut Findings) {
         let Edge { id, url, reached, .. } = edge;
         let of = id.clone().unwrap_or_else(|| "the given address".to_owned());
         let draining = edge.lease.as_ref().is_some_and(|lease| lease.draining);
+        let announced = edge.lease.as_ref().map_or(url, |lease| &lease.url);
+        if leads_to_itself(announced) && !leads_to_itself(url) {
+            findings.warn(
+                &of,
+                format!("announces {announced}, which leads every client to its own machine"),
+                "give the edge the address at which clients reach it: --public-url (EDGE_PUBLIC_URL)",
+            );
+        }
         if reached.ready {
             findings.ok(of, format!("ready at {url}"));
         } else if draining {

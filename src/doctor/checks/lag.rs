@@ -22,6 +22,20 @@ pub fn lag(facts: &Facts, findings: &mut Findings) {
     for backlog in &nats.backlogs {
         look(backlog, findings);
     }
+    for stream in nats.silent.keys() {
+        findings.fail(
+            stream,
+            "does not answer, so that nobody takes anything from it",
+            "see streams.replicas",
+        );
+    }
+    for (stream, why) in &nats.silent_consumers {
+        findings.fail(
+            stream,
+            format!("its consumers do not answer: {why}"),
+            "without a leader they cannot: see whether most of the servers that hold the stream run; nothing is lost",
+        );
+    }
     if findings.all_well() {
         let waiting: u64 = nats.backlogs.iter().map(waiting).sum();
         let consumers = nats.backlogs.len();

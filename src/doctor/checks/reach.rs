@@ -5,7 +5,8 @@ use crate::doctor::{facts::Facts, finding::Findings, format};
 
 pub fn nats(facts: &Facts, findings: &mut Findings) {
     if let Some(nats) = seen_or_told(&facts.nats, findings) {
-        findings.ok("", format!("answers, with {} streams", nats.streams.len()));
+        let streams = nats.streams.len() + nats.silent.len();
+        findings.ok("", format!("answers, with {streams} streams"));
     }
 }
 
@@ -19,6 +20,9 @@ pub fn servers(facts: &Facts, findings: &mut Findings) {
         .filter(|server| server.jetstream.config.is_none())
         .map(|server| server.name.clone())
         .collect();
+    for missing in &facts.servers_away {
+        findings.fail("", &missing.why, &missing.todo);
+    }
     if without.is_empty() {
         findings.ok(
             "",

@@ -4,7 +4,11 @@ use async_nats::jetstream::stream::{ClusterInfo, DiscardPolicy, Info};
 use natterjack_runtime::clock::Clock;
 
 use super::seen;
-use crate::doctor::{facts::Facts, finding::Findings, format};
+use crate::doctor::{
+    facts::{Facts, Nats},
+    finding::Findings,
+    format,
+};
 
 /// Percent of a stream that refuses when it is full, from which somebody should act.
 const FULL_WARNING: u64 = 75;
@@ -16,6 +20,8 @@ const RATE_AFTER_S: u64 = 3_600;
 const LAG_MAX: u64 = 1_000;
 /// So many servers can hold three copies.
 const SERVERS_FOR_COPIES: usize = 3;
+const NO_LEADER: &str = "see whether most of the servers that hold it run: until they do it takes and gives nothing, \
+                         and nothing of it is lost";
 
 pub fn shards(facts: &Facts, findings: &mut Findings) {
     let Some(nats) = seen(&facts.nats, "nats.reached", findings) else {
@@ -35,6 +41,7 @@ pub fn shards(facts: &Facts, findings: &mut Findings) {
     let found = nats
         .streams
         .keys()
+        .chain(nats.silent.keys())
         .filter(|name| name.starts_with("CHAT_"))
         .count();
     if found == wanted {
@@ -53,17 +60,23 @@ pub fn topology(facts: &Facts, findings: &mut Findings) {
     let Some(nats) = seen(&facts.nats, "nats.reached", findings) else {
         return;
     };
-    let report = match &nats.drift {
-        Some(Ok(report)) => report,
-        Some(Err(why)) => {
-            return findings.fail(
-                "",
-                format!("what is there could not be compared with what should be: {why}"),
-                "look whether that stream has a leader, and at this user's permissions",
-            );
-        }
-        None => return findings.see("streams.shards"),
+    let Some(report) = &nats.drift else {
+        return findings.see("streams.shards");
     };
+    for why in &report.silent {
+        findings.fail(
+            "",
+            format!("what is there could not be compared with what should be: {why}"),
+            "look whether it has a leader, and at this user's permissions",
+        );
+    }
+    if !nats.silent.is_empty() {
+        let names: Vec<String> = nats.silent.keys().cloned().collect();
+        findings.skip(
+            format!("{} could not be compared: no answer", format::some(&names)),
+            "see streams.replicas",
+        );
+    }
     for missing in &report.missing {
         findings.fail(
             missing,
@@ -94,30 +107,49 @@ pub fn replicas(facts: &Facts, findings: &mut Findings) {
     let Some(nats) = seen(&facts.nats, "nats.reached", findings) else {
         return;
     };
-    for name in nats.unseen() {
+    for name in nats.missing() {
         findings.fail(
             name,
-            "is not there, or has no leader",
-            "see whether most of the servers that hold it run",
+            "is not there",
+            "run `natterjack provision`, which makes what is missing; if it was there before, see \"JetStream was \
+             lost\" in nats/README.md first",
         );
+    }
+    for (name, why) in &nats.silent {
+        findings.fail(name, format!("has no leader that answers: {why}"), NO_LEADER);
     }
     for (name, info) in &nats.streams {
         copies(name, info, findings);
     }
-    let servers = facts.servers.as_ref().map_or(nats.nodes, |servers| {
-        let of_jetstream = servers.iter().filter(|server| server.jetstream.config.is_some());
-        of_jetstream.count()
-    });
-    let copies = nats.settings.as_ref().map_or(1, |settings| settings.replicas);
-    if copies < 3 && servers >= SERVERS_FOR_COPIES {
+    let found = nats.streams.values().map(|info| info.config.num_replicas).max();
+    let meant = nats.settings.as_ref().map(|settings| settings.replicas);
+    let copies = meant.or(found).unwrap_or(1);
+    let servers = servers(facts, nats);
+    if copies < SERVERS_FOR_COPIES && servers >= SERVERS_FOR_COPIES {
         findings.fail(
             "",
             format!("streams have {copies} copy each, on {servers} servers: one disk lost is messages lost"),
             "run `natterjack provision --replicas 3 --apply`",
         );
+    } else if copies < SERVERS_FOR_COPIES && nats.clustered && facts.servers.is_err() {
+        findings.skip(
+            format!("streams have {copies} copy each, and how many servers there are for more is not known"),
+            "see nats.servers",
+        );
     }
     if findings.all_well() {
         findings.ok("", format!("{copies} of each stream, all present and up to date"));
+    }
+}
+
+/// How many there are to hold copies, as far as it is seen.
+fn servers(facts: &Facts, nats: &Nats) -> usize {
+    match &facts.servers {
+        Ok(servers) => {
+            let of_jetstream = servers.iter().filter(|server| server.jetstream.config.is_some());
+            of_jetstream.count() + facts.servers_away.len()
+        }
+        Err(_) => nats.holders().len(),
     }
 }
 
@@ -126,11 +158,7 @@ fn copies(name: &str, info: &Info, findings: &mut Findings) {
         return;
     };
     if leader.as_deref().unwrap_or_default().is_empty() {
-        findings.fail(
-            name,
-            "has no leader",
-            "see whether most of the servers that hold it run",
-        );
+        findings.fail(name, "has no leader", NO_LEADER);
     }
     for copy in replicas {
         if copy.offline {

@@ -17,9 +17,10 @@ use std::time::Duration;
 
 use natterjack_persister::db::look::Facts as Database;
 
+use self::servers::Servers;
 pub use self::{
     certificates::Shown,
-    edges::{Edge, Reached},
+    edges::{Edge, Reached, leads_to_itself},
     nats::{Backlog, Nats},
     permissions::Tried,
     processes::Process,
@@ -29,7 +30,7 @@ pub use self::{
 use super::args::Args;
 
 /// No part takes longer than this to be looked at.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(22);
 
 /// Why a part was not seen.
 #[derive(Debug, Clone)]
@@ -72,8 +73,10 @@ pub struct Facts {
     pub args: Args,
     /// Streams, consumers and buckets.
     pub nats: Seen<Nats>,
-    /// The nats-servers themselves.
+    /// The nats-servers themselves: those that answer.
     pub servers: Seen<Vec<Server>>,
+    /// Those of them that were named and do not answer, where others do.
+    pub servers_away: Vec<Missing>,
     /// The micro services that answer.
     pub services: Seen<Vec<Instance>>,
     /// The processes of all roles.
@@ -112,10 +115,15 @@ pub async fn gather(args: Args) -> Facts {
     // Where edges are is known only now.
     let certificates = certificates::look(&args, &over.edges);
     let certificates = bounded(certificates, "certificates were not shown in time", slow).await;
+    let (servers, servers_away) = match servers {
+        Ok(Servers { seen, away }) => (Ok(seen), away),
+        Err(missing) => (Err(missing), Vec::new()),
+    };
     Facts {
         args,
         nats: over.nats,
         servers,
+        servers_away,
         services: over.services,
         processes: over.processes,
         database,

@@ -1,6 +1,9 @@
 //! Streams, consumers and buckets, as the user sees them who was given.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use async_nats::{
     Client,
@@ -26,26 +29,32 @@ use crate::doctor::args::Args;
 pub const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
 /// Asking for one thing.
 const REQUEST_WITHIN: Duration = Duration::from_secs(3);
-/// Streams whose consumers are asked for at the same time.
-const AT_ONCE: usize = 8;
+/// Asking for the consumers of a stream, some of which the server may wait for itself (4 s).
+const CONSUMERS_WITHIN: Duration = Duration::from_secs(6);
+/// Streams that are asked for at the same time.
+const AT_ONCE: usize = 64;
 
 /// What NATS says of itself.
 #[derive(Debug)]
 pub struct Nats {
-    /// How many servers it names, as far as they tell clients.
-    pub nodes: usize,
+    /// Whether the server is one of a cluster. How many there are it need not tell clients (`no_advertise`).
+    pub clustered: bool,
     /// How far the clock of a stream's leader is ahead of ours, in milliseconds.
     pub ahead_ms: Option<i64>,
     /// The number of shards that was recorded, or why there is none.
     pub shards: Result<Shards, String>,
-    /// All streams, those of the buckets among them.
+    /// All streams that answer, those of the buckets among them.
     pub streams: BTreeMap<String, stream::Info>,
+    /// The streams that are there and do not answer, with the reason: no leader has them.
+    pub silent: BTreeMap<String, String>,
     /// What the consumers have before them.
     pub backlogs: Vec<Backlog>,
+    /// The streams that answer and whose consumers do not, with the reason.
+    pub silent_consumers: BTreeMap<String, String>,
     /// What the topology was compared with.
     pub settings: Option<Settings>,
     /// What differs from the topology; absent where it could not be told.
-    pub drift: Option<Result<Report, String>>,
+    pub drift: Option<Report>,
     /// The keys of Web Push; absent where this user may not read them.
     pub push_keys: Option<Result<PushKeys, String>>,
     /// The Firebase project, if pushes go there.
@@ -87,38 +96,59 @@ pub async fn look(client: &Client, args: &Args) -> Seen<Nats> {
             "without a leader it cannot: see whether most of the servers run; else look at this user's permissions",
         )
     };
-    let streams: Vec<stream::Info> = context
-        .streams()
+    let names: Vec<String> = context
+        .stream_names()
         .try_collect()
         .await
         .map_err(|error| refused(error.to_string()))?;
-    let streams: BTreeMap<String, stream::Info> = streams
-        .into_iter()
-        .map(|info| (info.config.name.clone(), info))
-        .collect();
-    let shards = cluster::shards(&context).await.map_err(|error| error.to_string());
+    let ((streams, silent), shards) = tokio::join!(each(&context, names), cluster::shards(&context));
+    let shards = shards.map_err(|error| error.to_string());
     let settings = shards
         .as_ref()
         .ok()
         .map(|shards| args.settings(*shards, &streams));
-    let (ahead_ms, drift, push_keys, fcm, backlogs) = tokio::join!(
+    let (ahead_ms, drift, push_keys, fcm, (backlogs, silent_consumers)) = tokio::join!(
         clock(client),
-        drift(&context, settings.as_ref()),
+        drift(&context, settings.as_ref(), &silent),
         push_keys(&context, args),
         fcm(&context),
         backlogs(&context, &streams),
     );
+    let cluster = client.server_info().cluster;
     Ok(Nats {
-        nodes: client.server_info().connect_urls.len().max(1),
+        clustered: cluster.is_some_and(|name| !name.is_empty()),
         ahead_ms,
         shards,
         streams,
-        backlogs: backlogs.map_err(refused)?,
+        silent,
+        backlogs,
+        silent_consumers,
         settings,
         drift,
         push_keys,
         fcm,
     })
+}
+
+type Streams = BTreeMap<String, stream::Info>;
+/// What did not answer, and why.
+type Silent = BTreeMap<String, String>;
+
+/// Each stream by itself: one without a leader answers nothing, and must not hide the others.
+async fn each(context: &Context, names: Vec<String>) -> (Streams, Silent) {
+    let asked = names.into_iter().map(|name| async move {
+        let stream = context.get_stream(&name).await;
+        (name, stream.map(|stream| stream.cached_info().clone()))
+    });
+    let mut asked = futures::stream::iter(asked).buffer_unordered(AT_ONCE);
+    let (mut streams, mut silent) = (Streams::new(), Silent::new());
+    while let Some((name, answer)) = asked.next().await {
+        match answer {
+            Ok(info) => drop(streams.insert(name, info)),
+            Err(error) => drop(silent.insert(name, error.to_string())),
+        }
+    }
+    (streams, silent)
 }
 
 /// When a server said what it said.
@@ -136,9 +166,9 @@ async fn clock(client: &Client) -> Option<i64> {
     Some(rfc3339_ms(&ts)? - (asked_ms + heard_ms) / 2)
 }
 
-async fn drift(context: &Context, settings: Option<&Settings>) -> Option<Result<Report, String>> {
-    let report = provision::inspect(context, settings?).await;
-    Some(report.map_err(|error| error.to_string()))
+async fn drift(context: &Context, settings: Option<&Settings>, silent: &Silent) -> Option<Report> {
+    let silent: BTreeSet<String> = silent.keys().cloned().collect();
+    Some(provision::inspect(context, settings?, &silent).await)
 }
 
 /// The private half is for few: as who provisions, where that user's key is at hand.
@@ -164,55 +194,64 @@ async fn fcm(context: &Context) -> Option<String> {
     Some(String::from_utf8_lossy(&project).into_owned())
 }
 
-async fn backlogs(
-    context: &Context,
-    streams: &BTreeMap<String, stream::Info>,
-) -> Result<Vec<Backlog>, String> {
-    let before = consumers(context, streams).await?;
+async fn backlogs(context: &Context, streams: &Streams) -> (Vec<Backlog>, Silent) {
+    let read = streams.iter().filter(|(_, info)| info.state.consumer_count > 0);
+    let read = read.map(|(name, _)| name.clone()).collect();
+    let (before, mut silent) = consumers(context, read).await;
     sleep(BETWEEN_LOOKS).await;
-    let now = consumers(context, streams).await?;
-    Ok(now
-        .into_iter()
-        .filter_map(|(name, info)| {
-            let before = before.get(&name)?.clone();
-            Some(Backlog { info, before })
-        })
-        .collect())
+    let (now, silent_now) = consumers(context, before.keys().cloned().collect()).await;
+    silent.extend(silent_now);
+    let now = now.into_values().flatten();
+    let backlogs = now.filter_map(|info| {
+        let of_stream = before.get(&info.stream_name)?;
+        let before = of_stream.iter().find(|before| before.name == info.name)?.clone();
+        Some(Backlog { info, before })
+    });
+    (backlogs.collect(), silent)
 }
 
-type Consumers = BTreeMap<(String, String), consumer::Info>;
+type Consumers = BTreeMap<String, Vec<consumer::Info>>;
 
-/// Our durable consumers; those that come and go belong to people who watch.
-async fn consumers(context: &Context, streams: &BTreeMap<String, stream::Info>) -> Result<Consumers, String> {
-    let read = streams.iter().filter(|(_, info)| info.state.consumer_count > 0);
-    let of_each = read.map(|(name, _)| async move {
-        let stream = context
-            .get_stream_no_info(name)
-            .await
-            .map_err(|error| error.to_string())?;
-        let all: Vec<consumer::Info> = stream
-            .consumers()
-            .try_collect()
-            .await
-            .map_err(|error| format!("{name}: {error}"))?;
-        Ok::<_, String>(all)
+/// Our durable consumers by their streams; those that come and go belong to people who watch.
+async fn consumers(context: &Context, streams: Vec<String>) -> (Consumers, Silent) {
+    let asked = streams.into_iter().map(|name| async move {
+        let answer = timeout(CONSUMERS_WITHIN, of_stream(context, &name)).await;
+        let answer = answer.unwrap_or_else(|_| Err("they did not answer in time".to_owned()));
+        (name, answer)
     });
-    let all: Vec<Vec<consumer::Info>> = futures::stream::iter(of_each)
-        .buffer_unordered(AT_ONCE)
+    let mut asked = futures::stream::iter(asked).buffer_unordered(AT_ONCE);
+    let (mut consumers, mut silent) = (Consumers::new(), Silent::new());
+    while let Some((name, answer)) = asked.next().await {
+        match answer {
+            Ok(all) => drop(consumers.insert(name, all)),
+            Err(why) => drop(silent.insert(name, why)),
+        }
+    }
+    (consumers, silent)
+}
+
+async fn of_stream(context: &Context, name: &str) -> Result<Vec<consumer::Info>, String> {
+    let mut patient = context.clone();
+    patient.set_timeout(CONSUMERS_WITHIN);
+    let stream = patient
+        .get_stream_no_info(name)
+        .await
+        .map_err(|error| error.to_string())?;
+    let all: Vec<consumer::Info> = stream
+        .consumers()
         .try_collect()
-        .await?;
+        .await
+        .map_err(|error| error.to_string())?;
     Ok(all
         .into_iter()
-        .flatten()
         .filter(|info| info.config.durable_name.is_some())
-        .map(|info| ((info.stream_name.clone(), info.name.clone()), info))
         .collect())
 }
 
 impl Nats {
-    /// The streams that the topology names and that are not there, or have no leader that answers.
+    /// The streams that the topology names and that are not there.
     #[must_use]
-    pub fn unseen(&self) -> Vec<String> {
+    pub fn missing(&self) -> Vec<String> {
         let Some(settings) = &self.settings else {
             return Vec::new();
         };
@@ -222,7 +261,18 @@ impl Nats {
             .map(|config| format!("KV_{}", config.bucket));
         streams
             .chain(buckets)
-            .filter(|name| !self.streams.contains_key(name))
+            .filter(|name| !self.streams.contains_key(name) && !self.silent.contains_key(name))
             .collect()
+    }
+
+    /// The servers that lead a stream or hold a copy of one.
+    #[must_use]
+    pub fn holders(&self) -> BTreeSet<&str> {
+        let clusters = self.streams.values().filter_map(|info| info.cluster.as_ref());
+        let names = clusters.flat_map(|cluster| {
+            let copies = cluster.replicas.iter().map(|copy| copy.name.as_str());
+            cluster.leader.as_deref().into_iter().chain(copies)
+        });
+        names.filter(|name| !name.is_empty()).collect()
     }
 }

@@ -73,10 +73,20 @@ pub struct JetStreamStats {
     pub reserved_storage: u64,
 }
 
+/// The servers that answer, of which there is one at least, and why others do not.
+#[derive(Debug)]
+pub struct Servers {
+    /// Those that answer.
+    pub seen: Vec<Server>,
+    /// For each that was named and does not.
+    pub away: Vec<Missing>,
+}
+
 /// Looks at all of them.
-pub async fn look(args: &Args) -> Seen<Vec<Server>> {
+pub async fn look(args: &Args) -> Seen<Servers> {
     if let Some(login) = args.system() {
-        return over_nats(login).await;
+        let (seen, away) = (over_nats(login).await?, Vec::new());
+        return Ok(Servers { seen, away });
     }
     if args.nats_monitor.is_empty() {
         return Err(Missing::not_given(
@@ -86,12 +96,23 @@ pub async fn look(args: &Args) -> Seen<Vec<Server>> {
         ));
     }
     let pages = args.nats_monitor.iter().map(|url| over_http(url));
-    let mut servers: Vec<Server> = futures::future::join_all(pages)
-        .await
-        .into_iter()
-        .collect::<Result<_, _>>()?;
-    servers.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(servers)
+    let (mut seen, mut away) = (Vec::new(), Vec::new());
+    for page in futures::future::join_all(pages).await {
+        match page {
+            Ok(server) => seen.push(server),
+            Err(missing) => away.push(missing),
+        }
+    }
+    if seen.is_empty()
+        && let Some(first) = away.pop()
+    {
+        return Err(away.into_iter().fold(first, |all, next| Missing {
+            why: format!("{}; {}", next.why, all.why),
+            ..all
+        }));
+    }
+    seen.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(Servers { seen, away })
 }
 
 /// What a server of the system account's answer holds.

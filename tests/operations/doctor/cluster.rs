@@ -17,12 +17,12 @@ use super::patient::{Seen, doctor};
 const SEEN_WITHIN: Duration = Duration::from_secs(60);
 
 /// Looks until that is seen.
-async fn until(options: &[&str], shown: impl Fn(&Seen) -> bool) -> anyhow::Result<()> {
+pub async fn until(options: &[&str], shown: impl Fn(&Seen) -> bool) -> anyhow::Result<Seen> {
     let deadline = Instant::now() + SEEN_WITHIN;
     loop {
         let seen = doctor(options).await?;
         if shown(&seen) {
-            return Ok(());
+            return Ok(seen);
         }
         anyhow::ensure!(Instant::now() < deadline, "{:#}", seen.report);
     }
@@ -71,6 +71,13 @@ async fn one_copy_on_three_servers_and_a_server_that_is_away_are_found() -> anyh
     let seen = doctor(&options).await?;
     let words = seen.words("streams.replicas");
     assert!(words.contains("1 copy each, on 3 servers"), "{words}");
+    // Who may not ask the servers does not take it for one: these do not tell clients of each other.
+    let seen = doctor(&["--nats-url", urls.as_str()]).await?;
+    let words = seen.words("streams.replicas");
+    assert!(
+        words.contains("1 copy each, on 3 servers") || words.contains("1 copy each, and how many servers"),
+        "{words}"
+    );
     let three = Settings {
         replicas: 3,
         ..Settings::default()

@@ -68,6 +68,10 @@ async fn an_edge_is_announced_where_nobody_is(patient: &Patient) -> anyhow::Resu
     let edge = RoleProcess::start(Path::new(BINARY), "edge", "--listen", &options, &dir).await?;
     let seen = patient.shows(&["edges.ready"], &[]).await?;
     assert!(seen.words("edges.ready").contains("http://127.0.0.1:1"));
+    // What is each machine's own address is not asked here if there is one for all edges.
+    let all = patient.fleet.urls().remove(0);
+    let seen = patient.doctor(&["--edge-url", &all]).await?;
+    assert_eq!(seen.words("edges.ready"), "", "{:#}", seen.report);
     edge.stop().await?;
     patient.shows(&[], &[]).await?;
     Ok(())
