@@ -124,6 +124,39 @@ mod tests {
     }
 
     #[test]
+    fn the_operator_reads_nothing_that_people_write_and_no_secret() {
+        let Rights::Only(permissions) = rights(User::Operator, Shards::new(2).expect("in range")) else {
+            panic!("the operator may do everything");
+        };
+        for stream in ["CHAT_1", "PUSH_DEAD", "KV_pushes", "KV_devices", "KV_push_keys"] {
+            for request in [
+                format!("$JS.API.DIRECT.GET.{stream}"),
+                format!("$JS.API.DIRECT.GET.{stream}.x"),
+                format!("$JS.API.STREAM.MSG.GET.{stream}"),
+                format!("$JS.API.STREAM.SNAPSHOT.{stream}"),
+                format!("$JS.API.CONSUMER.CREATE.{stream}"),
+                format!("$JS.API.CONSUMER.CREATE.{stream}.x.y"),
+                format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.x"),
+            ] {
+                let may = permissions.publish.iter().any(|own| covers(own, &request));
+                assert!(!may, "{request}");
+            }
+        }
+        for heard in [
+            "chat.1.dm.x.y",
+            "live.dm.x.y",
+            "live.group.x",
+            "live.user.x",
+            "push.dead.fcm.x.y",
+        ] {
+            assert!(
+                !permissions.subscribe.iter().any(|own| covers(own, heard)),
+                "{heard}"
+            );
+        }
+    }
+
+    #[test]
     fn both_forms_of_acks_are_allowed_where_a_role_acks() {
         let Rights::Only(permissions) = rights(User::Persister, Shards::new(2).expect("in range")) else {
             panic!("the persister may do everything");

@@ -5,7 +5,7 @@ use crate::{
     services::{history, presence, process, push},
     shard::Shards,
     subjects::{kv, presence as live_presence, push as push_subjects, svc},
-    topology::{self, Bucket, PUSH_DEAD, PUSH_TRACE, Settings},
+    topology::{self, Bucket, PUSH_TRACE, Settings},
 };
 
 /// Makes and changes what there is to make, and reads no message. It deletes nothing.
@@ -51,9 +51,8 @@ pub(super) fn operator() -> Permissions {
     for bucket in [Bucket::Presence, Bucket::Cluster] {
         may.read_newest(bucket).follow(&bucket.stream_name(), &[]);
     }
-    for stream in [PUSH_TRACE, PUSH_DEAD] {
-        may.get(stream).get_of_leader(stream).view(stream);
-    }
+    // Not those that were given up, which hold what people write: the notifier tells of them without that.
+    may.get(PUSH_TRACE).get_of_leader(PUSH_TRACE).view(PUSH_TRACE);
     may.publish(svc::discovery_requests()).publish([
         svc::subject::<push::Why>(),
         svc::subject::<push::Dead>(),
