@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use tokio::task::JoinSet;
 use tokio_postgres::{Client, Config, error::SqlState};
 
 use super::{
     address::Address,
     error::{chain, detail},
     migrate::{self, MigrateError},
+    steps::{self, Watch},
     tls::{self, Tls},
 };
 
@@ -144,8 +146,9 @@ pub fn pool((config, tls): (Config, Tls), connections_max: u16) -> Result<Pool, 
         .map_err(|error| ConnectError::Url(error.to_string()))
 }
 
-/// Waits for the server, checks its version and brings the schema up to date.
-pub async fn prepare(config: &Config, tls: &Tls) -> Result<(), ConnectError> {
+/// Waits for the server, checks its version and brings the schema up to date. What of that can wait is done by
+/// the tasks that are answered, and no further once those are dropped.
+pub async fn prepare(config: &Config, tls: &Tls) -> Result<JoinSet<()>, ConnectError> {
     let mut client = patiently(config, tls).await?;
     let row = client
         .query_one(
@@ -163,8 +166,13 @@ pub async fn prepare(config: &Config, tls: &Tls) -> Result<(), ConnectError> {
             found: row.get(1),
         });
     }
-    migrate::migrate(&mut client).await?;
-    Ok(())
+    let watch = Watch::new(config, tls);
+    let left = migrate::migrate(&mut client, &watch).await?;
+    let mut tasks = JoinSet::new();
+    if !left.is_empty() {
+        tasks.spawn(steps::later::take(watch, left));
+    }
+    Ok(tasks)
 }
 
 /// Connects, without patience.

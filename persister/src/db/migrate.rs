@@ -6,7 +6,7 @@ use tokio_postgres::Client;
 
 use super::{
     error::chain,
-    steps::{self, Step},
+    steps::{self, Step, Watch},
 };
 
 /// Any number will do as long as all versions of the program agree on it.
@@ -16,6 +16,9 @@ const LOCK_PAUSE: Duration = Duration::from_millis(250);
 
 /// There will be no further migration: what follows are [steps].
 pub(super) const LAST_MIGRATION: i32 = 3;
+
+/// A migration of a large table may take its time.
+const SESSION: &str = "set statement_timeout = 0; set lock_timeout = 0; set client_min_messages = warning";
 
 mod embedded {
     refinery::embed_migrations!("migrations");
@@ -42,16 +45,21 @@ pub enum MigrateError {
     Failed(String),
 }
 
-/// Runs what is missing. Several processes may start at once: they wait for each other.
-pub async fn migrate(client: &mut Client) -> Result<(), MigrateError> {
-    migrate_to(client, steps::STEPS).await
+/// Runs what is missing, and answers what of it was left for [`steps::later`]. Several processes may start at
+/// once: they wait for each other.
+pub async fn migrate(client: &mut Client, watch: &Watch) -> Result<Vec<Step>, MigrateError> {
+    migrate_to(client, watch, steps::STEPS, steps::TRIES).await
 }
 
-pub(super) async fn migrate_to(client: &mut Client, steps: &[Step]) -> Result<(), MigrateError> {
+pub(super) async fn migrate_to(
+    client: &mut Client,
+    watch: &Watch,
+    steps: &[Step],
+    tries: u32,
+) -> Result<Vec<Step>, MigrateError> {
     let failed = |error: &dyn std::error::Error| MigrateError::Failed(chain(error));
-    // A migration of a large table may take its time, and so may waiting for another process's.
     client
-        .batch_execute("set statement_timeout = 0; set lock_timeout = 0; set client_min_messages = warning")
+        .batch_execute(SESSION)
         .await
         .map_err(|error| failed(&error))?;
     lock(client).await.map_err(|error| failed(&error))?;
@@ -70,7 +78,17 @@ pub(super) async fn migrate_to(client: &mut Client, steps: &[Step]) -> Result<()
             "migrated the database"
         );
     }
-    steps::take(client, steps).await.map_err(|error| failed(&error))?;
+    let left = steps::take(client, watch, steps, tries)
+        .await
+        .map_err(|error| failed(&error))?;
+    for (step, error) in &left {
+        tracing::warn!(
+            schema.version = step.version,
+            schema.name = step.name,
+            error = chain(error),
+            "a step of the schema that the program can do without is left for later"
+        );
+    }
     if found > known {
         tracing::info!(
             schema.version = found,
@@ -78,7 +96,28 @@ pub(super) async fn migrate_to(client: &mut Client, steps: &[Step]) -> Result<()
             "the database's schema is newer than this program, which can live with it"
         );
     }
-    Ok(())
+    Ok(left.into_iter().map(|(step, _)| step).collect())
+}
+
+/// Takes steps that were left out, unless another process is at it; answers whether nothing is left of them.
+pub(super) async fn tune(client: &mut Client, watch: &Watch, steps: &[Step]) -> Result<bool, MigrateError> {
+    let failed = |error: &dyn std::error::Error| MigrateError::Failed(chain(error));
+    client
+        .batch_execute(SESSION)
+        .await
+        .map_err(|error| failed(&error))?;
+    if !try_lock(client).await.map_err(|error| failed(&error))? {
+        return Ok(false);
+    }
+    let left = steps::take(client, watch, steps, 1).await;
+    Ok(left.map_err(|error| failed(&error))?.is_empty())
+}
+
+async fn try_lock(client: &Client) -> Result<bool, tokio_postgres::Error> {
+    let row = client
+        .query_one("select pg_try_advisory_lock($1)", &[&LOCK])
+        .await?;
+    Ok(row.get(0))
 }
 
 /// Takes the lock of all who migrate. It is the session's, and the session ends with its client.
@@ -88,10 +127,7 @@ pub(super) async fn migrate_to(client: &mut Client, steps: &[Step]) -> Result<()
 async fn lock(client: &Client) -> Result<(), tokio_postgres::Error> {
     let mut told = false;
     loop {
-        let row = client
-            .query_one("select pg_try_advisory_lock($1)", &[&LOCK])
-            .await?;
-        if row.get(0) {
+        if try_lock(client).await? {
             return Ok(());
         }
         if !std::mem::replace(&mut told, true) {

@@ -10,6 +10,7 @@ mod steps;
 mod tls;
 mod tx;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::Pool;
@@ -18,6 +19,7 @@ use natterjack_runtime::{
     trace::{SpanKind, Tracer},
 };
 use rand::RngExt as _;
+use tokio::task::JoinSet;
 
 pub use address::Address;
 pub use connect::ConnectError;
@@ -54,6 +56,8 @@ pub struct Db {
     planned: Pool,
     transactions: metrics::Transactions,
     tracer: Tracer,
+    /// What is still done to the schema; it ends with the last clone.
+    _later: Arc<JoinSet<()>>,
 }
 
 impl Db {
@@ -69,7 +73,7 @@ impl Db {
     ) -> Result<Self, ConnectError> {
         let address = address.into();
         let target = connect::config(&address, Plans::Each)?;
-        connect::prepare(&target.0, &target.1).await?;
+        let later = connect::prepare(&target.0, &target.1).await?;
         let planned = (connections_max / PLANNED_PART).max(1);
         let pool = connections_max.saturating_sub(planned).max(1);
         let pool = connect::pool(target, pool)?;
@@ -79,6 +83,7 @@ impl Db {
             pool,
             planned,
             tracer: Tracer::installed(),
+            _later: Arc::new(later),
             transactions: metrics::Transactions::new(metrics),
         })
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{STEPS, Step, statements};
+use super::{STEPS, Step, Way, statements};
 use crate::db::migrate;
 
 const MARK: &str = "-- contract: ";
@@ -167,7 +167,18 @@ fn wrong(step: &Step, before: i32, oldest_before: i32) -> Option<String> {
             step.name
         ));
     }
-    if !step.alone && step.sql.to_lowercase().contains("concurrently") {
+    let tunes = |sql: &String| {
+        let change = sql.strip_prefix("alter table {leaf} ");
+        change.is_some_and(changes_settings)
+    };
+    let tuning = matches!(step.way, Way::Tuning(_));
+    if tuning != statements(step.sql).iter().all(tunes) {
+        return Some(format!(
+            "{}: tuning, and nothing else, is `alter table {{leaf}} set (…)`",
+            step.name
+        ));
+    }
+    if step.way != Way::Alone && step.sql.to_lowercase().contains("concurrently") {
         return Some(format!(
             "{}: `concurrently` cannot stand in a transaction",
             step.name
@@ -247,7 +258,7 @@ fn a_contract_step_rules_old_programs_out_and_an_expand_step_does_not() {
         version: 5,
         name: "x",
         oldest,
-        alone: false,
+        way: Way::Together,
         sql,
     };
     let drop = "-- contract: since 4 nobody reads it\nalter table users drop column name";
@@ -263,4 +274,13 @@ fn a_contract_step_rules_old_programs_out_and_an_expand_step_does_not() {
         "it rules out who could live with it"
     );
     assert!(wrong(&step(3, add), 3, 3).is_some(), "one is left out");
+    let tuning = Step {
+        way: Way::Tuning("users"),
+        ..step(3, "alter table {leaf} set (fillfactor = 90)")
+    };
+    assert_eq!(wrong(&tuning, 4, 3), None);
+    assert!(
+        wrong(&Step { sql: add, ..tuning }, 4, 3).is_some(),
+        "the program cannot do without a column"
+    );
 }
