@@ -2,10 +2,10 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use natterjack_nats::wire::{Code, WireError};
@@ -19,6 +19,12 @@ use prometheus_client::{
         histogram::{Histogram, exponential_buckets},
     },
 };
+
+/// How long a peak is told of at least: longer than Prometheus takes from one look to the next.
+const PEAK_TIME: Duration = Duration::from_secs(60);
+
+/// What came of a request whose client was gone before the answer.
+pub const GONE: &str = "gone";
 
 /// One label, whose values are few and fixed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -78,25 +84,47 @@ pub struct EdgeMetrics {
     requests: Family<[(&'static str, String); 2], Counter>,
     /// The same in seconds, by route.
     request_seconds: Family<[(&'static str, String); 1], Histogram>,
-    /// The most bytes that waited for one socket since somebody last asked.
+    /// The most bytes that waited for one socket for a while.
     pub queue_peak: Peak,
 }
 
-/// The highest of values since it was last asked for; cheap to clone.
+/// The highest of values for a while, whoever asks for it and however often; cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Peak(Arc<AtomicU64>);
+pub struct Peak(Arc<Highest>);
+
+#[derive(Debug, Default)]
+struct Highest {
+    now: AtomicU64,
+    before: Mutex<Before>,
+}
+
+/// What was the highest before, and until when.
+#[derive(Debug, Default)]
+struct Before {
+    value: u64,
+    until: Option<Instant>,
+}
 
 impl Peak {
     /// One of the values. It costs a look, unless it is higher than those before.
     pub fn saw(&self, value: usize) {
         let value = value as u64;
-        if value > self.0.load(Ordering::Relaxed) {
-            self.0.fetch_max(value, Ordering::Relaxed);
+        if value > self.0.now.load(Ordering::Relaxed) {
+            self.0.now.fetch_max(value, Ordering::Relaxed);
         }
     }
 
-    fn take(&self) -> u64 {
-        self.0.swap(0, Ordering::Relaxed)
+    /// The highest since `PEAK_TIME` at least, and for twice that at most where somebody asks.
+    fn highest(&self, at: Instant) -> u64 {
+        let mut before = self.0.before.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = *before.until.get_or_insert(at);
+        if at.saturating_duration_since(until) >= PEAK_TIME {
+            *before = Before {
+                value: self.0.now.swap(0, Ordering::Relaxed),
+                until: Some(at),
+            };
+        }
+        before.value.max(self.0.now.load(Ordering::Relaxed))
     }
 }
 
@@ -110,13 +138,13 @@ impl EdgeMetrics {
         let (peak, highest) = (
             metrics.register(
                 "queue_peak_bytes",
-                "The most bytes that waited for one socket since the last scrape",
+                "The most bytes that waited for one socket within the last minute or two",
                 Gauge::<i64>::default(),
             ),
             queue_peak.clone(),
         );
         metrics.before_encoding(move || {
-            peak.set(i64::try_from(highest.take()).unwrap_or(i64::MAX));
+            peak.set(i64::try_from(highest.highest(Instant::now())).unwrap_or(i64::MAX));
         });
         Self {
             sockets: metrics.register("sockets", "Sockets that are open", Gauge::default()),
@@ -196,14 +224,16 @@ impl EdgeMetrics {
         self.sends.count(what);
     }
 
-    /// Counts an HTTP request; `route` is the pattern of its path.
-    pub fn requested(&self, route: &str, status: u16, took: Duration) {
+    /// Counts an HTTP request; `route` is the pattern of its path, and without a status the client was gone
+    /// before the answer.
+    pub fn requested(&self, route: &str, status: Option<u16>, took: Duration) {
         let class = match status {
-            0..200 => "1xx",
-            200..300 => "2xx",
-            300..400 => "3xx",
-            400..500 => "4xx",
-            _ => "5xx",
+            None => GONE,
+            Some(0..200) => "1xx",
+            Some(200..300) => "2xx",
+            Some(300..400) => "3xx",
+            Some(400..500) => "4xx",
+            Some(_) => "5xx",
         };
         self.request_seconds
             .get_or_create(&[("route", route.to_owned())])

@@ -12,11 +12,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use natterjack_nats::wire::{Code, WireError};
-use natterjack_runtime::trace::Tracer;
+use natterjack_runtime::trace::{Span, Tracer};
 use tokio::sync::Semaphore;
 use tracing::Instrument;
 
-use crate::metrics::EdgeMetrics;
+use crate::metrics::{EdgeMetrics, GONE};
 
 use super::{
     error::ApiError,
@@ -77,20 +77,60 @@ pub(super) async fn measured(
     next: Next,
 ) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let route = route.as_ref().map_or("page", MatchedPath::as_str);
-    let (span, started) = (tracer.root("http"), Instant::now());
+    let asked = Asked {
+        metrics,
+        route,
+        span: tracer.root("http"),
+        started: Instant::now(),
+        status: None,
+    };
     if tracer.is_on() {
-        span.note("http.route", route.to_owned());
-        span.note("http.request.method", request.method().to_string());
+        asked.span.note("http.route", asked.route().to_owned());
+        asked
+            .span
+            .note("http.request.method", request.method().to_string());
     }
-    let response = span.run(next.run(request)).await;
-    let status = response.status();
-    span.note("http.response.status_code", i64::from(status.as_u16()));
-    if status.is_server_error() {
-        span.failed("server_error");
-    }
-    metrics.requested(route, status.as_u16(), started.elapsed());
+    let response = asked.span.run(next.run(request)).await;
+    asked.answered(response.status());
     response
+}
+
+/// A request that is under way. It is counted when this ends, also if the client hangs up before the answer:
+/// those who give up are those for whom it took too long.
+struct Asked {
+    metrics: EdgeMetrics,
+    route: Option<MatchedPath>,
+    span: Span,
+    started: Instant,
+    status: Option<StatusCode>,
+}
+
+impl Asked {
+    fn route(&self) -> &str {
+        self.route.as_ref().map_or("page", MatchedPath::as_str)
+    }
+
+    fn answered(mut self, status: StatusCode) {
+        self.status = Some(status);
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        match self.status {
+            Some(status) => {
+                self.span
+                    .note("http.response.status_code", i64::from(status.as_u16()));
+                if status.is_server_error() {
+                    self.span.failed("server_error");
+                }
+            }
+            None => self.span.failed(GONE),
+        }
+        let status = self.status.map(|status| status.as_u16());
+        self.metrics
+            .requested(self.route(), status, self.started.elapsed());
+    }
 }
 
 /// Only so many requests at once, and each only so long.

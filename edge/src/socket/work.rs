@@ -17,7 +17,7 @@ use crate::{
     app::App,
     auth::Identity,
     live::Attached,
-    metrics::{Count, What},
+    metrics::{Count, EdgeMetrics, GONE, What},
     ops::{
         Caller,
         send::{Draft, Lane, Pending},
@@ -105,16 +105,38 @@ async fn asked<T>(
     what: &'static str,
     work: impl Future<Output = Result<T, WireError>>,
 ) -> Result<T, WireError> {
-    let (span, started) = (app.tracer.root(what), Instant::now());
-    let outcome = span.run(work).await;
-    if let Err(error) = &outcome {
-        span.failed(error.code.as_str());
-    }
-    app.metrics
-        .asked_seconds
-        .get_or_create(&What { what })
-        .observe(started.elapsed().as_secs_f64());
+    let mut asked = Asked {
+        metrics: &app.metrics,
+        what,
+        span: app.tracer.root(what),
+        started: Instant::now(),
+        failed: Some(GONE),
+    };
+    let outcome = asked.span.run(work).await;
+    asked.failed = outcome.as_ref().err().map(|error| error.code.as_str());
     outcome
+}
+
+/// It is timed when this ends, also if the session is gone before the answer: those who give up are those for
+/// whom it took too long.
+struct Asked<'a> {
+    metrics: &'a EdgeMetrics,
+    what: &'static str,
+    span: Span,
+    started: Instant,
+    failed: Option<&'static str>,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        if let Some(code) = self.failed {
+            self.span.failed(code);
+        }
+        self.metrics
+            .asked_seconds
+            .get_or_create(&What { what: self.what })
+            .observe(self.started.elapsed().as_secs_f64());
+    }
 }
 
 pub(super) fn receipt(

@@ -27,9 +27,12 @@ const SCOPE: &str = "natterjack";
 /// Why no traces can be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
-    /// It is no address.
-    #[error("--otlp-endpoint (OTEL_EXPORTER_OTLP_ENDPOINT) is not an http:// or https:// address: {0:?}")]
-    Endpoint(String),
+    /// It is no address; which, is not told, since there may be a password in it.
+    #[error(
+        "--otlp-endpoint (OTEL_EXPORTER_OTLP_ENDPOINT) is not an http:// or https:// address, such as \
+         http://127.0.0.1:4318"
+    )]
+    Endpoint,
     /// No client.
     #[error("no HTTP client for traces: {0}")]
     Client(#[from] reqwest::Error),
@@ -64,7 +67,7 @@ impl Traces {
         let base = reqwest::Url::parse(endpoint)
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https"))
-            .ok_or_else(|| TraceError::Endpoint(endpoint.to_owned()))?;
+            .ok_or(TraceError::Endpoint)?;
         let exporter = SpanExporter::builder()
             .with_http()
             .with_http_client(Client {
@@ -184,9 +187,15 @@ mod tests {
             assert!(!traces.tracer().is_on());
             traces.stop();
         }
-        for wrong in ["collector:4318", "4318", "ftp://collector"] {
+        for wrong in [
+            "collector:4318",
+            "4318",
+            "ftp://collector",
+            "htp://me:secret@collector",
+        ] {
             let error = Traces::start(&args(Some(wrong)), "test", &runtime).expect_err(wrong);
             assert!(error.to_string().contains("--otlp-endpoint"), "{error}");
+            assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
         }
     }
 

@@ -30,7 +30,13 @@ use tracing_subscriber::Layer;
 pub struct TraceArgs {
     /// Where to send traces: the base address of an OTLP/HTTP receiver, such as http://127.0.0.1:4318
     /// [default: none are made]
-    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", global = true, value_name = "URL")]
+    #[arg(
+        long,
+        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
+        hide_env_values = true,
+        global = true,
+        value_name = "URL"
+    )]
     pub otlp_endpoint: Option<String>,
 
     /// Which share of what clients ask is traced, from 0 to 1
@@ -225,6 +231,17 @@ mod tests {
             assert!(kept.0.lock().expect("nobody panicked").is_empty());
         }
         assert!(Tracer::off().root("root").remote().is_none());
+    }
+
+    /// An address may hold a password, and help is copied into many places.
+    #[test]
+    fn help_does_not_tell_where_traces_go() {
+        let command = TraceArgs::augment_args(clap::Command::new("test"));
+        let hides = |name: &str| {
+            let mut found = command.get_arguments().filter(|arg| arg.get_id() == name);
+            found.next().is_some_and(clap::Arg::is_hide_env_values_set)
+        };
+        assert!(hides("otlp_endpoint"));
     }
 
     #[test]

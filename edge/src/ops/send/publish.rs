@@ -51,6 +51,8 @@ struct Sent {
     /// From here to its place in the stream, and what goes with it so that others go on from there.
     span: Span,
     trace: Option<String>,
+    /// How often it was handed to NATS, or tried to be.
+    tries: i64,
 }
 
 impl std::fmt::Debug for Sent {
@@ -96,6 +98,7 @@ impl App {
             deadline: since + self.window.tries(),
             place: lane.enter(),
             first_try: None,
+            tries: 0,
         });
         if let Some(link) = self.nats.publish.current()
             && sent.place.may_publish(link.generation)
@@ -117,24 +120,36 @@ impl App {
             State::Known(seq) => return Ok(seq),
             State::Sent(sent) => sent,
         };
+        let outcome = self.tried(&mut sent).await;
+        sent.span.note("natterjack.tries", sent.tries);
+        // What was stored in the end has not failed, however often it was tried.
+        if let Err(error) = &outcome {
+            sent.span.failed(error.code.as_str());
+        }
+        outcome
+    }
+
+    /// As often as it takes, and there is time for.
+    async fn tried(&self, sent: &mut Sent) -> Result<u64, WireError> {
         let deadline = sent.deadline;
         let mut unknown = false;
         loop {
             let one_try = match sent.first_try.take() {
                 Some(first) => first,
                 // Not again for who was removed meanwhile: a retry of theirs may have been refused.
-                None if self.is_removed(&sent) => return Err(verdict::exhausted(unknown)),
+                None if self.is_removed(sent) => return Err(verdict::exhausted(unknown)),
                 None => {
                     let turn = timeout_at(deadline, sent.place.turn(&self.nats.publish)).await;
                     let Ok(link) = turn else {
                         return Err(verdict::exhausted(unknown));
                     };
-                    let Some(next) = try_publish(&link, &sent).await else {
+                    let Some(next) = try_publish(&link, sent).await else {
                         return Err(verdict::exhausted(unknown));
                     };
                     next
                 }
             };
+            sent.tries += 1;
             let answer = match one_try {
                 Ok(ack) => timeout_at(deadline, ack).await,
                 Err(error) => Ok(Err(error)),
@@ -157,7 +172,6 @@ impl App {
                 Err(_deadline) => Failure::Unknown,
             };
             sent.place.failed();
-            sent.span.failed("not_stored_yet");
             match failure {
                 Failure::Refused(_) if unknown => return Err(verdict::exhausted(true)),
                 Failure::Refused(error) => return Err(error),
