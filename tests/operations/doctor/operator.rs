@@ -40,3 +40,19 @@ async fn the_operator_may_look_at_everything_but_keys() -> anyhow::Result<()> {
     // It ends with an error if NATS refused anything.
     fleet.finish().await
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_user_of_the_written_accounts_may_too_much() -> anyhow::Result<()> {
+    let ground = Ground::start(GroundConfig::default()).await?;
+    let folder = ground.path().display().to_string();
+    let seen = doctor(&["--nats-url", ground.nats_url(), "--config", &folder]).await?;
+    let tried = seen.checks("ok");
+    for check in ["nats.servers", "permissions", "push.web"] {
+        assert_eq!(seen.words(check), "", "{:#}", seen.report);
+        assert!(tried.contains(check), "{:#}", seen.report);
+    }
+    // What it tried was refused, and stands in the log: so the ground does not end as after a good run.
+    assert!(!ground.refusals()?.is_empty());
+    ground.nats().stop().await;
+    Ok(())
+}
