@@ -22,10 +22,11 @@ pub fn lag(facts: &Facts, findings: &mut Findings) {
     for backlog in &nats.backlogs {
         look(backlog, findings);
     }
-    for stream in nats.silent.keys() {
+    // Of consumers without a leader the server says nothing at all: they are missing in its list.
+    for stream in nats.leaderless() {
         findings.fail(
             stream,
-            "does not answer, so that nobody takes anything from it",
+            "has no leader, so that nobody takes anything from it",
             "see streams.replicas",
         );
     }

@@ -265,6 +265,19 @@ impl Nats {
             .collect()
     }
 
+    /// The streams without a leader: those that do not answer, and those that a server answers for which only
+    /// holds a copy.
+    #[must_use]
+    pub fn leaderless(&self) -> BTreeSet<&str> {
+        let led = |info: &stream::Info| {
+            let cluster = info.cluster.as_ref();
+            cluster.is_none_or(|cluster| cluster.leader.as_deref().is_some_and(|name| !name.is_empty()))
+        };
+        let answered = self.streams.iter().filter(|(_, info)| !led(info));
+        let names = answered.map(|(name, _)| name).chain(self.silent.keys());
+        names.map(String::as_str).collect()
+    }
+
     /// The servers that lead a stream or hold a copy of one.
     #[must_use]
     pub fn holders(&self) -> BTreeSet<&str> {

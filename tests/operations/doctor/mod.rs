@@ -3,6 +3,7 @@
 
 mod cluster;
 mod keys;
+mod leaderless;
 mod operator;
 mod patient;
 mod postgres;
