@@ -275,6 +275,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_peak_is_told_for_a_while_whoever_asks() {
+        let (peak, start) = (Peak::default(), Instant::now());
+        peak.saw(7);
+        // However often somebody asks meanwhile.
+        for seconds in 0..60 {
+            assert_eq!(peak.highest(start + Duration::from_secs(seconds)), 7);
+        }
+        peak.saw(3);
+        assert_eq!(peak.highest(start + PEAK_TIME), 7);
+        assert_eq!(peak.highest(start + PEAK_TIME * 2), 0, "it is long ago");
+    }
+
+    #[test]
     fn outcomes_are_labels() {
         let registry = Metrics::new("edge");
         let metrics = EdgeMetrics::register(&registry);

@@ -248,3 +248,33 @@ async fn only_so_many_requests_are_under_way_at_once() {
     assert_eq!(json["code"], "overloaded");
     first.abort();
 }
+
+#[tokio::test]
+async fn who_gives_up_is_counted_and_timed_too() {
+    let registry = natterjack_runtime::metrics::Metrics::new("edge");
+    let state = (
+        crate::metrics::EdgeMetrics::register(&registry),
+        natterjack_runtime::trace::Tracer::off(),
+    );
+    let service = Router::new()
+        .route("/never", get(std::future::pending::<()>))
+        .route("/now", get(async || ()))
+        .layer(middleware::from_fn_with_state(state, layers::measured));
+    let ask = |path: &str| {
+        let request = Request::get(path).body(HttpBody::empty()).expect("a request");
+        service.clone().oneshot(request)
+    };
+    ask("/now").await.expect("an answer");
+    let moment = std::time::Duration::from_millis(30);
+    let given_up = tokio::time::timeout(moment, ask("/never")).await;
+    assert!(given_up.is_err(), "it never answers");
+    let text = registry.encode();
+    for line in [
+        "natterjack_http_requests_total{role=\"edge\",route=\"/never\",status=\"gone\"} 1",
+        "natterjack_http_request_seconds_count{role=\"edge\",route=\"/never\"} 1",
+        "natterjack_http_requests_total{role=\"edge\",route=\"/now\",status=\"2xx\"} 1",
+        "natterjack_http_request_seconds_count{role=\"edge\",route=\"/now\"} 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} in {text}");
+    }
+}
