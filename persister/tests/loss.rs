@@ -2,10 +2,12 @@
 
 mod common;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context as _, ensure};
+use async_nats::jetstream;
 use common::{PATIENCE, World, text_content, until, user};
+use futures::TryStreamExt as _;
 use natterjack_nats::{
     Conversation, UserId,
     provision::provision,
@@ -14,6 +16,7 @@ use natterjack_nats::{
     topology::{self, Settings},
     wire::{HistoryQuery, Message, Stored},
 };
+use natterjack_runtime::lifecycle::Tasks;
 
 const ERA: u64 = 1 << 40;
 
@@ -47,6 +50,11 @@ fn everywhere(world: &World) -> Vec<(UserId, Conversation)> {
         }
     }
     found
+}
+
+/// The sequence before the first that a stream gives which is lost today.
+fn todays_era(world: &World) -> u64 {
+    (world.clock.now_ms() - 1_767_225_600_000) / (24 * 3_600 * 1_000) * ERA
 }
 
 fn closed(world: &World) -> Settings {
@@ -121,10 +129,11 @@ async fn a_lost_stream_is_closed_until_it_counts_on_above_the_history() -> anyho
         "a closed stream took a message"
     );
 
+    let era = todays_era(&world);
     let persister = world.persister().await?;
     for ((other, conversation), head) in conversations.iter().zip(&heads) {
         let seq = world.text(*conversation, user(1), "after").await?;
-        ensure!(seq > ERA && seq < ERA + 100, "{seq}");
+        ensure!(seq > era && seq < era + 100, "{seq}");
         let page = after(&world, *other, *conversation, *head).await?;
         ensure!(
             page.len() == 1 && page[0].seq == seq && page[0].prev == *head,
@@ -147,8 +156,25 @@ async fn a_lost_stream_is_closed_until_it_counts_on_above_the_history() -> anyho
     lose_streams(&world).await?;
     provision(&world.jetstream, &closed(&world), false).await?;
     let seq = text_when_open(&world, conversations[0].1, "once more").await?;
-    ensure!(seq > 2 * ERA && seq < 2 * ERA + 100, "{seq}");
+    ensure!(seq > era + ERA && seq < era + ERA + 100, "{seq}");
     ensure!(world.count("select count(*) from dead_letters").await? == 0);
+    persister.stop(PATIENCE).await
+}
+
+#[tokio::test]
+async fn an_era_can_be_begun_by_hand() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let (_, conversation) = everywhere(&world)[0];
+    world.persister().await?.stop(PATIENCE).await?;
+    let runbook = include_str!("../../nats/README.md");
+    let (_, statement) = runbook.split_once("```sql\n").context("a statement")?;
+    let (statement, _) = statement.split_once("```").context("its end")?;
+    world.sql(statement, &[]).await?;
+    lose_streams(&world).await?;
+    provision(&world.jetstream, &closed(&world), false).await?;
+    let persister = world.persister().await?;
+    let seq = world.text(conversation, user(1), "above").await?;
+    ensure!(seq > todays_era(&world) + 10 * ERA, "{seq}");
     persister.stop(PATIENCE).await
 }
 
@@ -188,6 +214,12 @@ async fn a_stream_that_went_back_is_read_then_counts_on() -> anyhow::Result<()> 
     let early = world.text(another, dm.low(), "between").await?;
     ensure!(early == 1);
     let persister = world.persister().await?;
+    // It is not emptied before the notifier has read it.
+    let notified = take(&world, topology::NOTIFIER, &known, 1).await?;
+    ensure!(notified[0].payload.windows(7).any(|part| part == b"between"));
+    for message in notified {
+        message.double_ack().await.map_err(anyhow::Error::from_boxed)?;
+    }
     let seq = text_when_open_above(&world, known).await?;
     ensure!(seq > ERA, "{seq}");
     let kept = after(&world, dm.low(), another, 0).await?;
@@ -260,5 +292,158 @@ async fn a_database_that_lost_everything_is_filled_from_the_streams() -> anyhow:
         Ok(world.sql(whole, &[]).await?[0].get::<_, String>(0) == before)
     })
     .await?;
+    persister.stop(PATIENCE).await
+}
+
+/// That no stream was closed, nor counts from another era.
+async fn none_began_anew(world: &World) -> anyhow::Result<()> {
+    for shard in world.shards.all() {
+        let stream = world.jetstream.get_stream(topology::chat_stream(shard)).await?;
+        let info = stream.cached_info();
+        ensure!(info.state.last_sequence < ERA && info.config.subjects == [chat::wildcard(shard)]);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_persister_that_starts_beside_a_busy_one_closes_nothing() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let conversations = everywhere(&world);
+    let mut few = world.args.clone();
+    few.database_connections_max = 3;
+    let beside = Tasks::new();
+    let busy = world.persister().await?;
+    let starts = async {
+        for _ in 0..8 {
+            natterjack_persister::run(&few, &beside).await?;
+        }
+        anyhow::Ok(())
+    };
+    let load = conversations.iter().map(|(_, conversation)| async {
+        loop {
+            world.text(*conversation, user(1), "busy").await?;
+        }
+        #[expect(unreachable_code, reason = "it says what the errors are")]
+        anyhow::Ok(())
+    });
+    tokio::select! {
+        started = starts => started?,
+        stored = futures::future::try_join_all(load) => {
+            stored?;
+        }
+    }
+    none_began_anew(&world).await?;
+    let (beside, busy) = tokio::join!(beside.stop(PATIENCE), busy.stop(PATIENCE));
+    beside.and(busy)
+}
+
+#[tokio::test]
+async fn a_stream_that_is_behind_for_a_moment_is_not_closed() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    world.persister().await?.stop(PATIENCE).await?;
+    let (_, conversation) = everywhere(&world)[0];
+    // As a leader that was elected just now and has not applied everything.
+    let stream = topology::chat_stream(world.shards.of(&conversation));
+    world
+        .sql(
+            "update stream_marks set head = 5, floor = 5 where name = $1",
+            &[&stream],
+        )
+        .await?;
+    let catches_up = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        for _ in 0..5 {
+            world.text(conversation, user(1), "late").await?;
+        }
+        anyhow::Ok(())
+    };
+    let (persister, ()) = tokio::try_join!(world.persister(), catches_up)?;
+    none_began_anew(&world).await?;
+    persister.stop(PATIENCE).await
+}
+
+/// Takes messages of a conversation's shard, as a role does.
+async fn take(
+    world: &World,
+    role: &str,
+    conversation: &Conversation,
+    count: usize,
+) -> anyhow::Result<Vec<jetstream::Message>> {
+    let stream = topology::chat_stream(world.shards.of(conversation));
+    let consumer: jetstream::consumer::PullConsumer =
+        world.jetstream.get_consumer_from_stream(role, &stream).await?;
+    let batch = consumer
+        .batch()
+        .max_messages(count)
+        .expires(PATIENCE)
+        .messages()
+        .await?;
+    let taken: Vec<_> = batch.try_collect().await.map_err(anyhow::Error::from_boxed)?;
+    ensure!(taken.len() == count);
+    Ok(taken)
+}
+
+#[tokio::test]
+async fn a_cluster_of_fewer_shards_is_refused() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    world.persister().await?.stop(PATIENCE).await?;
+    world
+        .sql(
+            "insert into stream_marks (name, head, floor) values ('CHAT_99', 7, 7)",
+            &[],
+        )
+        .await?;
+    let refused = world.persister().await.err().context("it started")?;
+    ensure!(format!("{refused:#}").contains("--shards"), "{refused:#}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_acked_out_of_order_is_read_again() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let persister = world.persister().await?;
+    let (_, conversation) = everywhere(&world)[0];
+    world.text(conversation, user(1), "1").await?;
+    world.settled().await?;
+    persister.stop(PATIENCE).await?;
+    for number in 2..=6 {
+        world.text(conversation, user(1), &format!("{number}")).await?;
+    }
+    // One persister has 2 and 3 and is not done, another has written and acked the others; then the backup of
+    // before is put back.
+    let mut taken = take(&world, topology::PERSISTER, &conversation, 5).await?;
+    for message in taken.split_off(2) {
+        message.double_ack().await.map_err(anyhow::Error::from_boxed)?;
+    }
+    let persister = world.persister().await?;
+    ensure!(world.count("select count(*) from messages where seq > 3").await? == 3);
+    for message in taken {
+        let nak = jetstream::AckKind::Nak(None);
+        message.ack_with(nak).await.map_err(anyhow::Error::from_boxed)?;
+    }
+    until("all is there", async || {
+        Ok(world.count("select count(distinct seq) from messages").await? == 6)
+    })
+    .await?;
+    persister.stop(PATIENCE).await
+}
+
+#[tokio::test]
+async fn history_without_marks_is_not_taken_for_complete() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let persister = world.persister().await?;
+    let (_, conversation) = everywhere(&world)[0];
+    for number in 0..20 {
+        world.text(conversation, user(1), &format!("{number}")).await?;
+    }
+    world.settled().await?;
+    persister.stop(PATIENCE).await?;
+    // A backup of the version before the marks.
+    world.sql("delete from messages where seq > 10", &[]).await?;
+    world.sql("update conversations set head = 10", &[]).await?;
+    world.sql("delete from stream_marks", &[]).await?;
+    let persister = world.persister().await?;
+    ensure!(world.count("select count(*) from messages").await? == 20);
+    none_began_anew(&world).await?;
     persister.stop(PATIENCE).await
 }

@@ -62,13 +62,18 @@ pub(super) fn persister(shards: Shards) -> Permissions {
             .publish(chat::of_conversations(shard))
             .info(&stream)
             .get(&stream)
+            // What it takes for the end must be the leader's.
+            .get_of_leader(&stream)
             .purge(&stream)
             // It opens chat streams, which are made closed.
             .update_stream(&stream)
+            // It waits for the notifier before it empties one.
+            .consumer_info(&stream, topology::NOTIFIER)
             .consume(&stream, topology::PERSISTER);
     }
     may.info(RECEIPTS)
         .get(RECEIPTS)
+        .get_of_leader(RECEIPTS)
         .consume(RECEIPTS, topology::PERSISTER);
     for bucket in [Bucket::Devices, Bucket::Revocations, Bucket::PushTargets] {
         may.publish([kv::subject(bucket, ANY_KEYS)]).read_newest(bucket);

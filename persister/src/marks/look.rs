@@ -26,6 +26,9 @@ pub struct Look {
     pub last: u64,
     /// Up to here the consumer has acked everything.
     pub floor: u64,
+    /// Up to here the consumer has handed everything out. What lies above the floor may be acked too, since
+    /// each of several persisters acks as it gets done.
+    pub delivered: u64,
     /// Whether the consumer has read and acked everything that is there.
     pub read: bool,
 }
@@ -56,6 +59,10 @@ impl Look {
             first: state.first_sequence,
             last: state.last_sequence,
             floor: consumer.ack_floor.stream_sequence,
+            delivered: consumer
+                .delivered
+                .stream_sequence
+                .max(consumer.ack_floor.stream_sequence),
             read: consumer.num_pending == 0 && consumer.num_ack_pending == 0,
             name,
         })

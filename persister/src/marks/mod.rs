@@ -46,6 +46,18 @@ pub enum MarksError {
     /// Postgres is away.
     #[error(transparent)]
     Db(#[from] DbError),
+    /// The database is that of a cluster with another number of shards.
+    #[error(
+        "the database knows the stream {stream}, and this cluster has {shards} shards only: conversations would \
+         move to streams that do not have them. Provision NATS anew with the --shards of before, or give the \
+         --database-url that belongs to this cluster"
+    )]
+    Shards {
+        /// Which stream.
+        stream: String,
+        /// How many there are.
+        shards: u16,
+    },
     /// What a stream has could not be read or written again.
     #[error("{stream} could not be read again: {why}")]
     Reread {
@@ -75,6 +87,10 @@ pub struct Marks {
     seen: BTreeMap<String, Mark>,
     /// Since when a stream is behind the database.
     behind: BTreeMap<String, Instant>,
+    /// Since when a closed stream waits for the notifier.
+    waits: BTreeMap<String, Instant>,
+    /// The highest sequences that the history has, if this round needed them.
+    heads: Option<BTreeMap<String, u64>>,
     closed: Family<[(&'static str, String); 1], Gauge>,
     missing: Family<[(&'static str, String); 1], Gauge>,
 }
@@ -88,6 +104,8 @@ impl Marks {
             health: health.clone(),
             seen: BTreeMap::new(),
             behind: BTreeMap::new(),
+            waits: BTreeMap::new(),
+            heads: None,
             closed: shared.metrics.register(
                 "stream_closed",
                 "Whether a chat stream takes no messages, because it was made anew or is older than the database",
@@ -114,14 +132,31 @@ impl Marks {
     /// # Errors
     /// [`MarksError`].
     pub async fn start(&mut self) -> Result<(), MarksError> {
-        let deadline = Instant::now() + BEHIND_FOR_AT_START;
+        self.same_shards().await?;
+        // Somewhat longer than a stream must be behind, so that one that went back is closed by then.
+        let deadline = Instant::now() + BEHIND_FOR_AT_START + EVERY;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            self.round(true, BEHIND_FOR_AT_START.saturating_sub(left)).await?;
-            if self.behind.is_empty() || left.is_zero() {
+            self.round(true, BEHIND_FOR_AT_START).await?;
+            if self.behind.is_empty() || Instant::now() >= deadline {
                 return Ok(());
             }
             sleep(POLL).await;
+        }
+    }
+
+    /// Refuses a cluster that was made anew with fewer shards.
+    async fn same_shards(&self) -> Result<(), MarksError> {
+        let mut known = store::read(&self.shared.db).await?;
+        known.remove(topology::RECEIPTS);
+        for shard in self.shared.shards.all() {
+            known.remove(&topology::chat_stream(shard));
+        }
+        match known.into_keys().next() {
+            Some(stream) => Err(MarksError::Shards {
+                stream,
+                shards: self.shared.shards.count(),
+            }),
+            None => Ok(()),
         }
     }
 
@@ -135,31 +170,34 @@ impl Marks {
                     tracing::info!("streams and database are compared again");
                 }
                 Ok(()) => {}
-                Err(error) if !std::mem::replace(&mut failing, true) => {
-                    tracing::warn!(%error, "streams and database cannot be compared; trying on");
+                Err(error) => {
+                    // What was not looked at meanwhile was not seen behind all the time.
+                    self.behind.clear();
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::warn!(%error, "streams and database cannot be compared; trying on");
+                    }
                 }
-                Err(_) => {}
             }
         }
     }
 
     /// Compares all streams once. One that is behind for `believed` is taken for that.
     async fn round(&mut self, starting: bool, believed: Duration) -> Result<(), MarksError> {
-        // The acks first: what they say was committed before.
+        self.heads = None;
+        // Marks before the streams: what is behind a mark of before is behind, whatever was written since.
+        let before = self.marks().await?;
+        // Acks before marks: what they say was committed before.
         let looks = self.look_at_all().await?;
         let marks = store::read(&self.shared.db).await?;
-        let mut history = None;
         let mut raised = BTreeMap::new();
         for (shard, look) in looks {
             let name = look.name.clone();
-            let mark = match marks.get(&name) {
-                Some(mark) => *mark,
-                None => self.first_mark(&look, &mut history).await?,
-            };
+            let was = before.get(&name).copied().unwrap_or_default();
+            let mark = marks.get(&name).copied().unwrap_or(was);
             let fits = match shard {
-                Some(shard) => self.fits(shard, &look, mark, believed).await?,
+                Some(shard) => self.fits(shard, &look, was, mark, believed).await?,
                 // Receipts: nobody has a cursor in them.
-                None if look.last < mark.floor => {
+                None if was.is_ahead_of(&look) => {
                     store::set(&self.shared.db, &name, look.floor).await?;
                     false
                 }
@@ -171,14 +209,16 @@ impl Marks {
             }
             let went_back = self.seen.get(&name).is_some_and(|seen| seen.floor > mark.floor);
             let floor = look.floor;
-            if went_back || floor > mark.head.max(mark.floor) || (starting && floor > mark.floor) {
-                self.reread(shard, &look, mark).await?;
+            let (unmarked, ahead) = (!marks.contains_key(&name), floor > mark.head.max(mark.floor));
+            // Only a shard's rows raise the head beside them.
+            if went_back || unmarked || starting || (shard.is_some() && ahead) {
+                self.reread(shard, &name, mark).await?;
             }
             let now = Mark {
                 head: mark.head.max(floor),
                 floor: mark.floor.max(floor),
             };
-            if now != mark || !marks.contains_key(&name) {
+            if now != mark || unmarked {
                 raised.insert(name.clone(), now);
             }
             self.seen.insert(name, now);
@@ -200,36 +240,42 @@ impl Marks {
         futures::future::try_join_all(looks).await
     }
 
-    /// The mark of a stream for which the database has none: it is new, or of a version that kept none.
-    async fn first_mark(
-        &self,
-        look: &Look,
-        history: &mut Option<BTreeMap<String, u64>>,
-    ) -> Result<Mark, MarksError> {
-        let heads = match history {
-            Some(heads) => heads,
-            none => none.insert(store::heads(&self.shared.db, self.shared.shards).await?),
-        };
-        if heads.is_empty() {
-            // A database without any history: whatever the streams have is to be read.
-            return Ok(Mark::default());
+    /// The marks of all streams. One that the database has none for is new, or of a version that kept none:
+    /// nothing says up to where the history is complete.
+    async fn marks(&mut self) -> Result<BTreeMap<String, Mark>, MarksError> {
+        let mut marks = store::read(&self.shared.db).await?;
+        let chats = self.shared.shards.all().map(topology::chat_stream);
+        let unmarked: Vec<_> = chats.filter(|name| !marks.contains_key(name)).collect();
+        if !unmarked.is_empty() {
+            let heads = self.heads().await?;
+            for name in unmarked {
+                let head = heads.get(&name).copied().unwrap_or_default();
+                marks.insert(name, Mark { head, floor: 0 });
+            }
         }
-        Ok(Mark {
-            head: heads.get(&look.name).copied().unwrap_or_default(),
-            floor: look.floor,
-        })
+        Ok(marks)
     }
 
-    /// Whether the stream counts on from where the database is, and is open; else it is brought there.
+    /// The highest sequences that the history has, read once in a round.
+    async fn heads(&mut self) -> Result<&BTreeMap<String, u64>, DbError> {
+        if self.heads.is_none() {
+            self.heads = Some(store::heads(&self.shared.db, self.shared.shards).await?);
+        }
+        Ok(self.heads.get_or_insert_default())
+    }
+
+    /// Whether the stream counts on from where the database is, and is open; else it is brought there. The
+    /// mark `was` before the look.
     async fn fits(
         &mut self,
         shard: Shard,
         look: &Look,
+        was: Mark,
         mark: Mark,
         believed: Duration,
     ) -> Result<bool, MarksError> {
         let name = &look.name;
-        let behind = look.last < mark.head.max(mark.floor);
+        let behind = was.is_ahead_of(look);
         if !behind {
             self.behind.remove(name);
         }
@@ -239,7 +285,13 @@ impl Marks {
         } else if behind {
             let since = *self.behind.entry(name.clone()).or_insert_with(Instant::now);
             if since.elapsed() >= believed {
-                self.close(shard, look, mark).await?;
+                // Once more, since a round may take its time.
+                let now = Look::at(&self.shared.jetstream, Some(shard), name.clone()).await?;
+                if now.closed || !was.is_ahead_of(&now) {
+                    self.behind.remove(name);
+                } else {
+                    self.close(shard, &now, was).await?;
+                }
             }
         }
         let check = format!("stream {name}");

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use natterjack_nats::{
     Shard,
     direct::{self, Bounds, Direct},
 };
 use tokio::time::sleep;
 
-use super::{Look, Marks, MarksError, store::Mark};
+use super::{Look, Marks, MarksError, reopen::ERA, store::Mark};
 use crate::{
     db::{DbError, TxError as _},
     failure::Failure,
@@ -25,28 +26,38 @@ const PAGE: Bounds = Bounds {
     bytes: 4 << 20,
     timeout: Duration::from_secs(10),
 };
-/// How often a page that is empty is asked for again: a replica may lag.
+/// How often a page that is empty is asked for again while the leader has more: a replica may lag.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// Up to where the database has come in the era that the stream is in, and how many sequences that were
+/// handed out since are in neither.
+fn missing(look: &Look, mark: Mark) -> (u64, u64) {
+    let era = look.first.saturating_sub(1) / ERA * ERA;
+    let known = mark.head.max(mark.floor).max(era);
+    let gap = look.first.saturating_sub(known + 1);
+    (known, gap.min(look.delivered.saturating_sub(known)))
+}
+
 impl Marks {
-    /// Reads what lies between the mark and the consumer's ack floor. Until that is done nobody takes the
-    /// database for complete beyond the mark.
+    /// Reads what lies between the mark and what the consumer has handed out. Until that is done nobody takes
+    /// the database for complete beyond the mark.
     pub(super) async fn reread(
         &self,
         shard: Option<Shard>,
-        look: &Look,
+        name: &str,
         mark: Mark,
     ) -> Result<(), MarksError> {
+        // Looked at anew: what was acked before the database was this one is handed out by now.
+        let look = &Look::at(&self.shared.jetstream, shard, name.to_owned()).await?;
+        if look.delivered <= mark.floor {
+            return Ok(());
+        }
         let Some(shard) = shard else {
             let sink = Receipts::new(&self.shared);
             return self.copy(&sink, look, mark).await;
         };
-        let known = mark.head.max(mark.floor);
-        let missing = look
-            .first
-            .saturating_sub(known + 1)
-            .min(look.floor.saturating_sub(known));
+        let (known, missing) = missing(look, mark);
         if missing > 0 {
             tracing::error!(
                 stream.name = look.name,
@@ -74,15 +85,19 @@ impl Marks {
             stream: look.name.clone(),
             why,
         };
-        let (mut next, to) = ((mark.floor + 1).max(look.first), look.floor);
+        let (mut next, to) = ((mark.floor + 1).max(look.first), look.delivered);
         let (mut count, mut tries) = (0_usize, TRIES);
         while next <= to {
             let page = direct::next(&self.shared.client, &look.name, next, PAGE).await;
             let mut page = page.map_err(|error| failed(error.into()))?.messages;
             let Some(last) = page.last().map(|message| message.seq) else {
+                if self.has_none_from(&look.name, next).await.map_err(failed)? {
+                    break;
+                }
                 tries -= 1;
                 if tries == 0 {
-                    break;
+                    let why = "the server that answers lags behind the leader; is the cluster whole?";
+                    return Err(failed(Failure::internal(why)));
                 }
                 sleep(PAUSE).await;
                 continue;
@@ -103,6 +118,18 @@ impl Marks {
             );
         }
         Ok(())
+    }
+
+    /// Whether the leader itself has nothing from there on. Any replica answers a direct get, also one that
+    /// lags.
+    async fn has_none_from(&self, stream: &str, seq: u64) -> Result<bool, Failure> {
+        let stream = self.shared.jetstream.get_stream_no_info(stream).await;
+        let stream = stream.map_err(Failure::internal)?;
+        match stream.get_first_raw_message_by_subject(">", seq).await {
+            Ok(_) => Ok(false),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(true),
+            Err(error) => Err(Failure::internal(error)),
+        }
     }
 
     async fn write<S: Sink>(&self, sink: &S, stream: &str, page: &[Direct]) -> Result<(), Failure> {

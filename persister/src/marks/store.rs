@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use natterjack_nats::{Conversation, GroupId, Shards, UserId, topology};
 use uuid::Uuid;
 
+use super::Look;
 use crate::db::{Db, DbError};
 
 /// How far the database has come in a stream.
@@ -14,6 +15,13 @@ pub struct Mark {
     pub head: u64,
     /// Everything that the stream stored up to here is in the database.
     pub floor: u64,
+}
+
+impl Mark {
+    /// Whether a stream has given no sequence as high as the database knows.
+    pub const fn is_ahead_of(&self, look: &Look) -> bool {
+        look.last < self.head || look.last < self.floor
+    }
 }
 
 /// All marks, by the name of the stream.
