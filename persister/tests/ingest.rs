@@ -2,12 +2,16 @@
 
 mod common;
 
+use std::time::Duration;
+
 use anyhow::ensure;
+use async_nats::jetstream;
 use common::{World, kind, text_content, until, user};
 use natterjack_nats::{
     Conversation, GroupId, MessageId,
     services::history::{Dead, ReadPage, Replay},
     subjects::chat,
+    topology,
     wire::{Code, Content, Fingerprint, HistoryQuery, Kind, Stored, Void, WireError},
 };
 
@@ -301,6 +305,49 @@ async fn a_message_whose_place_is_taken_is_set_aside() -> anyhow::Result<()> {
             .count("select count(*) from messages where text = 'one' and kind = 0")
             .await?
             == 2
+    );
+    persister.stop(common::PATIENCE).await
+}
+
+#[tokio::test]
+async fn a_letter_whose_id_the_stream_still_knows_is_kept() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    world.persister().await?.stop(common::PATIENCE).await?;
+    let sql = "alter table messages add constraint picky check (text is null or text <> 'bad')";
+    world.sql(sql, &[]).await?;
+    let dm = Conversation::dm(user(1), user(2));
+    let stream = world
+        .jetstream
+        .get_stream(topology::chat_stream(world.shards.of(&dm)))
+        .await?;
+    let remembers = jetstream::stream::Config {
+        duplicate_window: Duration::from_mins(2),
+        ..stream.cached_info().config.clone()
+    };
+    world.jetstream.update_stream(remembers).await?;
+    let id = MessageId::generate(world.clock.now_ms());
+    let stored = Stored::new(dm, id, user(1), world.clock.now_ms(), text_content("bad"));
+    let message = jetstream::message::PublishMessage::build()
+        .message_id(stored.nats_msg_id())
+        .payload(serde_json::to_vec(&stored)?.into());
+    let subject = chat::subject(world.shards, &dm);
+    world.jetstream.send_publish(subject, message).await?.await?;
+    let persister = world.persister().await?;
+    world.settled().await?;
+    let replay = |anew| Replay { place: None, anew };
+    let anew = world.call(&replay(true)).await?;
+    ensure!((anew.replayed, anew.left) == (0, 1), "{anew:?}");
+    ensure!(anew.failed[0].error.contains("try again later"), "{anew:?}");
+    world
+        .sql("alter table messages drop constraint picky", &[])
+        .await?;
+    let in_place = world.call(&replay(false)).await?;
+    ensure!((in_place.replayed, in_place.left) == (1, 0), "{in_place:?}");
+    ensure!(
+        world
+            .count("select count(*) from messages where text = 'bad'")
+            .await?
+            == 1
     );
     persister.stop(common::PATIENCE).await
 }

@@ -192,6 +192,12 @@ impl Office {
             Ok(Ok(ack)) if ack.duplicate && ack.sequence == letter.told.place.seq => {
                 Err(refused(JUST_STORED.to_owned()))
             }
+            // Or from another: that may be a refusal, which is part of no history.
+            Ok(Ok(ack)) if ack.duplicate => Err(refused(format!(
+                "the stream still knows its id, of sequence {}, and stored nothing; send it anew once the \
+                 stream's duplicate window (see `nats stream info`) has passed since",
+                ack.sequence
+            ))),
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(away(error.to_string())),
             Err(_) => Err(away("no answer in time".to_owned())),
