@@ -215,7 +215,8 @@ impl Round<'_> {
         self.settle(&what, pair.compare(), |mended| async {
             context.update_stream(mended).await
         })
-        .await
+        .await;
+        Ok(())
     }
 
     async fn bucket(&mut self, wanted: kv::Config) -> Result<(), ProvisionError> {
@@ -248,7 +249,8 @@ impl Round<'_> {
         self.settle(&what, pair.compare(), |mended| async {
             context.update_stream(mended).await
         })
-        .await
+        .await;
+        Ok(())
     }
 
     async fn consumer(&mut self, stream: &str, wanted: pull::Config) -> Result<(), ProvisionError> {
@@ -284,7 +286,8 @@ impl Round<'_> {
             let updated = stream.update_consumer(mended).await;
             updated.map(drop).map_err(|error| error.to_string())
         })
-        .await
+        .await;
+        Ok(())
     }
 
     /// Makes what is missing.
@@ -308,15 +311,24 @@ impl Round<'_> {
         what: &str,
         compared: Compared<T>,
         update: impl FnOnce(T) -> F,
-    ) -> Result<(), ProvisionError> {
+    ) {
         let Compared { mut drift, mended } = compared;
         if self.changes == Changes::All && drift.iter().any(|drift| drift.refused.is_none()) {
-            update(mended).await.map_err(|error| refused(what, &error))?;
-            self.report.updated.push(what.to_owned());
-            drift.retain(|drift| drift.refused.is_some());
+            match update(mended).await {
+                Ok(_) => {
+                    self.report.updated.push(what.to_owned());
+                    drift.retain(|drift| drift.refused.is_some());
+                }
+                // The others are changed all the same.
+                Err(error) => {
+                    for drift in &mut drift {
+                        let why = || format!("the server refused: {error}");
+                        drift.refused.get_or_insert_with(why);
+                    }
+                }
+            }
         }
         self.report.drift.extend(drift);
-        Ok(())
     }
 }
 

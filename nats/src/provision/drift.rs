@@ -111,13 +111,19 @@ impl<T: Serialize + DeserializeOwned + Clone> Pair<'_, T> {
     pub fn compare(&self) -> Compared<T> {
         let json = |config: &T| serde_json::to_value(config).unwrap_or_default();
         let (found, wanted) = (json(self.found), json(self.wanted));
+        let is_async = found["persist_mode"] == "async";
         let (mut drift, mut mended) = (Vec::new(), found.clone());
         for name in self.names {
             let (found, wanted) = (&found[*name], &wanted[*name]);
             if found == wanted || (unset(found) && unset(wanted)) {
                 continue;
             }
-            let refused = refused(name, found, wanted, self.bytes);
+            let copies_nothing = *name == "num_replicas" && is_async;
+            let refused = if copies_nothing && wanted.as_u64() > Some(1) {
+                Some(NO_COPIES.to_owned())
+            } else {
+                refused(name, found, wanted, self.bytes)
+            };
             if refused.is_none() {
                 mended[*name] = wanted.clone();
             }
@@ -158,6 +164,10 @@ fn shown(name: &str, value: &Value) -> String {
         _ => value.to_string(),
     }
 }
+
+/// Only one stream is written so: [`crate::topology::PUSH_TRACE`].
+const NO_COPIES: &str = "the server copies no stream whose persist_mode is async. It holds a day of why messages were \
+    pushed or not: if that may go, use `nats stream rm`, and provision again";
 
 /// Why a setting is not changed; `None` if it may be.
 fn refused(name: &str, found: &Value, wanted: &Value, bytes: u64) -> Option<String> {
@@ -281,6 +291,30 @@ mod tests {
         for (name, found, wanted) in unsafe_ones {
             assert!(refuses(name, &found, &wanted), "{name} {found} {wanted}");
         }
+    }
+
+    #[test]
+    fn what_is_written_async_gets_no_copies() {
+        let found = json!({"num_replicas": 1, "persist_mode": "async", "max_age": 1});
+        let wanted = json!({"num_replicas": 3, "max_age": 2});
+        let pair = Pair {
+            of: "it",
+            names: STREAM,
+            found: &found,
+            wanted: &wanted,
+            bytes: 0,
+        };
+        let compared = pair.compare();
+        let refused: Vec<_> = compared
+            .drift
+            .iter()
+            .filter(|drift| drift.refused.is_some())
+            .collect();
+        let names: Vec<_> = refused.iter().map(|drift| &*drift.setting).collect();
+        assert_eq!(names, ["num_replicas", "persist_mode"]);
+        assert_eq!(refused[0].refused.as_deref(), Some(NO_COPIES));
+        let mended = json!({"num_replicas": 1, "persist_mode": "async", "max_age": 2});
+        assert_eq!(compared.mended, mended, "the rest is changed");
     }
 
     #[test]

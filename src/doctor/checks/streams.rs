@@ -92,10 +92,16 @@ pub fn topology(facts: &Facts, findings: &mut Findings) {
         );
     }
     for drift in &report.drift {
+        let mend = match &drift.refused {
+            Some(why) => format!("`natterjack provision --apply` leaves it alone: {why}"),
+            None => {
+                "run `natterjack provision --apply`, or give the doctor the settings that are meant".into()
+            }
+        };
         findings.warn(
             &drift.of,
             format!("{} is {}, not {}", drift.setting, drift.found, drift.wanted),
-            "run `natterjack provision --apply`, or give the doctor the settings that are meant",
+            mend,
         );
     }
     if findings.all_well() {
@@ -129,7 +135,8 @@ pub fn replicas(facts: &Facts, findings: &mut Findings) {
         findings.fail(
             "",
             format!("streams have {copies} copy each, on {servers} servers: one disk lost is messages lost"),
-            "run `natterjack provision --replicas 3 --apply`",
+            "run `natterjack provision --replicas 3 --apply`, and what it says to do about the streams that it \
+             leaves alone",
         );
     } else if copies < SERVERS_FOR_COPIES && nats.clustered && facts.servers.is_err() {
         findings.skip(
