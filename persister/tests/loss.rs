@@ -166,8 +166,8 @@ async fn an_era_can_be_begun_by_hand() -> anyhow::Result<()> {
     let world = World::start().await?;
     let (_, conversation) = everywhere(&world)[0];
     world.persister().await?.stop(PATIENCE).await?;
-    let runbook = include_str!("../../nats/README.md");
-    let (_, statement) = runbook.split_once("```sql\n").context("a statement")?;
+    let page = include_str!("../../docs/decisions/a-stream-begins-where-history-ends.md");
+    let (_, statement) = page.split_once("```sql\n").context("a statement")?;
     let (statement, _) = statement.split_once("```").context("its end")?;
     world.sql(statement, &[]).await?;
     lose_streams(&world).await?;
