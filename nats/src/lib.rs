@@ -7,6 +7,7 @@ pub mod access;
 pub mod cluster;
 pub mod conversation;
 pub mod direct;
+pub mod follow;
 pub mod headers;
 pub mod ids;
 pub mod limits;

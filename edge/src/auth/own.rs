@@ -4,9 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use async_nats::jetstream::{self, kv};
-use futures::StreamExt;
 use natterjack_nats::{
-    UserId,
+    UserId, follow,
     subjects::kv::cluster,
     topology::Bucket,
     wire::{TOKEN_AUDIENCE, TOKEN_ISSUER},
@@ -116,9 +115,7 @@ fn decode(json: &[u8]) -> Option<KeySet> {
 
 async fn watch(context: &jetstream::Context, keys: &Keys) {
     loop {
-        if let Some(bucket) = bucket(context).await
-            && let Ok(mut entries) = bucket.watch_with_history(cluster::JWKS).await
-        {
+        if let Ok(mut entries) = follow::watch(context, Bucket::Cluster, cluster::JWKS).await {
             while let Some(Ok(entry)) = entries.next().await {
                 if let (kv::Operation::Put, Some(set)) = (entry.operation, decode(&entry.value)) {
                     keys.set(set);

@@ -9,8 +9,10 @@ use async_nats::{
     Event,
     jetstream::{self, kv},
 };
-use futures::StreamExt;
-use natterjack_nats::topology::Bucket;
+use natterjack_nats::{
+    follow::{self, Watch},
+    topology::Bucket,
+};
 use tokio::{sync::watch, time::sleep};
 
 /// How long to wait before a broken watch is set up again, unless the connection comes back sooner.
@@ -41,7 +43,7 @@ pub struct Follower {
     context: jetstream::Context,
     bucket: Bucket,
     reconnected: watch::Receiver<()>,
-    watch: Option<kv::Watch>,
+    watch: Option<Watch>,
     /// The last watch broke without the connection: the next one is not tried at once.
     broken: bool,
 }
@@ -128,10 +130,10 @@ impl Follower {
     }
 }
 
-async fn open(context: &jetstream::Context, bucket: Bucket) -> anyhow::Result<(kv::Watch, bool)> {
-    let bucket = context.get_key_value(bucket.name()).await?;
-    let pending = bucket.status().await?.values() > 0;
-    Ok((bucket.watch_with_history(">").await?, pending))
+async fn open(context: &jetstream::Context, bucket: Bucket) -> anyhow::Result<(Watch, bool)> {
+    let watch = follow::watch(context, bucket, follow::ALL_KEYS).await?;
+    let pending = !watch.seen_current();
+    Ok((watch, pending))
 }
 
 async fn again(reconnected: &mut watch::Receiver<()>) {

@@ -92,9 +92,11 @@ impl Permissions {
     }
 
     /// Follows a stream with consumers of its own that go away with it, and leaves the durable ones alone.
+    ///
+    /// Only by requests that name the consumer in their subject: the form without a name may name a durable
+    /// one in its payload, and change it.
     pub(super) fn follow(&mut self, stream: &str, durables: &[&str]) -> &mut Self {
         self.info(stream).publish([
-            format!("$JS.API.CONSUMER.CREATE.{stream}"),
             format!("$JS.API.CONSUMER.CREATE.{stream}.>"),
             of_consumer("INFO", stream, ANY),
             of_consumer("DELETE", stream, ANY),
