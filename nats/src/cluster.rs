@@ -16,7 +16,14 @@ use std::{
 
 pub use address::{Address, AddressError};
 pub use args::{Login, NatsArgs};
-use async_nats::{AuthError, Client, ConnectErrorKind, ConnectOptions, Event, jetstream};
+use async_nats::{
+    AuthError, Client, ConnectErrorKind, ConnectOptions, Event,
+    jetstream::{
+        self, ErrorCode,
+        context::{GetStreamError, GetStreamErrorKind, KeyValueError},
+        kv as kv_store,
+    },
+};
 pub use auth::{LoginError, NatsAuth, Signer};
 pub use tls::Trust;
 
@@ -76,6 +83,18 @@ pub enum JoinError {
     /// Nothing was provisioned yet.
     #[error("the cluster is not provisioned: run `natterjack provision` first")]
     NotProvisioned,
+    /// A bucket is there or not, but we are not told.
+    #[error(
+        "the bucket `{bucket}` does not answer ({reason}): JetStream has no leader now, or this user may not \
+         read it. The server's log says `Permissions Violation` then: NATS_NKEY must name the key of this role, \
+         and accounts.conf must be as this version writes it"
+    )]
+    Unreadable {
+        /// Which.
+        bucket: &'static str,
+        /// What came of it.
+        reason: String,
+    },
     /// What is recorded makes no sense.
     #[error("the cluster records {0:?} shards, which is not a number from 1 to {max}", max = Shards::MAX)]
     BadShards(String),
@@ -229,19 +248,36 @@ fn refused(address: &Address, source: async_nats::ConnectError) -> JoinError {
     JoinError::Connect { url, source }
 }
 
+/// A bucket that provisioning makes. Who may not look at it hears nothing, as NATS does not answer what it
+/// refuses: only JetStream's own word counts for that there is none.
+async fn open(context: &jetstream::Context, bucket: Bucket) -> Result<kv_store::Store, JoinError> {
+    let opened = context.get_key_value(bucket.name()).await;
+    opened.map_err(|error| {
+        if is_missing(&error) {
+            return JoinError::NotProvisioned;
+        }
+        JoinError::Unreadable {
+            bucket: bucket.name(),
+            reason: error.to_string(),
+        }
+    })
+}
+
+/// Whether JetStream says that there is no such bucket.
+fn is_missing(error: &KeyValueError) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<GetStreamError>());
+    source.is_some_and(|error| {
+        matches!(error.kind(), GetStreamErrorKind::JetStream(error)
+            if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
+    })
+}
+
 /// The number of shards that the cluster was provisioned with.
 ///
 /// # Errors
-/// [`JoinError::NotProvisioned`], [`JoinError::BadShards`], [`JoinError::JetStream`].
+/// [`JoinError::Unreadable`], [`JoinError::NotProvisioned`], [`JoinError::BadShards`], [`JoinError::JetStream`].
 pub async fn shards(context: &jetstream::Context) -> Result<Shards, JoinError> {
-    use async_nats::jetstream::context::KeyValueErrorKind;
-    let bucket = context
-        .get_key_value(Bucket::Cluster.name())
-        .await
-        .map_err(|error| match error.kind() {
-            KeyValueErrorKind::GetBucket => JoinError::NotProvisioned,
-            _ => JoinError::JetStream(error.to_string()),
-        })?;
+    let bucket = open(context, Bucket::Cluster).await?;
     let recorded = bucket
         .get(kv::cluster::SHARDS)
         .await
@@ -257,16 +293,9 @@ pub async fn shards(context: &jetstream::Context) -> Result<Shards, JoinError> {
 /// The key pair of Web Push, with its private half: for the notifier alone.
 ///
 /// # Errors
-/// [`JoinError::NotProvisioned`], [`JoinError::BadVapid`], [`JoinError::JetStream`].
+/// [`JoinError::Unreadable`], [`JoinError::NotProvisioned`], [`JoinError::BadVapid`], [`JoinError::JetStream`].
 pub async fn vapid(context: &jetstream::Context) -> Result<VapidKey, JoinError> {
-    use async_nats::jetstream::context::KeyValueErrorKind;
-    let bucket = context
-        .get_key_value(Bucket::PushKeys.name())
-        .await
-        .map_err(|error| match error.kind() {
-            KeyValueErrorKind::GetBucket => JoinError::NotProvisioned,
-            _ => JoinError::JetStream(error.to_string()),
-        })?;
+    let bucket = open(context, Bucket::PushKeys).await?;
     let kept = bucket
         .get(kv::push_keys::VAPID)
         .await

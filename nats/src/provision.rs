@@ -221,14 +221,31 @@ impl Round<'_> {
 
     async fn bucket(&mut self, wanted: kv::Config) -> Result<(), ProvisionError> {
         let (what, context) = (format!("bucket {}", wanted.bucket), self.context);
+        let allow_rollup = topology::allows_rollup(&wanted.bucket);
         let found = match context.get_stream(format!("KV_{}", wanted.bucket)).await {
             Ok(found) => found.cached_info().clone(),
             Err(error) if is_missing(&error.kind()) => {
-                return self.made(what, context.create_key_value(wanted)).await;
+                let make = async {
+                    let made = context
+                        .create_key_value(wanted)
+                        .await
+                        .map_err(|error| error.to_string())?;
+                    if allow_rollup {
+                        return Ok(());
+                    }
+                    let config = stream::Config {
+                        allow_rollup,
+                        ..made.stream.cached_info().config.clone()
+                    };
+                    let updated = context.update_stream(config).await;
+                    updated.map(drop).map_err(|error| error.to_string())
+                };
+                return self.made(what, make).await;
             }
             Err(error) => return Err(refused(&what, &error)),
         };
         let wanted = stream::Config {
+            allow_rollup,
             description: Some(wanted.description),
             storage: wanted.storage,
             num_replicas: wanted.num_replicas,

@@ -75,6 +75,7 @@ pub(super) const BUCKET: &[&str] = &[
     "subject_delete_marker_ttl",
     "republish",
     "max_msgs_per_subject",
+    "allow_rollup_hdrs",
 ];
 
 /// Settings of a consumer that matter to Natterjack.

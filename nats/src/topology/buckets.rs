@@ -89,6 +89,17 @@ impl Bucket {
     }
 }
 
+/// Whether a message may replace all others of a key, or of the whole bucket, by a header.
+///
+/// NATS does not look at that header where it looks at permissions: who may write one key of such a bucket may
+/// wipe it. So those buckets do without in which several roles have keys of their own, and nothing is purged.
+#[must_use]
+pub fn allows_rollup(bucket: &str) -> bool {
+    ![Bucket::Cluster, Bucket::PushKeys]
+        .map(Bucket::name)
+        .contains(&bucket)
+}
+
 /// All buckets.
 #[must_use]
 pub fn buckets(settings: &Settings) -> Vec<kv::Config> {

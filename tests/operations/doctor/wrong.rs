@@ -81,7 +81,7 @@ async fn the_key_of_web_push_is_lost(patient: &Patient, client: &Client) -> anyh
     let context = jetstream::new(client.clone());
     let keys = context.get_key_value(Bucket::PushKeys.name()).await?;
     let key = keys.get(kv::push_keys::VAPID).await?.expect("a key");
-    keys.purge(kv::push_keys::VAPID).await?;
+    keys.delete(kv::push_keys::VAPID).await?;
     let seen = patient.shows(&["push.web"], &[]).await?;
     assert!(seen.words("push.web").contains("from a backup"));
     assert!(!seen.report.to_string().contains("private_key"));
