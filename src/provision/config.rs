@@ -18,6 +18,7 @@ use serde_json::json;
 
 use super::{
     TopologyArgs,
+    asked::Asked,
     certificates::{self, Server},
     files::{self, Kept, Readers},
     keys,
@@ -35,16 +36,17 @@ pub struct ConfigArgs {
     /// needs no NATS; keys and certificates that are there are kept
     #[arg(long, value_name = "DIR")]
     pub write_config: Option<PathBuf>,
-    /// A nats-server of the cluster, by the name under which all reach it; repeat it for each
+    /// A nats-server of the cluster, by the name under which all reach it; repeat it for each. Else those
+    /// that DIR was last written for, or nats-1, nats-2 and nats-3
     #[arg(
         long,
         requires = "write_config",
         value_name = "NAME",
-        default_values = ["nats-1", "nats-2", "nats-3"],
         value_parser = certificates::parse_name
     )]
     pub nats_host: Vec<String>,
-    /// A further name or address for all certificates; repeat it for each
+    /// A further name or address for all certificates; repeat it for each. Else those that DIR was last
+    /// written for
     #[arg(long, requires = "write_config", value_name = "NAME", value_parser = certificates::parse_name)]
     pub san: Vec<String>,
 }
@@ -53,13 +55,15 @@ pub struct ConfigArgs {
 /// the same.
 ///
 /// # Errors
-/// A file cannot be written, or one that is kept is damaged.
+/// A file cannot be written, or one that is kept is damaged; fewer shards than it was written for.
 pub fn write(dir: &Path, args: &ConfigArgs, topology: &TopologyArgs) -> anyhow::Result<Vec<PathBuf>> {
     files::directory(dir)?;
     let dir = dir.canonicalize().with_context(|| format!("{}", dir.display()))?;
+    let asked_path = dir.join("config.json");
+    let asked = Asked::new(&asked_path, args, topology.shards)?;
     let now = UNIX_EPOCH + Duration::from_millis(Clock::system().now_ms());
     let (keys, mut written) = keys::ensure(&dir.join("nkeys"))?;
-    written.extend(certificates::ensure(&dir.join("tls"), &servers(args), now)?);
+    written.extend(certificates::ensure(&dir.join("tls"), &servers(&asked), now)?);
     let password = dir.join("postgres/password");
     files::directory(&dir.join("postgres"))?;
     if files::once(&password, || Ok(secret().into_bytes()))? == Kept::Made {
@@ -67,7 +71,8 @@ pub fn write(dir: &Path, args: &ConfigArgs, topology: &TopologyArgs) -> anyhow::
     }
     let contexts = dir.join("cli/nats/context");
     let mut texts = BTreeMap::from([
-        (dir.join("nats/nats-server.conf"), nats_server(&args.nats_host)),
+        (asked_path, format!("{:#}\n", json!(asked))),
+        (dir.join("nats/nats-server.conf"), nats_server(&asked.nats_hosts)),
         (dir.join("nats/accounts.conf"), accounts(&keys, topology.shards)),
     ]);
     for (user, what) in [
@@ -76,7 +81,7 @@ pub fn write(dir: &Path, args: &ConfigArgs, topology: &TopologyArgs) -> anyhow::
         (User::System, "the servers below Natterjack"),
     ] {
         let path = contexts.join(format!("natterjack-{user}.json"));
-        texts.insert(path, context(&dir, &args.nats_host, user, what));
+        texts.insert(path, context(&dir, &asked.nats_hosts, user, what));
     }
     for (path, text) in texts {
         if let Some(parent) = path.parent() {
@@ -92,10 +97,10 @@ pub fn write(dir: &Path, args: &ConfigArgs, topology: &TopologyArgs) -> anyhow::
 }
 
 /// The certificates of a cluster.
-fn servers(args: &ConfigArgs) -> [Server; 3] {
+fn servers(asked: &Asked) -> [Server; 3] {
     let names = |own: &[&str]| {
         let local = ["localhost", "127.0.0.1"].into_iter();
-        let further = args.san.iter().map(String::as_str);
+        let further = asked.sans.iter().map(String::as_str);
         let mut all: Vec<String> = own
             .iter()
             .copied()
@@ -107,7 +112,7 @@ fn servers(args: &ConfigArgs) -> [Server; 3] {
         all.dedup();
         all
     };
-    let hosts: Vec<&str> = args.nats_host.iter().map(String::as_str).collect();
+    let hosts: Vec<&str> = asked.nats_hosts.iter().map(String::as_str).collect();
     let server = |name, own: &[&str], connects| Server {
         name,
         names: names(own),
@@ -244,6 +249,30 @@ mod tests {
     }
 
     #[test]
+    fn a_later_run_needs_no_argument_and_takes_nothing_away() -> anyhow::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().to_str().context("UTF-8")?;
+        let said = [
+            "--write-config",
+            path,
+            "--nats-host",
+            "nats.example",
+            "--san",
+            "chat.example",
+        ];
+        let (full, eight) = args(&[&said[..], &["--shards", "8"]].concat())?;
+        write(dir.path(), &full, &eight)?;
+        let (bare, eight) = args(&["--write-config", path, "--shards", "8"])?;
+        assert_eq!(write(dir.path(), &bare, &eight)?, Vec::<PathBuf>::new());
+        let before = all(dir.path());
+        let (bare, four) = args(&["--write-config", path])?;
+        let error = write(dir.path(), &bare, &four).expect_err("fewer shards");
+        assert!(error.to_string().contains("--shards 8"), "{error:#}");
+        assert!(all(dir.path()) == before);
+        Ok(())
+    }
+
+    #[test]
     fn other_hosts_and_shards_change_configuration_and_no_key() -> anyhow::Result<()> {
         let dir = tempfile::tempdir()?;
         let path = dir.path().to_str().context("UTF-8")?;
@@ -271,6 +300,7 @@ mod tests {
                 "natterjack-admin.json",
                 "natterjack-operator.json",
                 "natterjack-system.json",
+                "config.json",
                 "accounts.conf",
                 "nats-server.conf",
                 "nats-key.pem",

@@ -1,5 +1,6 @@
 //! `natterjack provision`: streams, buckets and consumers, made or compared.
 
+mod asked;
 pub mod certificates;
 pub mod config;
 pub mod files;
