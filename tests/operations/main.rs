@@ -6,4 +6,5 @@ mod drift;
 mod login;
 mod nats_cli;
 mod pages;
+mod permissions;
 mod sight;

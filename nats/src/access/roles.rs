@@ -2,7 +2,7 @@
 
 use super::Permissions;
 use crate::{
-    services::names,
+    services::{accounts, conversations, history, names},
     shard::Shards,
     subjects::{chat, kv, live, presence as live_presence, push, receipt, svc},
     topology::{self, Bucket, PUSH_DEAD, PUSH_TRACE, RECEIPTS, chat_stream},
@@ -29,15 +29,13 @@ pub(super) fn edge(shards: Shards) -> Permissions {
             .chain([live::USERS, live_presence::ALL])
             .map(String::from),
     );
-    may.publish(
-        [
-            names::ACCOUNTS,
-            names::CONVERSATIONS,
-            names::HISTORY,
-            names::PRESENCE,
-        ]
-        .map(svc::verbs),
-    );
+    may.publish([names::ACCOUNTS, names::CONVERSATIONS, names::PRESENCE].map(svc::verbs))
+        .publish([
+            svc::subject::<history::ReadPage>(),
+            svc::subject::<history::LookUp>(),
+            svc::subject::<history::Inspect>(),
+            svc::subject::<history::Sync>(),
+        ]);
     may.publish([
         kv::subject(Bucket::Edges, ANY_KEY),
         kv::subject(Bucket::Sessions, ANY_KEYS),
@@ -133,7 +131,13 @@ pub(super) fn notifier(shards: Shards) -> Permissions {
         .info(PUSH_DEAD)
         .get(PUSH_DEAD)
         .delete_messages(PUSH_DEAD);
-    may.publish([names::ACCOUNTS, names::CONVERSATIONS].map(svc::verbs));
+    may.publish([
+        svc::subject::<accounts::Profiles>(),
+        svc::subject::<accounts::RemovePush>(),
+        svc::subject::<conversations::One>(),
+        svc::subject::<conversations::Audiences>(),
+        svc::subject::<conversations::Badges>(),
+    ]);
     may
 }
 
