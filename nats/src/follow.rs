@@ -5,7 +5,7 @@
 //! looks: whoever may send it may also change the durable consumers of the stream.
 
 use async_nats::{
-    HeaderMap, header,
+    HeaderMap, HeaderValue, header,
     jetstream::{
         self,
         consumer::{DeliverPolicy, ReplayPolicy, StreamError, push},
@@ -116,7 +116,7 @@ impl Watch {
 
 /// What was done to a key: clients say so in one header, servers that let something expire in another one.
 fn operation(headers: Option<&HeaderMap>) -> kv::Operation {
-    let told = |name: &str| headers.and_then(|headers| headers.get(name).map(|value| value.as_str()));
+    let told = |name: &str| headers.and_then(|headers| headers.get(name).map(HeaderValue::as_str));
     match (told("KV-Operation"), told(header::NATS_MARKER_REASON.as_ref())) {
         (Some("DEL"), _) | (None, Some("Remove")) => kv::Operation::Delete,
         (Some("PURGE"), _) | (None, Some("MaxAge" | "Purge")) => kv::Operation::Purge,
