@@ -34,7 +34,7 @@ pub struct Permissions {
     pub publish_deny: Vec<String>,
     /// To which to subscribe.
     pub subscribe: Vec<String>,
-    /// Whether requests that were delivered may be answered, once each, wherever their answer is wanted.
+    /// Whether requests that were delivered may be answered, a few times each, wherever their answer is wanted.
     pub responds: bool,
 }
 
