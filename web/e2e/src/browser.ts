@@ -31,6 +31,12 @@ const OPTIONS = [
   "--disable-sync",
 ];
 
+/**
+ * No desktop: where there is a message bus and nobody on it who shows notifications, Chromium waits for them to start,
+ * for a minute and more, and shows nothing until then.
+ */
+const NO_DESKTOP = { DBUS_SESSION_BUS_ADDRESS: "disabled:", DBUS_SYSTEM_BUS_ADDRESS: "disabled:" };
+
 /** What a browser says by itself when the network is taken away. */
 const NETWORK = /net::ERR_|WebSocket connection to|Failed to load resource|Failed to fetch/;
 
@@ -39,7 +45,11 @@ const visitors = new Set<Visitor>();
 
 /** The browser of this test file. */
 export function browser(): Promise<Browser> {
-  launched ??= playwright.launch({ executablePath: chromium(), args: OPTIONS });
+  launched ??= playwright.launch({
+    executablePath: chromium(),
+    args: OPTIONS,
+    env: { ...process.env, ...NO_DESKTOP },
+  });
   return launched;
 }
 

@@ -148,7 +148,7 @@ test("pushes are turned on and off in the settings, and end with signing out", a
     ((await ann.call("GET", "/v1/devices")) as { push?: string }[]).some(({ push }) => push === "webpush");
   await page.goto(`${stack.url}/settings/notifications`);
   const toggle = page.getByRole("switch", { name: "Push notifications" });
-  await until("it can be turned on", () => toggle.isEnabled());
+  await until("it can be turned on", () => toggle.isEnabled({ timeout: 1_000 }));
 
   await toggle.click();
   await until("the server knows", pushed);
@@ -156,7 +156,10 @@ test("pushes are turned on and off in the settings, and end with signing out", a
   await page.getByText("Shown.").waitFor();
   // Told again at each start.
   await page.reload();
-  await until("it is still on", async () => (await toggle.getAttribute("aria-checked")) === "true");
+  await until(
+    "it is still on",
+    async () => (await toggle.getAttribute("aria-checked", { timeout: 1_000 })) === "true",
+  );
 
   await toggle.click();
   await until("the server knows that it is off", async () => !(await pushed()));

@@ -62,6 +62,18 @@ const shown = () =>
     return all.map(({ tag, title, body }) => ({ tag, title, body }));
   });
 
+/** Waits until so many are shown, or says what the browser allows. */
+async function showing(number: number): Promise<void> {
+  await until(`${number} shown`, async () => (await shown()).length === number).catch(
+    async (error: unknown) => {
+      const [permission, all] = [await page.evaluate(() => Notification.permission), await shown()];
+      throw new Error(`shown: ${JSON.stringify(all)}, and not ${number}; permission: ${permission}`, {
+        cause: error,
+      });
+    },
+  );
+}
+
 function notice(seq: number, body?: string): Notice {
   const conversation = ann.dm(bob);
   const base = {
@@ -82,7 +94,7 @@ test("a push is shown under its conversation, a later one takes its place, and a
   await page.goto("about:blank");
   await page.goto(`${server}/settings`);
   await worker.push(notice(1_000, "Shall we meet at eight?"));
-  await until("it is shown", async () => (await shown()).length === 1);
+  await showing(1);
   expect(await shown()).toEqual([{ tag, title: "Bob", body: "Shall we meet at eight?" }]);
   await worker.push(notice(1_001));
   await until("the later one", async () => (await shown()).some((one) => !one.body.includes("eight")));
@@ -91,7 +103,7 @@ test("a push is shown under its conversation, a later one takes its place, and a
   expect(later[0]!.body).not.toBe("");
   await worker.push(notice(999, "an old one"));
   await worker.push({ ...notice(5, "elsewhere"), conversation: "group.x", title: "Pond" } as Notice);
-  await until("the other conversation's", async () => (await shown()).length === 2);
+  await showing(2);
   expect((await shown()).find((one) => one.tag === tag)).toEqual(later[0]);
   // Words that it does not understand do no harm.
   await worker.push("{{{");
@@ -101,10 +113,10 @@ test("a notification goes away when its conversation is read", async () => {
   await page.goto(`${server}/settings`);
   const seq = (await ann.summary(ann.dm(bob))).head;
   await worker.push(notice(seq, "hello"));
-  await until("it is shown", async () => (await shown()).length === 1);
+  await showing(1);
   await page.goto(`${server}/c/${ann.dm(bob)}`);
   await message(page, "hello").waitFor();
-  await until("it is gone", async () => (await shown()).length === 0);
+  await showing(0);
 });
 
 test("a click on a notification opens the conversation in the window that is there", async () => {
@@ -114,7 +126,7 @@ test("a click on a notification opens the conversation in the window that is the
   const script = workers.find((one) => one.url().startsWith(server));
   expect(script).toBeDefined();
   await worker.push(notice(1_000, "come here"));
-  await until("it is shown", async () => (await shown()).length === 1);
+  await showing(1);
   await script!.evaluate(async () => {
     const scope = globalThis as unknown as ServiceWorkerGlobalScope;
     const [notification] = await scope.registration.getNotifications();
@@ -122,7 +134,7 @@ test("a click on a notification opens the conversation in the window that is the
   });
   await page.waitForURL(`**/c/${ann.dm(bob)}`);
   await message(page, "hello").waitFor();
-  await until("it is closed", async () => (await shown()).length === 0);
+  await showing(0);
 });
 
 test("without a network the page opens and shows what it has", async () => {
