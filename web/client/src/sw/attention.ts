@@ -5,6 +5,7 @@
 import type { Client } from "natterjack-sdk";
 
 import { OTHER_TAG, type Shown } from "./notice.js";
+import { inTurn } from "./turns.js";
 
 /** What of the browser is used. */
 export interface Outside {
@@ -76,7 +77,7 @@ export async function leave(outside: Outside): Promise<void> {
 /** The browser as it is. */
 export function outside(registration: ServiceWorkerRegistration | undefined): Outside {
   return {
-    notifications: async () => (await registration?.getNotifications()) ?? [],
+    notifications: () => inTurn(async () => (await registration?.getNotifications()) ?? []),
     badge: async (count) => {
       if (count > 0) await navigator.setAppBadge?.(count);
       else await navigator.clearAppBadge?.();

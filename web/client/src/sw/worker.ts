@@ -9,6 +9,7 @@ import { decide, parse, type Card, type Decision, type Shown, type Situation } f
 import { leftLanguage, type OnScreen, type ToPage, type ToWorker } from "./messages.js";
 import { subscribe } from "./push.js";
 import { answer, install, removeOld, route, type Precache } from "./shell.js";
+import { inTurn } from "./turns.js";
 import { textsOf } from "./worker-texts.js";
 
 declare const __PRECACHE__: Precache;
@@ -36,7 +37,7 @@ worker.addEventListener("message", (event) => {
   if ((event.data as ToWorker | undefined)?.type === "take-over") event.waitUntil(worker.skipWaiting());
 });
 
-worker.addEventListener("push", (event) => event.waitUntil(show(event.data?.text())));
+worker.addEventListener("push", (event) => event.waitUntil(inTurn(() => show(event.data?.text()))));
 
 worker.addEventListener("notificationclick", (event) => {
   event.notification.close();
