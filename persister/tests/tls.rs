@@ -11,6 +11,7 @@ use natterjack_persister::db::{Address, Db, DbError, Tx, look};
 use natterjack_runtime::{
     metrics::Metrics,
     servers::{Postgres, PostgresConfig, StderrProgress, install_postgres_with_tls, testing_tools_dir},
+    skipped::{By, skip_test},
 };
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio_postgres::NoTls;
@@ -27,7 +28,7 @@ impl Server {
         let bin = match install_postgres_with_tls(&testing_tools_dir(), &StderrProgress).await {
             Ok(bin) => bin,
             Err(error) => {
-                eprintln!("SKIPPED: TLS to Postgres is not tested: {error}");
+                skip_test(By::Npm, &format!("TLS to Postgres is not tested: {error}"))?;
                 return Ok(None);
             }
         };

@@ -10,6 +10,7 @@ pub mod metrics;
 pub mod outbound;
 pub mod server_time;
 pub mod servers;
+pub mod skipped;
 pub mod telemetry;
 pub mod trace;
 

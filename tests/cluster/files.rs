@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+use natterjack_runtime::skipped::{By, skip_test};
 
 use super::compose::Compose;
 
@@ -132,11 +133,10 @@ fn the_image_gets_the_whole_workspace() -> anyhow::Result<()> {
 fn compose_itself_understands_the_file() -> anyhow::Result<()> {
     const PACKAGE: &str = "github.com/compose-spec/compose-go/v2/cmd@v2.16.2";
     let skipped = |reason: &str| {
-        use std::io::Write as _;
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED: compose.yaml is not read by compose-go: {reason}"
-        );
+        skip_test(
+            By::Go,
+            &format!("compose.yaml is not read by compose-go: {reason}"),
+        )
     };
     let bin: PathBuf = natterjack_runtime::servers::testing_tools_dir().join("compose-go-2.16.2");
     let program = bin.join("cmd");
@@ -149,11 +149,11 @@ fn compose_itself_understands_the_file() -> anyhow::Result<()> {
         match installed {
             Ok(output) if output.status.success() => {}
             Ok(output) => {
-                skipped(&String::from_utf8_lossy(&output.stderr));
+                skipped(&String::from_utf8_lossy(&output.stderr))?;
                 return Ok(());
             }
             Err(error) => {
-                skipped(&format!("go: {error}; install Go, and run this test again"));
+                skipped(&format!("go: {error}; install Go, and run this test again"))?;
                 return Ok(());
             }
         }

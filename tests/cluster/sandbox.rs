@@ -3,14 +3,16 @@
 //! all of it is gone: networks, mounts, and whoever was left running.
 
 use std::{
-    io::Write as _,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context, bail, ensure};
 use natterjack::fleet::Scratch;
-use natterjack_runtime::servers::{SilentProgress, Tools, install_postgres_with_tls, testing_tools_dir};
+use natterjack_runtime::{
+    servers::{SilentProgress, Tools, install_postgres_with_tls, testing_tools_dir},
+    skipped::{By, skip_test},
+};
 
 use crate::programs::Kind;
 
@@ -53,7 +55,7 @@ impl Sandbox {
             }));
         }
         if let Some(reason) = missing().await? {
-            let _ = writeln!(std::io::stderr(), "SKIPPED: the cluster as processes: {reason}");
+            skip_test(By::Kernel, &format!("the cluster as processes: {reason}"))?;
             return Ok(None);
         }
         let tools_dir = testing_tools_dir();
@@ -61,7 +63,7 @@ impl Sandbox {
         let postgres_bin = match install_postgres_with_tls(&tools_dir, &SilentProgress).await {
             Ok(bin) => bin,
             Err(error) => {
-                let _ = writeln!(std::io::stderr(), "SKIPPED: the cluster as processes: {error}");
+                skip_test(By::Npm, &format!("the cluster as processes: {error}"))?;
                 return Ok(None);
             }
         };

@@ -22,6 +22,8 @@ mod crowd;
 mod memory;
 mod outages;
 mod presence;
+#[path = "../shared/browsers.rs"]
+mod programs;
 mod push;
 mod torture;
 

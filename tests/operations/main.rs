@@ -7,4 +7,6 @@ mod login;
 mod nats_cli;
 mod pages;
 mod permissions;
+#[path = "../shared/browsers.rs"]
+mod programs;
 mod sight;

@@ -8,7 +8,10 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use natterjack_runtime::servers::testing_tools_dir;
+use natterjack_runtime::{
+    servers::testing_tools_dir,
+    skipped::{By, skip_test},
+};
 use tokio::process::Command;
 
 /// What is installed, and the oldest that will do.
@@ -35,10 +38,13 @@ impl NatsCli {
     /// Go is there and could not build it.
     pub async fn find(scratch: &Path, reach: &[&str]) -> anyhow::Result<Option<Self>> {
         let Some(program) = locate_or_install().await? else {
-            eprintln!(
-                "SKIPPED: what the nats command line shows is not tested, since neither nats {VERSION:?} nor go \
-                 is on PATH; install Go, or the command line from https://github.com/nats-io/natscli"
-            );
+            skip_test(
+                By::Go,
+                &format!(
+                    "what the nats command line shows is not tested, since neither nats {VERSION:?} nor go is on \
+                     PATH; install Go, or the command line from https://github.com/nats-io/natscli"
+                ),
+            )?;
             return Ok(None);
         };
         Ok(Some(Self {

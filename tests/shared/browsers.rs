@@ -1,6 +1,7 @@
-//! Browsers for tests: found on the `PATH`, or installed where apt and root are there to do it.
+//! Browsers and other programs for tests: found on the `PATH`, or installed where apt and root are there to do it.
 
 use std::{
+    fs::{self, File},
     io::Write as _,
     path::{Path, PathBuf},
     process::Stdio,
@@ -8,12 +9,16 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
+use natterjack_runtime::{
+    servers::testing_tools_dir,
+    skipped::{By, skip_test},
+};
 use tokio::process::Command;
 
 /// What it costs to download one on a slow line.
 const INSTALLING: Duration = Duration::from_secs(600);
 
-/// A kind of browser.
+/// A kind of browser, or another program.
 pub struct Kind {
     /// What people call it.
     pub name: &'static str,
@@ -25,6 +30,9 @@ pub struct Kind {
 
 impl Kind {
     /// Where it is; `None`, said loudly, where it is neither there nor can be installed.
+    ///
+    /// # Errors
+    /// It is not there, and the machine was said to have all that apt installs.
     pub async fn locate(&self) -> anyhow::Result<Option<PathBuf>> {
         if let Some(found) = self.on_path() {
             return Ok(Some(found));
@@ -32,11 +40,22 @@ impl Kind {
         let (name, package) = (self.name, self.package);
         let apt = Path::new("/usr/bin/apt-get");
         if !(apt.exists() && nix::unistd::geteuid().is_root()) {
-            self.say(&format!(
-                "SKIPPED: there is no {name} here, and it can be installed neither: install {package} (as Debian \
-                 calls it), and run this test again"
-            ));
+            skip_test(
+                By::Apt,
+                &format!(
+                    "there is no {name} here, and it can be installed neither: install {package} (as Debian calls \
+                     it), and run this test again"
+                ),
+            )?;
             return Ok(None);
+        }
+        // One of several tests that start at once installs it; the others wait.
+        let tools = testing_tools_dir();
+        fs::create_dir_all(&tools)?;
+        let lock = File::create(tools.join("apt.lock"))?;
+        let _lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await??;
+        if let Some(found) = self.on_path() {
+            return Ok(Some(found));
         }
         let started = Instant::now();
         self.say(&format!("installing {package} …"));
@@ -57,10 +76,13 @@ impl Kind {
             run(&["install", "-y", "--no-install-recommends", package]).await
         };
         if let Err(error) = installed.await {
-            self.say(&format!(
-                "SKIPPED: there is no {name} here, and it could not be installed: {error:#}. Install {package}, and \
-                 run this test again"
-            ));
+            skip_test(
+                By::Apt,
+                &format!(
+                    "there is no {name} here, and it could not be installed: {error:#}. Install {package}, and run \
+                     this test again"
+                ),
+            )?;
             return Ok(None);
         }
         let took = started.elapsed().as_secs_f32();

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context as _, ensure};
+use natterjack_runtime::skipped::{By, skip_test};
 use tokio::process::Command;
 
 /// The last commit before the schema changed in steps. The next release takes its own predecessor's.
@@ -32,10 +33,13 @@ pub async fn binary() -> anyhow::Result<Option<PathBuf>> {
         .status()
         .await;
     if !known.is_ok_and(|status| status.success()) {
-        eprintln!(
-            "SKIPPED: old and new at once are not tested: the commit {COMMIT} is not in this clone; \
-             `git fetch --unshallow` brings it"
-        );
+        skip_test(
+            By::History,
+            &format!(
+                "old and new at once are not tested: the commit {COMMIT} is not in this clone; `git fetch \
+                 --unshallow` brings it"
+            ),
+        )?;
         return Ok(None);
     }
     if home.exists() {

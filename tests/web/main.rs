@@ -11,7 +11,10 @@ use std::{io::Write as _, time::Duration};
 use anyhow::Context as _;
 use browsers::Kind;
 use natterjack::web::{Built, Npm, Source};
-use natterjack_runtime::servers::{Progress, testing_tools_dir};
+use natterjack_runtime::{
+    servers::{Progress, testing_tools_dir},
+    skipped::{By, skip_test},
+};
 use tokio::sync::{Mutex, OnceCell};
 
 const CHROMIUM: Kind = Kind {
@@ -40,7 +43,10 @@ async fn npm() -> anyhow::Result<Option<Npm>> {
     let ready = READY.get_or_try_init(|| async {
         let source = Source::of_this_program().context("the sources of the web client are gone")?;
         if let Built::NoNode(missing) = source.build(&Loud).await? {
-            Loud.say(&format!("SKIPPED: {missing}, and run this test again"));
+            skip_test(
+                By::Npm,
+                &format!("the web side: {missing}, and run this test again"),
+            )?;
             return Ok(None);
         }
         let npm = source.install(&Loud).await?.tells(LINES);

@@ -2,9 +2,13 @@
 
 use std::{ffi::OsString, path::Path};
 
-use natterjack_runtime::servers::{Postgres, PostgresConfig, SilentProgress, Tools, testing_tools_dir};
+use natterjack_runtime::{
+    servers::{Postgres, PostgresConfig, SilentProgress, Tools, testing_tools_dir},
+    skipped::{By, skip_test},
+};
 
 use super::patient::{Seen, doctor};
+use crate::programs::Kind;
 
 /// Nobody listens there: what is not looked at is told once.
 const NO_NATS: &[&str] = &["--nats-url", "nats://127.0.0.1:1"];
@@ -50,8 +54,19 @@ const FAKETIME: &[&str] = &[
 
 #[tokio::test]
 async fn a_clock_that_is_wrong_is_found() -> anyhow::Result<()> {
+    let program = Kind {
+        name: "libfaketime",
+        programs: &["faketime"],
+        package: "faketime",
+    };
+    if program.locate().await?.is_none() {
+        return Ok(());
+    }
     let Some(library) = FAKETIME.iter().find(|path| Path::new(path).exists()) else {
-        eprintln!("SKIPPED: a wrong clock needs libfaketime (`apt install faketime`)");
+        skip_test(
+            By::Apt,
+            &format!("a wrong clock needs libfaketime at one of {FAKETIME:?}"),
+        )?;
         return Ok(());
     };
     let environment = [

@@ -1,23 +1,23 @@
 //! The alerts: each is known to its page, tried by promtool, and made of metrics that there are.
 
-use std::process::Command;
+use std::{path::PathBuf, process::Command};
 
 use anyhow::{Context, ensure};
 
 use super::{file, page};
+use crate::programs::Kind;
 
 const RULES: &str = "deploy/prometheus/alerts.yml";
 const TRIED: &str = "deploy/prometheus/alerts_test.yml";
 
-/// promtool, where it can be had: it is part of Prometheus (Debian: `apt install prometheus`).
-pub fn promtool() -> Option<Command> {
-    let there = Command::new("promtool").arg("--version").output().is_ok();
-    if !there {
-        eprintln!(
-            "SKIPPED: no promtool on PATH; install Prometheus to have alerts and metrics checked by it"
-        );
-    }
-    there.then(|| Command::new("promtool"))
+/// promtool, where it can be had: it is part of Prometheus.
+pub async fn promtool() -> anyhow::Result<Option<PathBuf>> {
+    let kind = Kind {
+        name: "promtool",
+        programs: &["promtool"],
+        package: "prometheus",
+    };
+    kind.locate().await
 }
 
 /// Values of a key of the rules: a line each, or a block below it.
@@ -82,8 +82,8 @@ fn every_alert_is_explained_and_made_of_metrics_that_there_are() -> anyhow::Resu
     Ok(())
 }
 
-#[test]
-fn every_alert_is_shown_to_fire_and_not_to() -> anyhow::Result<()> {
+#[tokio::test]
+async fn every_alert_is_shown_to_fire_and_not_to() -> anyhow::Result<()> {
     let alerts = values(&std::fs::read_to_string(file(RULES))?, "alert");
     let tried = std::fs::read_to_string(file(TRIED))?;
     for alert in alerts {
@@ -95,15 +95,15 @@ fn every_alert_is_shown_to_fire_and_not_to() -> anyhow::Result<()> {
         );
         ensure!(tried.contains(&fires), "it is not shown that {alert} fires");
     }
+    let Some(promtool) = promtool().await? else {
+        return Ok(());
+    };
     for arguments in [
         ["check", "rules", "alerts.yml"],
         ["check", "config", "prometheus.yml"],
         ["test", "rules", "alerts_test.yml"],
     ] {
-        let Some(mut promtool) = promtool() else {
-            return Ok(());
-        };
-        let output = promtool
+        let output = Command::new(&promtool)
             .args(arguments)
             .current_dir(file("deploy/prometheus"))
             .output()?;

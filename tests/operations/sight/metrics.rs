@@ -1,6 +1,11 @@
 //! What roles tell at `/metrics`, and what the page says of it.
 
-use std::{collections::BTreeMap, io::Write as _, process::Stdio};
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context, ensure};
 use natterjack::fleet::{Ground, GroundConfig, House};
@@ -74,6 +79,7 @@ const CONSUMERS: &[(&str, &str, &str)] = &[
 /// What all processes tell is on the page, has moved, and is in good form.
 pub async fn look(scene: &Scene) -> anyhow::Result<()> {
     let known = page::metrics()?;
+    let promtool = alerts::promtool().await?;
     for (role, process) in scene.roles() {
         let url = format!("{}/metrics", process.url());
         let wanted: Vec<String> = MOVED
@@ -105,7 +111,8 @@ pub async fn look(scene: &Scene) -> anyhow::Result<()> {
                 "a label of the {role} names somebody"
             );
         }
-        check(&text).with_context(|| format!("the metrics of the {role}"))?;
+        let Some(promtool) = &promtool else { continue };
+        check(promtool, &text).with_context(|| format!("the metrics of the {role}"))?;
     }
     Ok(())
 }
@@ -130,10 +137,7 @@ fn types(text: &str) -> anyhow::Result<BTreeMap<String, String>> {
 }
 
 /// Has promtool look at the form. It reads the older text format, in which counters are told by their full name.
-fn check(text: &str) -> anyhow::Result<()> {
-    let Some(mut promtool) = alerts::promtool() else {
-        return Ok(());
-    };
+fn check(promtool: &Path, text: &str) -> anyhow::Result<()> {
     let counters: Vec<String> = types(text)?
         .into_iter()
         .filter_map(|(name, kind)| (kind == "counter").then_some(name))
@@ -149,7 +153,7 @@ fn check(text: &str) -> anyhow::Result<()> {
         }
         plain.push('\n');
     }
-    let mut child = promtool
+    let mut child = Command::new(promtool)
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
