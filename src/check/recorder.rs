@@ -3,17 +3,18 @@
 
 mod client;
 mod listener;
+mod record;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use anyhow::{Context, bail};
-use natterjack_client::{Account, Api, Client, Config, SendFailure, StopReason};
+use natterjack_client::{Account, Client, Config, SendFailure, StopReason};
 use natterjack_nats::{
-    Conversation, MessageId, UserId,
+    Conversation, MessageId,
     wire::{HistoryQuery, Message},
 };
 use tokio::{
@@ -23,126 +24,15 @@ use tokio::{
 
 pub use client::Recorded;
 use listener::Listener;
+use record::{Gap, Record, receiver};
 
-use super::{Attempt, Journal, Receiver, Summary, check};
+use super::{Attempt, Journal, Summary, check};
 
 const POLL: Duration = Duration::from_millis(20);
 
 /// A record that any number of clients write; cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Recorder(Arc<Mutex<Record>>);
-
-struct Record {
-    journal: Journal,
-    /// When the run began.
-    began: Instant,
-    open: HashSet<MessageId>,
-    failed: HashMap<MessageId, SendFailure>,
-    /// Who can read a conversation back at the end.
-    readers: BTreeMap<UserId, Api>,
-    devices: BTreeMap<String, UserId>,
-    stopped: BTreeMap<String, StopReason>,
-    /// Devices that were connected at least once.
-    ready: HashSet<String>,
-    /// How often a device was told that a conversation is truncated: a new stretch begins with each.
-    cut: HashMap<(String, Conversation), u32>,
-    /// How long each ack took, from when the application handed the message over.
-    latencies: Vec<Duration>,
-    /// Since when a device is without a connection, and the longest time that it was.
-    gaps: BTreeMap<String, Gap>,
-}
-
-/// Times without a connection, of one device.
-#[derive(Default)]
-struct Gap {
-    since: Option<Instant>,
-    longest: Duration,
-    count: u32,
-}
-
-impl Gap {
-    fn begins(&mut self) {
-        self.since.get_or_insert_with(Instant::now);
-    }
-
-    fn ends(&mut self) {
-        if let Some(since) = self.since.take() {
-            self.longest = self.longest.max(since.elapsed());
-            self.count += 1;
-        }
-    }
-}
-
-impl Default for Record {
-    fn default() -> Self {
-        Self {
-            journal: Journal::new(),
-            began: Instant::now(),
-            open: HashSet::new(),
-            failed: HashMap::new(),
-            readers: BTreeMap::new(),
-            devices: BTreeMap::new(),
-            stopped: BTreeMap::new(),
-            ready: HashSet::new(),
-            cut: HashMap::new(),
-            latencies: Vec::new(),
-            gaps: BTreeMap::new(),
-        }
-    }
-}
-
-impl std::fmt::Debug for Record {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Record")
-            .field("devices", &self.devices)
-            .field("open", &self.open.len())
-            .finish_non_exhaustive()
-    }
-}
-
-impl Record {
-    /// Grows with everything that a client tried, was told or was given.
-    fn size(&self) -> (usize, usize, usize) {
-        let given = self
-            .journal
-            .deliveries
-            .values()
-            .map(|stretch| stretch.given.len());
-        (self.journal.attempts.len(), self.journal.acks.len(), given.sum())
-    }
-
-    /// The present stretch of a device in a conversation.
-    fn stretch(&self, device: &str, conversation: Conversation) -> Receiver {
-        match self.cut.get(&(device.to_owned(), conversation)) {
-            Some(count) => receiver(&format!("{device} #{count}"), conversation),
-            None => receiver(device, conversation),
-        }
-    }
-
-    /// A device connects, with what it has: for the first time, or where it was when it left.
-    fn begin(&mut self, device: &str, resume: Option<&BTreeMap<Conversation, u64>>) {
-        for (conversation, after) in resume.into_iter().flatten() {
-            let receiver = self.stretch(device, *conversation);
-            match self.journal.deliveries.get_mut(&receiver) {
-                Some(stretch) => stretch.until = None,
-                None => self.journal.listens(receiver, *after),
-            }
-        }
-    }
-
-    /// A device leaves: what follows the last message that it was given it need not be given.
-    fn end(&mut self, device: &str) {
-        self.devices.remove(device);
-        self.journal.watches_nobody(device);
-        let numbered = format!("{device} #");
-        for (receiver, stretch) in &mut self.journal.deliveries {
-            let mine = receiver.device == device || receiver.device.starts_with(&numbered);
-            if mine && stretch.until.is_none() {
-                stretch.until = Some(stretch.last());
-            }
-        }
-    }
-}
 
 impl Recorder {
     /// An empty record.
@@ -451,13 +341,6 @@ impl Recorder {
 
     fn record(&self) -> MutexGuard<'_, Record> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn receiver(device: &str, conversation: Conversation) -> Receiver {
-    Receiver {
-        device: device.into(),
-        conversation,
     }
 }
 

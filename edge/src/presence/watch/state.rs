@@ -1,18 +1,23 @@
 //! The map: watched users, the sessions that watch them, and the buckets that are heard for it.
 
+mod doubts;
+mod frames;
+
 use std::{
     collections::{BTreeSet, HashMap, VecDeque, hash_map::Entry},
     mem,
 };
 
-use axum::extract::ws::Utf8Bytes;
 use natterjack_nats::{
     UserId,
     services::presence::Known,
     subjects::presence::{self, BUCKETS},
-    wire::{PresenceRecord, Privacy, ServerFrame, UserPresence},
+    wire::{PresenceRecord, Privacy},
 };
 use slab::Slab;
+
+pub(super) use doubts::Unsure;
+use frames::{Frames, encode};
 
 use super::{
     Buckets, Heard, Key,
@@ -56,13 +61,6 @@ pub(super) struct Prepared {
     /// Of whom nothing is known, or nothing that is sure.
     pub(super) unknown: Vec<UserId>,
     /// Of the question that is asked of them.
-    pub(super) epoch: u32,
-}
-
-/// Users to ask for, and since when nothing is sure.
-#[derive(Debug)]
-pub(super) struct Unsure {
-    pub(super) users: Vec<UserId>,
     pub(super) epoch: u32,
 }
 
@@ -344,51 +342,6 @@ impl State {
         }
     }
 
-    /// Changes may have been missed: everybody is to be asked for again.
-    pub(super) fn doubt(&mut self) {
-        self.epoch = self.epoch.wrapping_add(1).max(1);
-        self.unsure = true;
-    }
-
-    /// Whom to ask for because of a doubt, if there is one.
-    pub(super) fn take_unsure(&mut self) -> Option<Unsure> {
-        if !mem::take(&mut self.unsure) {
-            return None;
-        }
-        let epoch = self.epoch;
-        let unsure = self.users.iter().filter(|(_, entry)| entry.epoch != epoch);
-        let users = unsure.map(|(user, _)| *user).collect();
-        Some(Unsure { users, epoch })
-    }
-
-    /// The question could not be answered: it stays.
-    pub(super) fn still_unsure(&mut self) {
-        self.unsure = true;
-    }
-
-    /// Asks for these once more at that time.
-    pub(super) fn recheck(&mut self, users: Vec<UserId>, at_ms: u64) {
-        if !users.is_empty() {
-            self.rechecks.push_back((at_ms, users));
-        }
-    }
-
-    /// Whom to ask for once more now, and when the next are due.
-    pub(super) fn take_rechecks(&mut self, now_ms: u64) -> (Unsure, Option<u64>) {
-        let mut users = vec![];
-        let count = self.rechecks.partition_point(|(at_ms, _)| *at_ms <= now_ms);
-        for (_, due) in self.rechecks.drain(..count) {
-            users.extend(due.into_iter().filter(|user| self.users.contains_key(user)));
-        }
-        users.sort_unstable();
-        users.dedup();
-        let epoch = self.epoch;
-        (
-            Unsure { users, epoch },
-            self.rechecks.front().map(|(at_ms, _)| *at_ms),
-        )
-    }
-
     /// The record of a user, as far as it is known.
     pub(super) fn seen(&self, user: UserId) -> Option<Seen> {
         self.users.get(&user)?.seen
@@ -416,39 +369,4 @@ fn with_viewer(session: &Session) -> Vec<UserId> {
 pub(super) fn differ(before: Option<Seen>, after: Option<Seen>) -> bool {
     let visible = |seen: Seen| (seen.state, seen.last_seen);
     before.map(visible) != after.map(visible)
-}
-
-/// A change as those see it who may, and as the others do; each encoded when it is first wanted.
-struct Frames {
-    user: UserId,
-    seen: Seen,
-    encoded: [Option<Utf8Bytes>; 2],
-}
-
-impl Frames {
-    const fn new(user: UserId, seen: Seen) -> Self {
-        Self {
-            user,
-            seen,
-            encoded: [None, None],
-        }
-    }
-
-    fn of(&mut self, visible: bool) -> Option<Utf8Bytes> {
-        let place = &mut self.encoded[usize::from(visible)];
-        if place.is_none() {
-            *place = encode(None, vec![shown(self.user, visible.then_some(&self.seen))]);
-        }
-        place.clone()
-    }
-}
-
-fn encode(id: Option<String>, users: Vec<UserPresence>) -> Option<Utf8Bytes> {
-    match serde_json::to_string(&ServerFrame::Presence { id, users }) {
-        Ok(text) => Some(text.into()),
-        Err(error) => {
-            tracing::error!(%error, "a frame does not encode");
-            None
-        }
-    }
 }
