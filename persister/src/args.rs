@@ -19,24 +19,9 @@ pub struct Args {
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub database_url: String,
 
-    /// A file with the password, for a URL without one
-    #[arg(long, env = "DATABASE_PASSWORD_FILE", value_name = "FILE")]
-    pub database_password_file: Option<PathBuf>,
-
-    /// The CA (PEM) that must have signed the certificate of Postgres, which must name the URL's host unless
-    /// sslmode is verify-ca [default: with verify-…, the CAs that this machine trusts]
-    #[arg(long, env = "DATABASE_CA", value_name = "FILE")]
-    pub database_ca: Option<PathBuf>,
-
-    /// Most connections to Postgres; a third of them open sessions and read pages
-    #[arg(
-        long,
-        env = "NATTERJACK_DATABASE_CONNECTIONS_MAX",
-        default_value_t = 24,
-        value_parser = clap::value_parser!(u16).range(4..=1_000),
-        value_name = "COUNT"
-    )]
-    pub database_connections_max: u16,
+    /// How to be let in, and how often
+    #[command(flatten)]
+    pub database: DatabaseArgs,
 
     /// Most messages written to Postgres in one transaction
     #[arg(
@@ -121,6 +106,63 @@ pub struct Args {
     pub admin_listen: Option<SocketAddr>,
 }
 
+/// How to be let in by Postgres, and how often: the same options for the persister and for those who look at what
+/// it has. The URL is not among them, since not all of them need one.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+pub struct DatabaseArgs {
+    /// A file with the password, for a URL without one
+    #[arg(
+        id = "database_password_file",
+        long = "database-password-file",
+        env = "DATABASE_PASSWORD_FILE",
+        value_name = "FILE"
+    )]
+    pub password_file: Option<PathBuf>,
+
+    /// The CA (PEM) that must have signed the certificate of Postgres, which must name the URL's host unless
+    /// sslmode is verify-ca [default: with verify-…, the CAs that this machine trusts]
+    #[arg(
+        id = "database_ca",
+        long = "database-ca",
+        env = "DATABASE_CA",
+        value_name = "FILE"
+    )]
+    pub ca: Option<PathBuf>,
+
+    /// Most connections that one persister makes to Postgres; a third of them open sessions and read pages
+    #[arg(
+        id = "database_connections_max",
+        long = "database-connections-max",
+        env = "NATTERJACK_DATABASE_CONNECTIONS_MAX",
+        default_value_t = 24,
+        value_parser = clap::value_parser!(u16).range(4..=1_000),
+        value_name = "COUNT"
+    )]
+    pub connections_max: u16,
+}
+
+impl Default for DatabaseArgs {
+    fn default() -> Self {
+        Self {
+            password_file: None,
+            ca: None,
+            connections_max: 24,
+        }
+    }
+}
+
+impl DatabaseArgs {
+    /// The database of this URL, and what is needed to be let in.
+    #[must_use]
+    pub fn address(&self, url: impl Into<String>) -> Address {
+        Address {
+            url: url.into(),
+            password_file: self.password_file.clone(),
+            ca: self.ca.clone(),
+        }
+    }
+}
+
 impl Args {
     /// The defaults, for these servers; for those who start the persister from code.
     #[must_use]
@@ -128,9 +170,7 @@ impl Args {
         Self {
             nats: nats.into(),
             database_url: database_url.into(),
-            database_password_file: None,
-            database_ca: None,
-            database_connections_max: 24,
+            database: DatabaseArgs::default(),
             ingest_batch_max: 500,
             ingest_bytes_max: 1_048_576,
             ingest_age_ms: 200,
@@ -146,11 +186,7 @@ impl Args {
     /// Where Postgres is, and what is needed to be let in.
     #[must_use]
     pub fn database(&self) -> Address {
-        Address {
-            url: self.database_url.clone(),
-            password_file: self.database_password_file.clone(),
-            ca: self.database_ca.clone(),
-        }
+        self.database.address(&self.database_url)
     }
 }
 

@@ -29,7 +29,7 @@ use natterjack_runtime::{clock::Clock, health::Health, lifecycle::Tasks, metrics
 use natterjack_service::{Host, lag::Lag, process::Process};
 use tokio::sync::watch;
 
-pub use args::Args;
+pub use args::{Args, DatabaseArgs};
 use db::Db;
 use ingest::IngestMetrics;
 use marks::Marks;
@@ -87,7 +87,7 @@ pub async fn run_with(args: &Args, tasks: &Tasks, clock: Clock, metrics: Metrics
     let (client, _) = connect(args, "natterjack-persister", &health).await?;
     let jetstream = jetstream::new(client.clone());
     let shards = cluster::shards(&jetstream).await?;
-    let db = Db::open(args.database(), args.database_connections_max, &metrics).await?;
+    let db = Db::open(args.database(), args.database.connections_max, &metrics).await?;
     let watermarks = Watermarks::new(shards);
     let recent = Recent::new(&client, shards, &watermarks);
     let shared = Shared {

@@ -310,7 +310,7 @@ async fn a_persister_that_starts_beside_a_busy_one_closes_nothing() -> anyhow::R
     let world = World::start().await?;
     let conversations = everywhere(&world);
     let mut few = world.args.clone();
-    few.database_connections_max = 3;
+    few.database.connections_max = 3;
     let beside = Tasks::new();
     let busy = world.persister().await?;
     let starts = async {

@@ -9,7 +9,7 @@ use natterjack_nats::{
     cluster::{Login, NatsArgs, Trust},
     topology::{self, Settings},
 };
-use natterjack_persister::db;
+use natterjack_persister::{DatabaseArgs, db};
 use reqwest::Url;
 
 /// Where to look. What is not given is not looked at, and the report says so.
@@ -30,13 +30,9 @@ pub struct Args {
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: Option<String>,
 
-    /// A file with the password, for a URL without one
-    #[arg(long, env = "DATABASE_PASSWORD_FILE", value_name = "FILE")]
-    database_password_file: Option<PathBuf>,
-
-    /// The CA (PEM) that must have signed the certificate of Postgres
-    #[arg(long, env = "DATABASE_CA", value_name = "FILE")]
-    database_ca: Option<PathBuf>,
+    /// How to be let in by Postgres, and how often the persister is, as it has it
+    #[command(flatten)]
+    pub database: DatabaseArgs,
 
     /// The folder that `natterjack provision --write-config` wrote: its keys, certificates and password are
     /// used where no others are given, and looked at themselves
@@ -67,15 +63,6 @@ pub struct Args {
         value_name = "HOURS"
     )]
     pub tail_window_hours: u32,
-
-    /// Most connections that one persister makes to Postgres, as it has it
-    #[arg(
-        long,
-        env = "NATTERJACK_DATABASE_CONNECTIONS_MAX",
-        default_value_t = 24,
-        value_name = "COUNT"
-    )]
-    pub database_connections_max: u16,
 
     /// Print what was found as JSON
     #[arg(long)]
@@ -155,12 +142,11 @@ impl Args {
     /// The database, if one was named.
     #[must_use]
     pub fn database(&self) -> Option<db::Address> {
-        let mut address = db::Address::from(self.database_url.as_ref()?);
-        let password = self.database_password_file.clone();
-        address.password_file = password.or_else(|| self.file("postgres/password"));
+        let mut address = self.database.address(self.database_url.as_ref()?);
+        address.password_file = address.password_file.or_else(|| self.file("postgres/password"));
         let encrypted = address.url.contains("sslmode=") && !address.url.contains("sslmode=disable");
         let own = if encrypted { self.file("tls/ca.pem") } else { None };
-        address.ca = self.database_ca.clone().or(own);
+        address.ca = address.ca.or(own);
         Some(address)
     }
 

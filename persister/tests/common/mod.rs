@@ -69,7 +69,7 @@ impl World {
         provision::provision(&jetstream, &settings, false).await?;
         let mut args = Args::new(nats.url(), database.url.clone());
         (args.argon2_memory_kib, args.argon2_passes) = (64, 1);
-        args.database_connections_max = 12;
+        args.database.connections_max = 12;
         Ok(Self {
             nats,
             client,

@@ -67,7 +67,7 @@ pub fn connections(facts: &Facts, findings: &mut Findings) {
     let persisters = persisters
         .filter(|instance| instance.name == names::HISTORY)
         .count();
-    let each = i64::from(facts.args.database_connections_max);
+    let each = i64::from(facts.args.database.connections_max);
     let wanted = each * i64::try_from(persisters).unwrap_or(i64::MAX);
     let todo = "raise max_connections, or lower NATTERJACK_DATABASE_CONNECTIONS_MAX of the persisters";
     if used * 100 >= max * LOADED {
