@@ -120,28 +120,47 @@ async fn ensure(
     path: &OsStr,
     progress: &dyn Progress,
 ) -> Result<PathBuf, ToolError> {
+    let target = once(
+        tools_dir,
+        package.name,
+        package.tool,
+        progress,
+        async |dir, target| install(package, dir, target, path).await,
+    );
+    Ok(target.await?.join(package.bin))
+}
+
+/// The directory `name` in `tools_dir`, which `install` makes if it is not there: one process does, and all others
+/// wait for it. It is given the directory of all tools, and the one that has to be there afterwards, whole.
+pub(super) async fn once(
+    tools_dir: &Path,
+    name: &str,
+    tool: &str,
+    progress: &dyn Progress,
+    install: impl AsyncFnOnce(&Path, &Path) -> Result<(), ToolError>,
+) -> Result<PathBuf, ToolError> {
     let failed = |source| ToolError::File {
         path: tools_dir.to_owned(),
         source,
     };
     fs::create_dir_all(tools_dir).map_err(failed)?;
     let tools_dir = fs::canonicalize(tools_dir).map_err(failed)?;
-    let target = tools_dir.join(package.name);
+    let target = tools_dir.join(name);
     // The directory appears whole or not at all.
     if !target.exists() {
-        let _lock = lock(&tools_dir.join("lock"), package.tool, progress)
+        let _lock = lock(&tools_dir.join("lock"), tool, progress)
             .await
             .map_err(failed)?;
         if !target.exists() {
-            progress.say(&format!("installing {} …", package.tool));
-            install(package, &tools_dir, &target, path).await?;
+            progress.say(&format!("installing {tool} …"));
+            install(&tools_dir, &target).await?;
         }
     }
-    Ok(target.join(package.bin))
+    Ok(target)
 }
 
 /// Held by whoever installs into a directory; waited for by all others.
-pub(super) async fn lock(path: &Path, tool: &str, progress: &dyn Progress) -> io::Result<File> {
+async fn lock(path: &Path, tool: &str, progress: &dyn Progress) -> io::Result<File> {
     let file = OpenOptions::new()
         .write(true)
         .create(true)

@@ -9,7 +9,7 @@ use std::process::Stdio;
 use tokio::process::Command;
 
 use super::tools::postgres_will_do;
-use super::tools_install::{lock, permissions};
+use super::tools_install::{once, permissions};
 use super::{Progress, ToolError};
 
 const TOOL: &str = "Postgres 18 with TLS";
@@ -34,24 +34,7 @@ pub async fn install_postgres_with_tls(
     tools_dir: &Path,
     progress: &dyn Progress,
 ) -> Result<PathBuf, ToolError> {
-    let failed = |source| ToolError::File {
-        path: tools_dir.to_owned(),
-        source,
-    };
-    fs::create_dir_all(tools_dir).map_err(failed)?;
-    let tools_dir = fs::canonicalize(tools_dir).map_err(failed)?;
-    let target = tools_dir.join(NAME);
-    // The directory appears whole or not at all.
-    if !target.exists() {
-        let _lock = lock(&tools_dir.join("lock"), TOOL, progress)
-            .await
-            .map_err(failed)?;
-        if !target.exists() {
-            progress.say(&format!("installing {TOOL} …"));
-            install(&tools_dir, &target).await?;
-        }
-    }
-    let bin = target.join("bin");
+    let bin = once(tools_dir, NAME, TOOL, progress, install).await?.join("bin");
     if postgres_will_do(&bin).await {
         return Ok(bin);
     }
