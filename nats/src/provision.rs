@@ -205,69 +205,36 @@ impl Round<'_> {
             topology::set_closed(shard, &mut wanted, true);
             self.report.closed.push(wanted.name.clone());
         }
-        let pair = Pair {
-            of: &what,
-            names: drift::STREAM,
-            found: &found.config,
-            wanted: &wanted,
-            bytes: found.state.bytes,
-        };
-        self.settle(&what, pair.compare(), |mended| async {
-            context.update_stream(mended).await
-        })
-        .await;
+        self.compared(&what, drift::STREAM, &found, &wanted).await;
         Ok(())
     }
 
     async fn bucket(&mut self, wanted: kv::Config) -> Result<(), ProvisionError> {
         let (what, context) = (format!("bucket {}", wanted.bucket), self.context);
-        let allow_rollup = topology::allows_rollup(&wanted.bucket);
-        let found = match context.get_stream(format!("KV_{}", wanted.bucket)).await {
+        let wanted = topology::bucket_stream(wanted);
+        let found = match context.get_stream(&wanted.name).await {
             Ok(found) => found.cached_info().clone(),
             Err(error) if is_missing(&error.kind()) => {
-                let make = async {
-                    let made = context
-                        .create_key_value(wanted)
-                        .await
-                        .map_err(|error| error.to_string())?;
-                    if allow_rollup {
-                        return Ok(());
-                    }
-                    let config = stream::Config {
-                        allow_rollup,
-                        ..made.stream.cached_info().config.clone()
-                    };
-                    let updated = context.update_stream(config).await;
-                    updated.map(drop).map_err(|error| error.to_string())
-                };
-                return self.made(what, make).await;
+                return self.made(what, context.create_stream(wanted)).await;
             }
             Err(error) => return Err(refused(&what, &error)),
         };
-        let wanted = stream::Config {
-            allow_rollup,
-            description: Some(wanted.description),
-            storage: wanted.storage,
-            num_replicas: wanted.num_replicas,
-            max_bytes: wanted.max_bytes,
-            max_age: wanted.max_age,
-            subject_delete_marker_ttl: wanted.limit_markers,
-            republish: wanted.republish,
-            max_messages_per_subject: wanted.history,
-            ..found.config.clone()
-        };
+        self.compared(&what, drift::BUCKET, &found, &wanted).await;
+        Ok(())
+    }
+
+    /// Compares a stream with what it should be, and settles what differs.
+    async fn compared(&mut self, of: &str, names: &[&str], found: &stream::Info, wanted: &stream::Config) {
         let pair = Pair {
-            of: &what,
-            names: drift::BUCKET,
+            of,
+            names,
             found: &found.config,
-            wanted: &wanted,
+            wanted,
             bytes: found.state.bytes,
         };
-        self.settle(&what, pair.compare(), |mended| async {
-            context.update_stream(mended).await
-        })
-        .await;
-        Ok(())
+        let context = self.context;
+        let update = |mended| async { context.update_stream(mended).await };
+        self.settle(of, pair.compare(), update).await;
     }
 
     async fn consumer(&mut self, stream: &str, wanted: pull::Config) -> Result<(), ProvisionError> {

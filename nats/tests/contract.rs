@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::{self, Context, kv::Operation, message::PublishMessage};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use futures::StreamExt;
+use futures::{FutureExt as _, StreamExt};
 use natterjack_nats::{
     Conversation, EdgeId, Shards, UserId, cluster,
     direct::{self, Bounds, DirectError},
@@ -84,9 +84,23 @@ async fn provisioning_is_idempotent_reports_drift_and_refuses_other_shards() {
         Err(cluster::JoinError::NotProvisioned)
     ));
 
+    let client = fixture.context.client();
+    let mut changes = client
+        .subscribe("$JS.API.STREAM.UPDATE.>")
+        .await
+        .expect("subscribed");
+    client.flush().await.expect("subscribed");
     let first = provision(&fixture.context, &settings(2), false)
         .await
         .expect("provisioned");
+    // It came before what the server answered last.
+    let changed = changes.next().now_or_never().flatten();
+    assert!(
+        changed.is_none(),
+        "cut in between, it would leave what is not as it should be: {:?}",
+        changed.map(|request| request.subject)
+    );
+    drop(changes);
     assert_eq!(
         first.created.len(),
         5 + 9 + 10 + 1,

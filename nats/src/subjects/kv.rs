@@ -14,6 +14,12 @@ pub fn subject(bucket: Bucket, key: &str) -> String {
     format!("$KV.{}.{key}", bucket.name())
 }
 
+/// The subjects of all keys of a bucket of this name.
+#[must_use]
+pub fn all(bucket: &str) -> String {
+    format!("$KV.{bucket}.>")
+}
+
 /// The key of a subject of this bucket.
 #[must_use]
 pub fn key(bucket: Bucket, subject: &str) -> Option<&str> {

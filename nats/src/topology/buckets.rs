@@ -16,11 +16,11 @@ use std::time::Duration;
 
 use async_nats::jetstream::{
     kv,
-    stream::{Republish, StorageType},
+    stream::{self, DiscardPolicy, Republish, StorageType},
 };
 
 use super::Settings;
-use crate::subjects::presence;
+use crate::subjects::{self, presence};
 
 /// How long it is kept that something was deleted or has expired: whoever follows a bucket and was
 /// away for less than that misses nothing.
@@ -93,11 +93,35 @@ impl Bucket {
 ///
 /// NATS does not look at that header where it looks at permissions: who may write one key of such a bucket may
 /// wipe it. So those buckets do without in which several roles have keys of their own, and nothing is purged.
-#[must_use]
-pub fn allows_rollup(bucket: &str) -> bool {
+fn allows_rollup(bucket: &str) -> bool {
     ![Bucket::Cluster, Bucket::PushKeys]
         .map(Bucket::name)
         .contains(&bucket)
+}
+
+/// The stream that holds a bucket, as clients of NATS expect it: with one request it is all that it should be,
+/// which it is not between the two that it takes to make a bucket and then to forbid headers that replace.
+#[must_use]
+pub fn bucket_stream(bucket: kv::Config) -> stream::Config {
+    stream::Config {
+        name: format!("KV_{}", bucket.bucket),
+        description: Some(bucket.description),
+        subjects: vec![subjects::kv::all(&bucket.bucket)],
+        max_messages_per_subject: bucket.history,
+        max_bytes: bucket.max_bytes,
+        max_age: bucket.max_age,
+        max_message_size: bucket.max_value_size,
+        storage: bucket.storage,
+        republish: bucket.republish,
+        allow_rollup: allows_rollup(&bucket.bucket),
+        deny_delete: true,
+        allow_direct: true,
+        num_replicas: bucket.num_replicas,
+        discard: DiscardPolicy::New,
+        allow_message_ttl: bucket.limit_markers.is_some(),
+        subject_delete_marker_ttl: bucket.limit_markers,
+        ..stream::Config::default()
+    }
 }
 
 /// All buckets.

@@ -4,7 +4,7 @@ mod buckets;
 mod consumers;
 mod streams;
 
-pub use buckets::{Bucket, MARKERS_KEPT, PUSHES_KEPT, allows_rollup, buckets};
+pub use buckets::{Bucket, MARKERS_KEPT, PUSHES_KEPT, bucket_stream, buckets};
 pub use consumers::{NOTIFIER, PERSISTER, PRESENCE, PUSHES_UNACKED_MAX, consumers};
 pub use streams::{PUSH_DEAD, PUSH_TRACE, RECEIPTS, chat_stream, is_closed, set_closed, streams};
 
