@@ -1,12 +1,13 @@
 //! What a consumer is told of what it delivered.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::{
     Client, RequestErrorKind,
     jetstream::{self, AckKind},
 };
 use bytes::Bytes;
+use tokio::time::MissedTickBehavior;
 
 use super::{job::NoJob, store::StoreError};
 use crate::trace::TraceError;
@@ -15,6 +16,9 @@ use crate::trace::TraceError;
 const CONFIRM_TRIES: u32 = 20;
 /// The pause before that.
 const CONFIRM_PAUSE: Duration = Duration::from_millis(250);
+
+/// How often a consumer is told that something is still worked on.
+const PROGRESS: Duration = Duration::from_secs(3);
 
 /// Why a push could not be settled: it comes again.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +59,21 @@ pub async fn confirm(client: &Client, message: &jetstream::Message) -> Result<()
                 tokio::time::sleep(CONFIRM_PAUSE).await;
             }
             Err(error) => return Err(Unsettled::Ack(error.to_string())),
+        }
+    }
+}
+
+/// Does work that may take longer than the consumer waits for an ack, and has it wait from time to time: the
+/// message, which came at `fetched`, would be given to another process as well, and be pushed twice.
+pub async fn keeping<T>(message: &jetstream::Message, fetched: Instant, work: impl Future<Output = T>) -> T {
+    let mut progress = tokio::time::interval_at((fetched + PROGRESS).into(), PROGRESS);
+    progress.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            _ = progress.tick() => answer(message, AckKind::Progress).await,
         }
     }
 }

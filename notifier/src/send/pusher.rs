@@ -1,23 +1,23 @@
 //! One push, from its delivery to its end: whether it is still due, the attempt, and what follows.
 
+mod ending;
+
 use std::{
+    borrow::Cow,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use async_nats::jetstream::AckKind;
 use futures::{StreamExt as _, stream};
-use natterjack_nats::{
-    trace,
-    wire::{Channel, DeadPush, Notice, PushOutcome, PushRegistration, PushTrace},
-};
+use natterjack_nats::{trace, wire::PushRegistration};
 use natterjack_runtime::{
     server_time::ServerTime,
     trace::{SpanKind, Tracer},
 };
 
 use super::{
-    answers::{Unsettled, answer, confirm, no_job},
+    answers::{Unsettled, answer, keeping, no_job},
     backoff,
     job::{Delivered, Ready},
     metrics::ChannelMetrics,
@@ -26,7 +26,7 @@ use super::{
     source::Fetched,
     store::Store,
     taken::Taken,
-    verdict::{self, Due, Facts, Next},
+    verdict::{self, Due, Facts},
 };
 use crate::{
     outcome::Outcomes,
@@ -36,7 +36,7 @@ use crate::{
 
 /// Longest that one attempt may take, whatever the service does; well below the consumer's ack wait.
 const ATTEMPT_MAX: Duration = Duration::from_secs(30);
-/// Whether a push that waited for longer than this was replaced meanwhile is read again.
+/// What was read of a push that waited for longer than this is read again.
 const FRESH: Duration = Duration::from_millis(250);
 /// Pushes that are settled at once without being tried.
 const SETTLE_MAX: usize = 32;
@@ -91,6 +91,7 @@ impl<S: PushService> Pusher<S> {
         if pushes.is_empty() {
             return Prepared::default();
         }
+        let read = Instant::now();
         let known = match self.store.known(&pushes).await {
             Ok(known) => known,
             Err(error) => {
@@ -101,7 +102,6 @@ impl<S: PushService> Pusher<S> {
                 return Prepared::default();
             }
         };
-        let read = Instant::now();
         let mut prepared = Prepared::default();
         for push in pushes {
             let registration = known.registration(push.device).cloned();
@@ -127,36 +127,32 @@ impl<S: PushService> Pusher<S> {
     }
 
     /// Tries a push once, and does what follows.
-    pub async fn attempt(&self, mut ready: Ready) -> Verdict {
+    pub async fn attempt(&self, ready: Ready) -> Verdict {
         // It may have been delivered twice, as when NATS was away, and waited behind itself.
         if self.taken().has(&ready.delivered) {
             self.taken_before(&ready.delivered).await;
             return Verdict::Unknown;
         }
-        match self.anew(&ready).await {
+        let registration = match self.anew(&ready).await {
             // Its place at another origin it gets when it comes again.
             Ok(Some(registration)) if self.service.origin(&registration) != *ready.origin => {
                 let after = backoff::pause(1, &mut rand::rng());
                 self.put_off(&ready.delivered, "moved", after).await;
                 return Verdict::Unknown;
             }
-            Ok(Some(registration)) => ready.registration = registration,
+            Ok(Some(registration)) => registration,
             Ok(None) => return Verdict::Unknown,
             Err(error) => {
                 self.failed(&ready.delivered, &error).await;
                 return Verdict::Unknown;
             }
-        }
-        let Ready {
-            delivered: push,
-            registration,
-            ..
-        } = ready;
+        };
+        let push = &ready.delivered;
         // The last look: it costs nothing, and what was read a moment ago is not pushed any more.
-        let ttl = match self.due(&push, Some(&registration), false) {
+        let ttl = match self.due(push, Some(&registration), false) {
             Due::Send(ttl) => ttl,
             due => {
-                self.settle(&push, due).await;
+                self.settle(push, due).await;
                 return Verdict::Unknown;
             }
         };
@@ -169,7 +165,8 @@ impl<S: PushService> Pusher<S> {
             registration: &registration,
             ttl,
         });
-        let outcome = tokio::time::timeout(ATTEMPT_MAX, span.run(attempt)).await;
+        let attempt = keeping(&push.message, push.fetched, span.run(attempt));
+        let outcome = tokio::time::timeout(ATTEMPT_MAX, attempt).await;
         let outcome = outcome.unwrap_or_else(|_| Outcome::Later {
             after: None,
             scope: Scope::Origin,
@@ -182,8 +179,8 @@ impl<S: PushService> Pusher<S> {
         drop(span);
         let rest = verdict::rest(&push.job, self.time.now_ms(), self.ttl);
         let (next, verdict) = verdict::next(&outcome, push.count, rest, &mut rand::rng());
-        if let Err(error) = self.follow(&push, &registration, &outcome, next).await {
-            self.failed(&push, &error).await;
+        if let Err(error) = self.follow(push, &registration, &outcome, next).await {
+            self.failed(push, &error).await;
         }
         verdict
     }
@@ -233,192 +230,22 @@ impl<S: PushService> Pusher<S> {
         verdict::due(&push.job, facts)
     }
 
-    /// Reads again where a push goes, and whether it is due still; `None` if it is settled by that.
-    ///
-    /// The leader is asked: batches are read from any replica, and one that is behind would have a device
-    /// pushed that was logged out, or the browser of somebody else by now.
-    async fn anew(&self, ready: &Ready) -> Result<Option<PushRegistration>, Unsettled> {
+    /// Where a push goes, if it is due still; `None` if it was settled since it is not. What waited may have been
+    /// replaced meanwhile, or its device logged out, or be the browser of somebody else by now: that is read again.
+    async fn anew<'a>(&self, ready: &'a Ready) -> Result<Option<Cow<'a, PushRegistration>>, Unsettled> {
+        if !ready.queued && ready.read.elapsed() <= FRESH {
+            return Ok(Some(Cow::Borrowed(&ready.registration)));
+        }
         let push = &ready.delivered;
-        let replaced = if ready.queued || ready.read.elapsed() > FRESH {
-            self.store.is_replaced(push).await?
-        } else {
-            false
-        };
+        let replaced = self.store.is_replaced(push).await?;
         let registration = self.store.registration(push.device).await?;
         match self.due(push, registration.as_ref(), replaced) {
-            Due::Send(_) => Ok(registration),
+            Due::Send(_) => Ok(registration.map(Cow::Owned)),
             due => {
                 self.settle(push, due).await;
                 Ok(None)
             }
         }
-    }
-
-    /// Ends a push that is not tried, or tried no more.
-    async fn settle(&self, push: &Delivered, due: Due) {
-        let settled = match due {
-            Due::Send(_) => Ok(()),
-            Due::Drop(why) => self.drop_it(push, why).await,
-            Due::Read => self.read(push).await,
-            Due::GiveUp(error) => self.give_up(push, &error).await,
-        };
-        if let Err(error) = settled {
-            self.failed(push, &error).await;
-        }
-    }
-
-    async fn taken_before(&self, push: &Delivered) {
-        let told = self.tell(
-            push,
-            PushOutcome::Accepted,
-            "taken; NATS confirms it only now",
-            None,
-        );
-        let settled = async {
-            self.store.note_sent(push, self.time.now_ms()).await?;
-            told.await?;
-            answer(&push.message, AckKind::Ack).await;
-            Ok(())
-        };
-        if let Err(error) = settled.await {
-            self.failed(push, &error).await;
-        }
-    }
-
-    async fn drop_it(&self, push: &Delivered, why: &str) -> Result<(), Unsettled> {
-        self.metrics.outcome(PushOutcome::Dropped);
-        // What is taken back is not worth a word where it cannot be: each that is read would cause one.
-        if matches!(push.job.notice, Notice::Message { .. }) {
-            self.tell(push, PushOutcome::Dropped, why, None).await?;
-        }
-        answer(&push.message, AckKind::Ack).await;
-        Ok(())
-    }
-
-    async fn read(&self, push: &Delivered) -> Result<(), Unsettled> {
-        self.metrics.outcome(PushOutcome::Dropped);
-        let entry = PushTrace::Withdrawn {
-            seq: push.job.notice.seq(),
-            user: push.device.user,
-            device: push.device.device,
-            at: self.time.now_ms(),
-            reason: "it was read before it was sent".into(),
-        };
-        self.trace.write(&push.conversation, &entry).await?;
-        answer(&push.message, AckKind::Ack).await;
-        Ok(())
-    }
-
-    /// Stores a push as a dead letter. One that takes something back just ends: nobody misses it.
-    async fn give_up(&self, push: &Delivered, error: &str) -> Result<(), Unsettled> {
-        if matches!(push.job.notice, Notice::Message { .. }) {
-            let dead = DeadPush {
-                channel: push.channel,
-                user: push.device.user,
-                device: push.device.device,
-                job: push.job.clone(),
-                given_up_at: self.time.now_ms(),
-                attempts: push.count,
-                error: error.to_owned(),
-            };
-            self.store.bury(&dead, push.revision).await?;
-        }
-        self.metrics.outcome(PushOutcome::GivenUp);
-        if self.given_up.now() {
-            tracing::warn!(
-                push.channel = %push.channel,
-                error,
-                "a push was given up; `nats req svc.push.dead ''` lists all, `svc.push.replay` pushes them again"
-            );
-        }
-        self.tell(push, PushOutcome::GivenUp, error, None).await?;
-        confirm(self.store.client(), &push.message).await
-    }
-
-    async fn follow(
-        &self,
-        push: &Delivered,
-        registration: &PushRegistration,
-        outcome: &Outcome,
-        next: Next,
-    ) -> Result<(), Unsettled> {
-        let detail = outcome.detail();
-        match next {
-            Next::Accepted => {
-                self.taken().note(push);
-                self.metrics.outcome(PushOutcome::Accepted);
-                // The note first: what follows a kill in between would be sent twice. With it, an ack that gets
-                // lost does no harm.
-                self.store.note_sent(push, self.time.now_ms()).await?;
-                answer(&push.message, AckKind::Ack).await;
-                self.tell(push, PushOutcome::Accepted, detail, None).await?;
-            }
-            Next::Unregister => {
-                self.store.unregister(push.device, registration.id).await?;
-                self.metrics.outcome(PushOutcome::Gone);
-                self.tell(push, PushOutcome::Gone, detail, None).await?;
-                let successor = self.store.registration(push.device).await?;
-                let successor = successor.is_some_and(|new| self.serves(push.channel, &new));
-                let kind = if successor {
-                    AckKind::Nak(None)
-                } else {
-                    AckKind::Ack
-                };
-                answer(&push.message, kind).await;
-            }
-            Next::Again(after) => {
-                if matches!(outcome, Outcome::Misconfigured { .. }) {
-                    let origin = self.service.origin(registration);
-                    if self.misconfigured.now(&origin) {
-                        tracing::error!(push.channel = %push.channel, origin, "pushes are not taken: {detail}");
-                    }
-                }
-                self.metrics.outcome(PushOutcome::Retry);
-                answer(&push.message, AckKind::Nak(Some(after))).await;
-                // It is answered: a trace that fails must not bring it back sooner than was asked for.
-                if let Err(error) = self.tell(push, PushOutcome::Retry, detail, Some(after)).await {
-                    self.metrics.failed();
-                    tracing::debug!(%error, "an attempt that is repeated could not be traced");
-                }
-            }
-            Next::GiveUp => self.give_up(push, detail).await?,
-        }
-        Ok(())
-    }
-
-    fn serves(&self, channel: Channel, registration: &PushRegistration) -> bool {
-        registration.request.target.channel() == channel
-    }
-
-    /// Tells operators what became of an attempt.
-    async fn tell(
-        &self,
-        push: &Delivered,
-        outcome: PushOutcome,
-        detail: &str,
-        retry: Option<Duration>,
-    ) -> Result<(), Unsettled> {
-        let at = self.time.now_ms();
-        let entry = PushTrace::Attempted {
-            seq: push.job.notice.seq(),
-            user: push.device.user,
-            device: push.device.device,
-            channel: push.channel,
-            at,
-            attempt: push.count,
-            outcome,
-            detail: detail.to_owned(),
-            retry_at: retry.map(|after| at + u64::try_from(after.as_millis()).unwrap_or(0)),
-        };
-        Ok(self.trace.write(&push.conversation, &entry).await?)
-    }
-
-    /// Something of ours did not answer: the push comes again.
-    async fn failed(&self, push: &Delivered, error: &Unsettled) {
-        self.metrics.failed();
-        tracing::debug!(push.channel = %push.channel, %error, "a push could not be settled; it comes again");
-        let after = backoff::pause(push.count, &mut rand::rng());
-        answer(&push.message, AckKind::Nak(Some(after))).await;
     }
 
     fn taken(&self) -> std::sync::MutexGuard<'_, Taken> {

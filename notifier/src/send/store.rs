@@ -1,6 +1,9 @@
 //! What pushing reads and writes besides its consumer.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use async_nats::{
     Client,
@@ -10,6 +13,7 @@ use async_nats::{
         stream::{LastRawMessageErrorKind, Stream},
     },
 };
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use natterjack_nats::{
     DeviceId, UserId,
     direct::{self, Bounds, DirectError},
@@ -27,6 +31,8 @@ use super::job::{Delivered, Device};
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the accounts service may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Registrations that are read at the same time.
+const READS_MAX: usize = 32;
 /// Enough for what is fetched at once, however long its entries are.
 const BYTES_MAX: usize = 4 << 20;
 
@@ -134,42 +140,28 @@ impl Store {
     /// # Errors
     /// NATS did not answer.
     pub async fn known(&self, jobs: &[Delivered]) -> Result<Known, StoreError> {
-        let mut of_devices: Vec<_> = jobs
-            .iter()
-            .map(|job| keys::subject(Bucket::Devices, &keys::device(job.device.user, job.device.device)))
-            .collect();
-        of_devices.sort_unstable();
-        of_devices.dedup();
+        let devices: HashSet<Device> = jobs.iter().map(|job| job.device).collect();
         let of_pushes: Vec<_> = jobs
             .iter()
             .map(|job| keys::subject(Bucket::Pushes, &job.key()))
             .collect();
-        let (devices, pushes) = futures::future::try_join(
-            self.last(Bucket::Devices, &of_devices),
-            self.last(Bucket::Pushes, &of_pushes),
-        )
-        .await?;
+        // The leader is asked for registrations, one by one: a batch comes from any replica, and one that is behind
+        // does not know who has just registered, and has a device pushed that was logged out, or is somebody else's.
+        let registrations = stream::iter(devices)
+            .map(|device| async move { Ok((device, self.registration(device).await?)) })
+            .buffer_unordered(READS_MAX)
+            .try_collect::<Vec<_>>();
+        let (registrations, pushes) =
+            futures::future::try_join(registrations, self.last(Bucket::Pushes, &of_pushes)).await?;
         let mut known = Known::default();
-        for message in &devices {
-            let key = keys::key(Bucket::Devices, &message.subject).and_then(keys::parse_device);
-            if let Some((user, device)) = key
-                && let Some(registration) = registration(&message.payload, user, device)
-            {
-                known.registrations.insert(Device { user, device }, registration);
-            }
+        for (device, registration) in registrations {
+            known
+                .registrations
+                .extend(registration.map(|found| (device, found)));
         }
         for message in &pushes {
             if let Some(key) = keys::key(Bucket::Pushes, &message.subject) {
                 known.revisions.insert(key.to_owned(), message.seq);
-            }
-        }
-        // Any replica answers such a read, and one that is behind does not know yet who has just registered:
-        // before a push is dropped for that, the leader is asked.
-        for job in jobs {
-            if !known.registrations.contains_key(&job.device)
-                && let Some(found) = self.registration(job.device).await?
-            {
-                known.registrations.insert(job.device, found);
             }
         }
         Ok(known)

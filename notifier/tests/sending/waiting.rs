@@ -1,14 +1,16 @@
 //! What changes while a push waits: for its device, or for its turn.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use anyhow::Context as _;
+use futures::{FutureExt as _, StreamExt as _};
 use natterjack_nats::wire::{
     Channel::WebPush,
     PushOutcome::{Accepted, Dropped},
 };
 use tokio::sync::Semaphore;
 
-use crate::{Answer, PushServer, World, dm, until};
+use crate::{Answer, PushServer, World, dm, until, world::PATIENCE};
 
 /// A device that is being pushed for its conversation with 100, until the gate opens.
 async fn busy(world: &World, server: &PushServer) -> anyhow::Result<Arc<Semaphore>> {
@@ -90,5 +92,59 @@ async fn a_device_that_is_logged_out_or_moves_meanwhile_is_not_pushed_where_it_w
     gate.add_permits(1);
     world.becomes(dm(1, 200), 4, Dropped).await?;
     assert_eq!(server.asked().len(), 3);
+    notifier.stop().await
+}
+
+/// A push that takes longer than the consumer waits for an ack is given to nobody else meanwhile.
+#[tokio::test]
+async fn a_slow_push_service_makes_no_second_copy() -> anyhow::Result<()> {
+    let (world, notifier) = World::start().await?;
+    world.hurry(WebPush, Duration::from_secs(5)).await?;
+    let other = world.notifier().await?;
+    let server = PushServer::start().await?;
+    let mut told = world.client.subscribe("$JS.ACK.>").await?;
+    let gate = busy(&world, &server).await?;
+    // The second time the ack would have been overdue by now.
+    for _ in 0..2 {
+        let next = tokio::time::timeout(PATIENCE, told.next()).await?;
+        let next = next.context("the connection ended")?;
+        assert_eq!(next.payload.as_ref(), b"+WPI", "it is still worked on");
+    }
+    assert_eq!(world.redelivered(WebPush).await?, 0);
+    gate.add_permits(1);
+    world.becomes(dm(1, 100), 7, Accepted).await?;
+    world.settled(WebPush).await?;
+    assert_eq!(server.asked().len(), 1);
+    notifier.stop().await?;
+    other.stop().await
+}
+
+#[tokio::test]
+async fn where_a_push_goes_is_read_once() -> anyhow::Result<()> {
+    let (world, notifier) = World::start().await?;
+    let server = PushServer::start().await?;
+    world.register(1, &server.endpoint("1")).await?;
+    // Both ways in which an entry of a bucket is read.
+    let mut reads = [
+        world
+            .client
+            .subscribe("$JS.API.STREAM.MSG.GET.KV_devices")
+            .await?,
+        world.client.subscribe("$JS.API.DIRECT.GET.KV_devices.>").await?,
+        world.client.subscribe("$JS.API.DIRECT.GET.KV_devices").await?,
+    ];
+    world.client.flush().await?;
+    world.tell(WebPush, 1, 100, 7).await?;
+    world.becomes(dm(1, 100), 7, Accepted).await?;
+    world.settled(WebPush).await?;
+    // What the server got before this answer has come before it.
+    world.client.flush().await?;
+    let mut count = 0;
+    for read in &mut reads {
+        while read.next().now_or_never().is_some() {
+            count += 1;
+        }
+    }
+    assert_eq!(count, 1);
     notifier.stop().await
 }

@@ -303,6 +303,15 @@ impl World {
         Ok((info.num_pending, info.num_ack_pending))
     }
 
+    /// Pushes that were delivered more than once and are not settled.
+    pub async fn redelivered(&self, channel: Channel) -> anyhow::Result<usize> {
+        let consumer: PullConsumer = self
+            .jetstream
+            .get_consumer_from_stream(channel.as_str(), &Bucket::Pushes.stream_name())
+            .await?;
+        Ok(consumer.cached_info().num_redelivered)
+    }
+
     /// Waits until nothing is left to push.
     pub async fn settled(&self, channel: Channel) -> anyhow::Result<()> {
         until("all pushes are settled", async || {
