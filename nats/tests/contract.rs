@@ -189,7 +189,7 @@ async fn the_key_of_web_push_is_made_once_and_never_replaced() {
         .get_key_value(Bucket::Cluster.name())
         .await
         .expect("there");
-    cluster_bucket.purge(kv::cluster::VAPID).await.expect("purged");
+    cluster_bucket.delete(kv::cluster::VAPID).await.expect("deleted");
     provision(context, &settings, false).await.expect("told again");
     assert_eq!(told(context).await, first.public_key);
 
@@ -221,7 +221,7 @@ async fn the_key_of_web_push_is_made_once_and_never_replaced() {
         cluster::vapid(context).await,
         Err(cluster::JoinError::BadVapid)
     ));
-    keys.purge(kv::push_keys::VAPID).await.expect("purged");
+    keys.delete(kv::push_keys::VAPID).await.expect("deleted");
     let refused = provision(context, &settings, true).await.expect_err("lost");
     assert!(refused.to_string().contains("subscribe anew"), "{refused}");
     assert_eq!(told(context).await, first.public_key);
