@@ -384,17 +384,52 @@ async fn take(
 }
 
 #[tokio::test]
-async fn a_cluster_of_fewer_shards_is_refused() -> anyhow::Result<()> {
+async fn a_cluster_of_fewer_or_more_shards_is_refused() -> anyhow::Result<()> {
     let world = World::start().await?;
-    world.persister().await?.stop(PATIENCE).await?;
+    let persister = world.persister().await?;
+    let (_, conversation) = everywhere(&world)[0];
+    world.text(conversation, user(1), "before").await?;
+    world.settled().await?;
+    until("a mark is raised", async || {
+        Ok(world.count("select max(head) from stream_marks").await? > 0)
+    })
+    .await?;
+    persister.stop(PATIENCE).await?;
+    let here = world.shards.count();
+    let refuses = async |known: u16| {
+        let refused = world.persister().await.err().context("it started")?;
+        let words = [
+            format!("a cluster with {known} shards"),
+            format!("provisioned with {here}"),
+            format!("--shards {known}`"),
+        ];
+        let refused = format!("{refused:#}");
+        ensure!(words.iter().all(|words| refused.contains(words)), "{refused}");
+        anyhow::Ok(())
+    };
+    for known in [here - 1, here + 1] {
+        world
+            .sql("update shards set count = $1", &[&i32::from(known)])
+            .await?;
+        refuses(known).await?;
+    }
+
+    // A database of the version before it was written down has marks.
+    world.sql("delete from shards", &[]).await?;
     world
         .sql(
             "insert into stream_marks (name, head, floor) values ('CHAT_99', 7, 7)",
             &[],
         )
         .await?;
-    let refused = world.persister().await.err().context("it started")?;
-    ensure!(format!("{refused:#}").contains("--shards"), "{refused:#}");
+    refuses(here + 1).await?;
+    world.sql("delete from shards", &[]).await?;
+    world
+        .sql("delete from stream_marks where name = 'CHAT_99'", &[])
+        .await?;
+    world.persister().await?.stop(PATIENCE).await?;
+    let here = i64::from(here);
+    ensure!(world.count("select count::bigint from shards").await? == here);
     Ok(())
 }
 

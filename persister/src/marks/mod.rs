@@ -48,15 +48,16 @@ pub enum MarksError {
     Db(#[from] DbError),
     /// The database is that of a cluster with another number of shards.
     #[error(
-        "the database knows the stream {stream}, and this cluster has {shards} shards only: conversations would \
-         move to streams that do not have them. Provision NATS anew with the --shards of before, or give the \
-         --database-url that belongs to this cluster"
+        "the database is that of a cluster with {known} shards, and NATS was provisioned with {provisioned}: \
+         conversations would be looked for in streams that do not have them. Give the --database-url that \
+         belongs to this cluster; or, if JetStream was lost and made anew, empty it once more and run \
+         `natterjack provision --shards {known}`"
     )]
     Shards {
-        /// Which stream.
-        stream: String,
+        /// How many the database knows.
+        known: u16,
         /// How many there are.
-        shards: u16,
+        provisioned: u16,
     },
     /// What a stream has could not be read or written again.
     #[error("{stream} could not be read again: {why}")]
@@ -144,19 +145,12 @@ impl Marks {
         }
     }
 
-    /// Refuses a cluster that was made anew with fewer shards.
+    /// Refuses a cluster that was made anew with another number of shards.
     async fn same_shards(&self) -> Result<(), MarksError> {
-        let mut known = store::read(&self.shared.db).await?;
-        known.remove(topology::RECEIPTS);
-        for shard in self.shared.shards.all() {
-            known.remove(&topology::chat_stream(shard));
-        }
-        match known.into_keys().next() {
-            Some(stream) => Err(MarksError::Shards {
-                stream,
-                shards: self.shared.shards.count(),
-            }),
-            None => Ok(()),
+        let provisioned = self.shared.shards.count();
+        match store::shards(&self.shared.db, provisioned).await? {
+            known if known == provisioned => Ok(()),
+            known => Err(MarksError::Shards { known, provisioned }),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The table `stream_marks`, and the highest sequences that the history has.
+//! The tables `stream_marks` and `shards`, and the highest sequences that the history has.
 
 use std::collections::BTreeMap;
 
@@ -69,6 +69,28 @@ pub async fn set(db: &Db, name: &str, seq: u64) -> Result<(), DbError> {
         tx.execute(SET, &[&name, seq]).await.map(drop)
     })
     .await
+}
+
+/// A database of before the table has marks for as many streams as there were. Marks of streams that nothing was
+/// ever written of say nothing: a new cluster may have been left while its first ones were set.
+const FIRST_SHARDS: &str = "\
+    insert into shards (count) \
+      select case when max(greatest(head, floor)) > 0 then count(*)::integer else $1 end \
+      from stream_marks where name like 'CHAT\\_%' \
+    on conflict do nothing";
+
+/// The number of shards that the database was made for: `now`, unless it knows one already.
+pub async fn shards(db: &Db, now: u16) -> Result<u16, DbError> {
+    let now = &i32::from(now);
+    let known = db
+        .tx("marks_shards", |tx| async move {
+            tx.execute(FIRST_SHARDS, &[now]).await?;
+            let row = tx.query_one("select count from shards", &[]).await?;
+            Ok::<_, DbError>(row.get::<_, i32>(0))
+        })
+        .await?;
+    // Nothing else writes it.
+    Ok(u16::try_from(known).unwrap_or_default())
 }
 
 /// Conversations that are looked at in one statement.

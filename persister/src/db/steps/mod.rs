@@ -98,6 +98,13 @@ pub(super) const STEPS: &[Step] = &[
         way: Way::Together,
         sql: include_str!("../../../steps/5_stream_marks.sql"),
     },
+    Step {
+        version: 6,
+        name: "shards",
+        oldest: 3,
+        way: Way::Together,
+        sql: include_str!("../../../steps/6_shards.sql"),
+    },
 ];
 
 /// What a database says of the steps that it has.
