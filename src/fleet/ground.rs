@@ -27,6 +27,9 @@ pub struct GroundConfig {
     pub database_url: Option<String>,
     /// NATS asks nobody who they are, as in the plain run.
     pub open: bool,
+    /// Chat streams take messages as soon as they are made. Otherwise a persister opens them, as everywhere: for
+    /// who starts none, or one of a version that knows nothing of that.
+    pub opened: bool,
 }
 
 /// Servers, provisioned.
@@ -48,10 +51,12 @@ impl Ground {
     /// A server that does not start: the message ends with its last log lines.
     pub async fn start(config: GroundConfig) -> anyhow::Result<Self> {
         let GroundConfig {
-            settings,
+            mut settings,
             database_url,
             open,
+            opened,
         } = config;
+        settings.made_closed = !opened;
         let scratch = Scratch::new()?;
         let data = DataDir::open(scratch.path().join("servers"))?;
         let tools_dir = Some(testing_tools_dir());

@@ -39,6 +39,7 @@ fn tells(text: &str, lines: &[&[&str]]) -> anyhow::Result<()> {
 async fn what_was_changed_by_hand_is_told_and_put_right_where_that_is_safe() -> anyhow::Result<()> {
     let ground = Ground::start(GroundConfig {
         open: true,
+        opened: true,
         ..GroundConfig::default()
     })
     .await?;

@@ -71,6 +71,7 @@ async fn a_cluster_is_upgraded_and_goes_back_while_people_talk() -> anyhow::Resu
     // The old version knows no keys.
     let config = GroundConfig {
         open: true,
+        opened: true,
         ..GroundConfig::default()
     };
     let ground = Ground::start(config).await?;

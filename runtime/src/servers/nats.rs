@@ -95,6 +95,11 @@ impl NatsServer {
         self.current().process.pid()
     }
 
+    /// Where JetStream's files are, which is all that the server keeps.
+    pub fn store(&self) -> PathBuf {
+        self.inner.dir.join("jetstream")
+    }
+
     /// The log, appended to by every run.
     pub fn log(&self) -> PathBuf {
         self.current().process.log().to_owned()

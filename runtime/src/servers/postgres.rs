@@ -160,6 +160,11 @@ impl Postgres {
         self.process().pid()
     }
 
+    /// Where its data are: what a base backup holds. They belong to who the server runs as.
+    pub fn data(&self) -> &Path {
+        &self.inner.layout.data
+    }
+
     /// The log, appended to by every run.
     pub fn log(&self) -> PathBuf {
         self.process().log().to_owned()

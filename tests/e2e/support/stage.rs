@@ -85,7 +85,7 @@ impl Stage {
         let ground = Ground::start(GroundConfig {
             settings: self.settings,
             database_url,
-            open: false,
+            ..GroundConfig::default()
         })
         .await?;
         let mut persister = House::persister_args(&ground)?;
