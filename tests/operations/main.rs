@@ -1,6 +1,9 @@
 //! What operators rely on, on real servers: who may do what, and what they look at and repair with.
 
 mod console;
+mod contexts;
+#[path = "../shared/crowd.rs"]
+mod crowd;
 mod doctor;
 mod drift;
 mod login;
@@ -9,4 +12,5 @@ mod pages;
 mod permissions;
 #[path = "../shared/browsers.rs"]
 mod programs;
+mod restore;
 mod sight;

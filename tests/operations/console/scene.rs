@@ -1,6 +1,6 @@
 //! A cluster with all roles as processes, each as its own user, in which people talk as long as it stands.
 
-use std::{fs, path::Path, process::Stdio};
+use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
 use async_nats::jetstream::{self, message::PublishMessage};
@@ -25,7 +25,7 @@ use super::{
     PATIENCE, POLL,
     people::{credentials, say, talk},
 };
-use crate::nats_cli::NatsCli;
+use crate::{contexts, nats_cli::NatsCli};
 
 /// What people write, and nobody who operates needs to see.
 pub const SECRET: &str = "words-between-people";
@@ -78,7 +78,7 @@ impl Scene {
             ground.finish().await?;
             return Ok(None);
         };
-        contexts(&ground).await?;
+        contexts::write(&ground).await?;
         let mut config = FleetConfig::new(Path::new(BINARY));
         config.notifiers = 1;
         config.edge_options.push("--push-anywhere".to_owned());
@@ -323,29 +323,6 @@ impl Scene {
         ensure!((texts.len(), again) == (4, 1), "{texts:?}");
         self.fleet.finish().await
     }
-}
-
-/// The contexts that are shipped, for servers without TLS.
-async fn contexts(ground: &Ground) -> anyhow::Result<()> {
-    let written = Command::new(BINARY)
-        .args(["provision", "--write-config"])
-        .arg(ground.path())
-        .stdin(Stdio::null())
-        .output()
-        .await?;
-    let said = String::from_utf8_lossy(&written.stderr);
-    ensure!(written.status.success(), "{said}");
-    for user in [User::Operator, User::Admin, User::System] {
-        let path = ground
-            .path()
-            .join(format!("cli/nats/context/natterjack-{user}.json"));
-        let mut context: serde_json::Value = serde_json::from_slice(&fs::read(&path)?)?;
-        let fields = context.as_object_mut().context("an object")?;
-        fields.insert("url".to_owned(), ground.nats_url().into());
-        fields.remove("ca").context("a CA")?;
-        fs::write(&path, context.to_string())?;
-    }
-    Ok(())
 }
 
 /// Which edge holds somebody's session.
