@@ -21,7 +21,7 @@ use super::{
     asked::Asked,
     certificates::{self, Server},
     files::{self, Kept, Readers},
-    keys,
+    keys, served,
 };
 
 /// Letters and digits of a password: 190 bits.
@@ -63,7 +63,9 @@ pub fn write(dir: &Path, args: &ConfigArgs, topology: &TopologyArgs) -> anyhow::
     let asked = Asked::new(&asked_path, args, topology.shards)?;
     let now = UNIX_EPOCH + Duration::from_millis(Clock::system().now_ms());
     let (keys, mut written) = keys::ensure(&dir.join("nkeys"))?;
-    written.extend(certificates::ensure(&dir.join("tls"), &servers(&asked), now)?);
+    let tls = dir.join("tls");
+    written.extend(certificates::ensure(&tls, &servers(&asked), now)?);
+    written.extend(served::ensure(&dir.join("served"), &tls)?);
     let password = dir.join("postgres/password");
     files::directory(&dir.join("postgres"))?;
     if files::once(&password, || Ok(secret().into_bytes()))? == Kept::Made {
@@ -240,7 +242,9 @@ mod tests {
         assert!(all(dir.path()) == first);
         for (path, (_, mode)) in &first {
             let name = path.to_string_lossy();
-            let secret = name.ends_with(".nk") || name.ends_with("-key.pem") || name.ends_with("password");
+            let secret = [".nk", "-key.pem", ".key", "password"]
+                .iter()
+                .any(|end| name.ends_with(end));
             assert_eq!(*mode, if secret { 0o600 } else { 0o644 }, "{name}");
         }
         let password = &first[&dir.path().canonicalize()?.join("postgres/password")].0;
@@ -303,6 +307,8 @@ mod tests {
                 "config.json",
                 "accounts.conf",
                 "nats-server.conf",
+                "nats-key.pem",
+                "nats.pem",
                 "nats-key.pem",
                 "nats.pem",
             ]

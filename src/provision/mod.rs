@@ -5,6 +5,7 @@ pub mod certificates;
 pub mod config;
 pub mod files;
 pub mod keys;
+mod served;
 
 use std::{path::Path, time::Duration};
 
@@ -127,7 +128,7 @@ fn write_config(dir: &Path, args: &Args) -> anyhow::Result<()> {
     let dir = dir.display();
     println!(
         "
-Keep {dir} to yourself: *.nk, *-key.pem and postgres/password let whoever has them in.
+Keep {dir} to yourself: *.nk, *-key.pem, public.pem.key and postgres/password let whoever has them in.
 
 Next:
   - start each nats-server in {dir}/nats: NATS_NAME=… NATS_STORE_DIR=… nats-server -c nats-server.conf;

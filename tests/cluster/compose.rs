@@ -44,7 +44,7 @@ pub struct Service {
     #[serde(default)]
     pub configs: Vec<Mounted>,
     #[serde(default)]
-    pub volumes: Vec<String>,
+    pub volumes: Vec<Volume>,
     #[serde(default)]
     pub tmpfs: Vec<String>,
     #[serde(default)]
@@ -78,6 +78,33 @@ pub enum Condition {
     Healthy,
     #[serde(rename = "service_completed_successfully")]
     Completed,
+}
+
+/// A named volume, or a path of the project.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum Volume {
+    /// `source:target[:ro]`: made if it is not there.
+    Short(String),
+    /// With all its words.
+    Long(Bind),
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bind {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub source: String,
+    pub target: String,
+    pub read_only: bool,
+    pub bind: BindOptions,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BindOptions {
+    pub create_host_path: bool,
 }
 
 /// A secret or a configuration file, and where it is within the container.

@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use super::{
-    compose::{Compose, Service},
+    compose::{Compose, Service, Volume},
     net::Networks,
     sandbox::{Sandbox, quoted, quoted_path},
 };
@@ -266,16 +266,25 @@ impl Script<'_> {
     fn mounts(&self, script: &mut String) -> anyhow::Result<()> {
         let project = self.sandbox.dir.join("project");
         for volume in &self.service.volumes {
-            let (source, target) = volume.split_once(':').context("a volume without a target")?;
-            let (target, read_only) = match target.strip_suffix(":ro") {
-                Some(target) => (target, true),
-                None => (target, false),
+            let (source, target, read_only, made) = match volume {
+                Volume::Short(text) => {
+                    let (source, target) = text.split_once(':').context("a volume without a target")?;
+                    match target.strip_suffix(":ro") {
+                        Some(target) => (source, target, true, true),
+                        None => (source, target, false, true),
+                    }
+                }
+                Volume::Long(long) => {
+                    ensure!(long.kind == "bind", "{}: a volume", long.source);
+                    let made = long.bind.create_host_path;
+                    (&*long.source, &*long.target, long.read_only, made)
+                }
             };
             let from = match source.strip_prefix("./") {
                 Some(path) => project.join(path),
                 None => self.sandbox.dir.join("volumes").join(source),
             };
-            if !from.exists() {
+            if made && !from.exists() {
                 fs::create_dir_all(&from)?;
             }
             let options = if read_only { " -o ro" } else { "" };

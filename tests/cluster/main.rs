@@ -15,6 +15,7 @@ mod names;
 mod net;
 #[path = "../shared/browsers.rs"]
 mod programs;
+mod renewal;
 mod rolling;
 mod sandbox;
 mod stand;

@@ -19,6 +19,7 @@ use tokio::time::sleep;
 
 use super::{
     crowd::Crowd,
+    renewal,
     sandbox::Sandbox,
     stand::{Cluster, PUBLIC_NAME},
 };
@@ -68,8 +69,9 @@ async fn everything_is_restarted_and_nothing_is_lost() -> anyhow::Result<()> {
     ensure!(count as usize >= CLIENTS, "nobody noticed anything: {count}");
     ensure!(longest < GAP_MAX, "{longest:?} without a connection: {before:?}");
 
-    // What is changed without a restart drops nobody: another key for a user, and the load balancer's file.
+    // What is changed without a restart drops nobody: certificates, another key for a user, and the load balancer's file.
     let config = sandbox.dir.join("project/config");
+    renewal::of_all(&mut cluster, &config).await?;
     let key = config.join("nkeys/system.nk");
     let old = sandbox.dir.join("system.nk");
     std::fs::rename(&key, &old)?;
