@@ -25,7 +25,8 @@ use async_nats::{
 use futures::StreamExt as _;
 use natterjack_nats::{
     services::Verb,
-    subjects, trace,
+    subjects::{self, system::is_inbox},
+    trace,
     wire::{Code, WireError},
 };
 use natterjack_runtime::{
@@ -255,6 +256,14 @@ impl Gate {
         E: Into<WireError> + Display + Send,
     {
         let started = Instant::now();
+        if request
+            .message
+            .reply
+            .as_deref()
+            .is_some_and(|reply| !is_inbox(reply))
+        {
+            return self.refuse::<V>();
+        }
         let span = self.span::<V>(&request);
         let result = span.run(self.run(&request, handle)).await;
         let outcome = match &result {
@@ -276,6 +285,23 @@ impl Gate {
         if let Err(error) = reply(&request, result).await {
             tracing::warn!(service = V::SERVICE, verb = V::NAME, %error, "a reply could not be sent");
         }
+    }
+
+    /// The server lets who answers publish wherever the asker wants the answer. So this looks: else whoever may
+    /// ask could have keys of buckets replaced, or JetStream told what to do, with the rights of who answers.
+    fn refuse<V: Verb>(&self) {
+        tracing::warn!(
+            service = V::SERVICE,
+            verb = V::NAME,
+            "a request wants its answer somewhere else than in an inbox, which nothing of Natterjack does: it is \
+             neither run nor answered; look who has keys to NATS"
+        );
+        let labels = [
+            ("service", V::SERVICE),
+            ("verb", V::NAME),
+            ("outcome", Code::BadRequest.as_str()),
+        ];
+        self.host.requests.get_or_create(&labels).inc();
     }
 
     fn span<V: Verb>(&self, request: &Request) -> Span {

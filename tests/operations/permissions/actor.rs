@@ -103,6 +103,59 @@ impl Actor {
         Ok(serde_json::from_slice(&answer.payload)?)
     }
 
+    /// Publishes what a stream stores, and gives its sequence.
+    pub async fn store(&self, subject: &'static str, payload: &'static str) -> anyhow::Result<u64> {
+        let answer = self.ask(subject, payload).await?;
+        let answer: Value = serde_json::from_slice(&answer.payload)?;
+        answer["seq"].as_u64().with_context(|| format!("{answer}"))
+    }
+
+    /// Asks, and wants the answer somewhere else than in an inbox.
+    pub async fn ask_for(
+        &self,
+        subject: &'static str,
+        payload: String,
+        place: &'static str,
+    ) -> anyhow::Result<()> {
+        let asked = self.client.publish_with_reply(subject, place, payload.into());
+        Ok(asked.await?)
+    }
+
+    /// The same, and fails unless the server refuses it.
+    pub async fn is_refused_for(&self, subject: &'static str, place: &'static str) -> anyhow::Result<()> {
+        self.ask_for(subject, String::new(), place).await?;
+        named(&self.refusals().await?, "Publish with Reply", place)
+    }
+
+    /// Answers the next request wherever it wants, as careless code does.
+    pub async fn answer_next(
+        &self,
+        subject: &'static str,
+    ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>>> {
+        let mut requests = self.client.subscribe(subject).await?;
+        let refusals = self.refusals().await?;
+        ensure!(refusals.is_empty(), "{refusals:?}");
+        let client = self.client.clone();
+        Ok(async move {
+            let request = timeout(PATIENCE, requests.next()).await?.context("no request")?;
+            let place = request.reply.context("no place for an answer")?;
+            Ok(client.publish(place, "answered".into()).await?)
+        })
+    }
+
+    /// What JetStream says to a question, errors too.
+    pub async fn told(&self, subject: &'static str, payload: &'static str) -> anyhow::Result<Value> {
+        Ok(serde_json::from_slice(
+            &self.ask(subject, payload).await?.payload,
+        )?)
+    }
+
+    /// What stands in a bucket under a key, by a direct get; `None` if nothing does.
+    pub async fn value(&self, get: &'static str) -> anyhow::Result<Option<Vec<u8>>> {
+        let answer = self.ask(get, "").await?;
+        Ok(answer.status.is_none().then(|| answer.payload.to_vec()))
+    }
+
     /// Fails unless it has its effect.
     pub async fn works(&self, action: &Action, admin: &Self) -> anyhow::Result<()> {
         match action {

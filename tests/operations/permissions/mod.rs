@@ -4,6 +4,7 @@
 //! that a server that refuses everything fails too; of what is refused the server has to say so.
 
 mod actor;
+mod answers;
 mod secured;
 mod table;
 mod tls;

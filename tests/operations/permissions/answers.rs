@@ -1,0 +1,171 @@
+//! Where answers go. The asker names the place, and nats-server looks at permissions only where a client publishes:
+//! what that lets through, what it does not, and what Natterjack's own services make of it.
+//! `docs/decisions/one-user-for-each-role.md` says what follows from it.
+
+use std::time::Duration;
+
+use natterjack::role;
+use natterjack_nats::access::User;
+use natterjack_runtime::lifecycle::Tasks;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    actor::{Action, Actor},
+    secured::Secured,
+};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const POLL: Duration = Duration::from_millis(20);
+
+const GET: &str = "$JS.API.DIRECT.GET.CHAT_0";
+const DELETE: &str = "$JS.API.STREAM.DELETE.CHAT_0";
+const INFO: &str = "$JS.API.STREAM.INFO.CHAT_0";
+const VAPID: &str = "$KV.push_keys.vapid";
+const VAPID_NOW: &str = "$JS.API.DIRECT.GET.KV_push_keys.$KV.push_keys.vapid";
+const STRAY: &str = "$KV.presence.stray";
+const STRAY_NOW: &str = "$JS.API.DIRECT.GET.KV_presence.$KV.presence.stray";
+
+/// Until a condition holds; else fails with what is wrong then.
+async fn until(wrong: &str, mut holds: impl AsyncFnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds().await? {
+        anyhow::ensure!(Instant::now() < deadline, "{wrong}");
+        sleep(POLL).await;
+    }
+    Ok(())
+}
+
+/// A known limit, and no wish: if this fails, a server keeps answers from where the asker may not publish, and
+/// the page on users can say less.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn known_limit_an_answer_goes_where_its_asker_may_not_publish() -> anyhow::Result<()> {
+    let secured = Secured::start().await?;
+    let (admin, edge) = (
+        Actor::new(&secured, User::Admin).await?,
+        Actor::new(&secured, User::Edge).await?,
+    );
+    let operator = Actor::new(&secured, User::Operator).await?;
+
+    // JetStream answers into a bucket of another role.
+    edge.is_refused(&Action::Store(VAPID)).await?;
+    let own = edge.store("chat.0.dm.a.b", "of the edge").await?;
+    edge.ask_for(GET, format!("{{\"seq\":{own}}}"), VAPID).await?;
+    until(
+        "an answer of JetStream does not reach another's bucket any more",
+        async || Ok(admin.value(VAPID_NOW).await?.as_deref() == Some(b"of the edge")),
+    )
+    .await?;
+
+    // JetStream answers to itself, and what it answers is empty: just what a deletion has to be.
+    edge.is_refused(&Action::Ask(DELETE, "")).await?;
+    let empty = edge.store("chat.0.dm.a.b", "").await?;
+    edge.ask_for(GET, format!("{{\"seq\":{empty}}}"), DELETE).await?;
+    until(
+        "an answer of JetStream does not delete a stream any more",
+        async || Ok(admin.told(INFO, "").await?["error"]["code"] == 404),
+    )
+    .await?;
+
+    // A client that answers is let through everywhere too.
+    edge.is_refused(&Action::Store(STRAY)).await?;
+    let answers = edge.answer_next("svc.process.info").await?;
+    operator.ask_for("svc.process.info", String::new(), STRAY).await?;
+    answers.await?;
+    until(
+        "an answer of a client does not reach another's bucket any more",
+        async || Ok(admin.value(STRAY_NOW).await?.as_deref() == Some(b"answered")),
+    )
+    .await?;
+    secured.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn acks_are_no_place_for_answers_and_consumers_deliver_no_orders() -> anyhow::Result<()> {
+    let secured = Secured::start().await?;
+    let (admin, edge) = (
+        Actor::new(&secured, User::Admin).await?,
+        Actor::new(&secured, User::Edge).await?,
+    );
+    let written = Action::Store("$KV.edges.e1");
+    edge.works(&written, &admin).await?;
+    for ack in [
+        "$JS.ACK.CHAT_0.persister.1.1.1.1.1",
+        "$JS.ACK._.hash.CHAT_0.persister.1.1.1.1.1",
+    ] {
+        edge.is_refused_for(GET, ack).await?;
+    }
+    let stores = async || {
+        let mut all = admin.stores().await?;
+        // What the edge writes itself.
+        all.retain(|stored| stored[0]["name"] != "KV_edges");
+        anyhow::Ok(all)
+    };
+    let before = stores().await?;
+    for (make, look, config) in [
+        (
+            "$JS.API.CONSUMER.CREATE.KV_edges.orders",
+            "$JS.API.CONSUMER.INFO.KV_edges.orders",
+            r#"{"stream_name":"KV_edges","config":{"name":"orders","deliver_subject":"$JS.API.STREAM.DELETE.CHAT_0","deliver_policy":"all","ack_policy":"none"}}"#,
+        ),
+        (
+            "$JS.API.CONSUMER.CREATE.KV_edges.values",
+            "$JS.API.CONSUMER.INFO.KV_edges.values",
+            r#"{"stream_name":"KV_edges","config":{"name":"values","deliver_subject":"$KV.push_keys.vapid","deliver_policy":"all","ack_policy":"none"}}"#,
+        ),
+    ] {
+        let made = edge.told(make, config).await?;
+        anyhow::ensure!(made["error"].is_null(), "{made}");
+        // The server delivers only where somebody listens on just that subject, which neither the API nor a bucket
+        // does. What is written now would go there too.
+        edge.works(&written, &admin).await?;
+        edge.works(&written, &admin).await?;
+        let told = edge.told(look, "").await?;
+        assert_eq!(told["delivered"]["consumer_seq"], 0, "{told}");
+        assert!(told["num_pending"].as_u64() > Some(0), "{told}");
+    }
+    assert_eq!(stores().await?, before);
+    secured.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn services_answer_inboxes_alone() -> anyhow::Result<()> {
+    let secured = Secured::start().await?;
+    let (admin, operator) = (
+        Actor::new(&secured, User::Admin).await?,
+        Actor::new(&secured, User::Operator).await?,
+    );
+    let nats = secured.nats_args(User::Edge);
+    let path = |path: Option<std::path::PathBuf>| path.unwrap_or_default().display().to_string();
+    let (nkey, ca) = (path(nats.nkey), path(nats.ca));
+    let args: natterjack_edge::Args = role::args(&[
+        ("--nats-url", &nats.url),
+        ("--nats-nkey", &nkey),
+        ("--nats-ca", &ca),
+        ("--listen", "127.0.0.1:0"),
+    ])?;
+    let tasks = Tasks::new();
+    let edge = Box::pin(natterjack_edge::run(&args, &tasks)).await?;
+
+    operator.ask_for("svc.process.info", "{}".into(), STRAY).await?;
+    // It was seen, and is over: the edge counts it then.
+    until("the edge does not say that it refused it", async || {
+        let text = edge.app.registry.encode();
+        Ok(text.lines().any(|line| {
+            line.contains("service_requests_total")
+                && line.contains("verb=\"info\"")
+                && line.contains("outcome=\"bad_request\"")
+                && line.ends_with(" 1")
+        }))
+    })
+    .await?;
+    assert_eq!(admin.value(STRAY_NOW).await?, None);
+    // Whoever has an inbox is answered.
+    let told = operator.told("svc.process.info", "{}").await?;
+    assert_eq!(told["role"], "edge", "{told}");
+    assert_eq!(admin.value(STRAY_NOW).await?, None);
+    tasks.stop(PATIENCE).await?;
+    secured.stop().await;
+    Ok(())
+}
