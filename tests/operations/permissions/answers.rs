@@ -22,6 +22,8 @@ const DELETE: &str = "$JS.API.STREAM.DELETE.CHAT_0";
 const INFO: &str = "$JS.API.STREAM.INFO.CHAT_0";
 const VAPID: &str = "$KV.push_keys.vapid";
 const VAPID_NOW: &str = "$JS.API.DIRECT.GET.KV_push_keys.$KV.push_keys.vapid";
+const SESSION: &str = "$JS.API.DIRECT.GET.KV_sessions.$KV.sessions.e1.u.d";
+const DEVICES: &str = "$JS.API.STREAM.INFO.KV_devices";
 const STRAY: &str = "$KV.presence.stray";
 const STRAY_NOW: &str = "$JS.API.DIRECT.GET.KV_presence.$KV.presence.stray";
 
@@ -53,6 +55,19 @@ async fn known_limit_an_answer_goes_where_its_asker_may_not_publish() -> anyhow:
     until(
         "an answer of JetStream does not reach another's bucket any more",
         async || Ok(admin.value(VAPID_NOW).await?.as_deref() == Some(b"of the edge")),
+    )
+    .await?;
+
+    // With the header of a message that replaces all others.
+    for key in ["$KV.devices.u.d1", "$KV.devices.u.d2"] {
+        admin.works(&Action::Store(key), &admin).await?;
+    }
+    let stored = edge.store_over("$KV.sessions.e1.u.d", "all").await?;
+    anyhow::ensure!(stored["error"].is_null(), "{stored}");
+    edge.ask_for(SESSION, String::new(), "$KV.devices.u.d3").await?;
+    until(
+        "an answer of JetStream does not wipe another's bucket any more",
+        async || Ok(admin.told(DEVICES, "").await?["state"]["messages"] == 1),
     )
     .await?;
 
