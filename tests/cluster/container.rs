@@ -269,8 +269,11 @@ impl Script<'_> {
             let (source, target, read_only, made) = match volume {
                 Volume::Short(text) => {
                     let (source, target) = text.split_once(':').context("a volume without a target")?;
-                    match target.strip_suffix(":ro") {
-                        Some(target) => (source, target, true, true),
+                    match target.split_once(':') {
+                        Some((target, "ro")) => (source, target, true, true),
+                        // Nothing is copied here anyway.
+                        Some((target, "nocopy")) => (source, target, false, true),
+                        Some((_, mode)) => bail!("{text}: {mode}"),
                         None => (source, target, false, true),
                     }
                 }

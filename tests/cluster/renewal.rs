@@ -39,120 +39,128 @@ enum Before {
     Postgres,
 }
 
-/// Who shows which certificate, and what makes it look at its files again: the commands of docs/operations.md.
-const SERVERS: [(&str, &str, u16, Before, &str, Option<Signal>); 7] = [
-    (
-        "nats-1",
-        "nats-1",
-        4_222,
-        Before::Nats,
-        "nats",
-        Some(Signal::SIGHUP),
-    ),
-    (
-        "nats-2",
-        "nats-2",
-        4_222,
-        Before::Nats,
-        "nats",
-        Some(Signal::SIGHUP),
-    ),
-    (
-        "nats-3",
-        "nats-3",
-        4_222,
-        Before::Nats,
-        "nats",
-        Some(Signal::SIGHUP),
-    ),
-    (
-        "postgres",
-        "postgres",
-        5_432,
-        Before::Postgres,
-        "postgres",
-        Some(Signal::SIGHUP),
-    ),
-    (
-        "lb",
-        PUBLIC_NAME,
-        443,
-        Before::Nothing,
-        "edge",
-        Some(Signal::SIGUSR2),
-    ),
-    ("edge-1", "edge-1", 8_080, Before::Nothing, "edge", None),
-    ("edge-2", "edge-2", 8_080, Before::Nothing, "edge", None),
+/// A service, and the certificate that it shows.
+struct Server {
+    service: &'static str,
+    host: &'static str,
+    port: u16,
+    before: Before,
+    certificate: &'static str,
+    /// What makes it look at its files again, as in docs/operations.md; an edge looks by itself.
+    told_by: Option<Signal>,
+}
+
+const fn nats(service: &'static str) -> Server {
+    Server {
+        service,
+        host: service,
+        port: 4_222,
+        before: Before::Nats,
+        certificate: "nats",
+        told_by: Some(Signal::SIGHUP),
+    }
+}
+
+const fn edge(service: &'static str) -> Server {
+    Server {
+        service,
+        host: service,
+        port: 8_080,
+        before: Before::Nothing,
+        certificate: "edge",
+        told_by: None,
+    }
+}
+
+const SERVERS: [Server; 7] = [
+    nats("nats-1"),
+    nats("nats-2"),
+    nats("nats-3"),
+    edge("edge-1"),
+    edge("edge-2"),
+    Server {
+        service: "postgres",
+        host: "postgres",
+        port: 5_432,
+        before: Before::Postgres,
+        certificate: "postgres",
+        told_by: Some(Signal::SIGHUP),
+    },
+    Server {
+        service: "lb",
+        host: PUBLIC_NAME,
+        port: 443,
+        before: Before::Nothing,
+        certificate: "edge",
+        told_by: Some(Signal::SIGUSR2),
+    },
 ];
 
 /// Renews all certificates of the folder `config`, as when they are about to end, and waits until all show theirs.
 pub async fn of_all(cluster: &mut Cluster, config: &Path) -> anyhow::Result<()> {
     let tls = config.join("tls");
-    for kind in ["nats", "postgres", "edge"] {
-        ensure_shown(&tls, kind, true).await?;
-        fs::remove_file(tls.join(format!("{kind}.pem")))?;
+    all_show(&tls).await?;
+    for certificate in ["nats", "postgres", "edge"] {
+        fs::remove_file(tls.join(format!("{certificate}.pem")))?;
     }
     cluster.write_config().await?;
-    for kind in ["nats", "postgres", "edge"] {
-        ensure_shown(&tls, kind, false).await?;
-    }
-    for (service, .., signal) in SERVERS {
-        if let Some(signal) = signal {
-            cluster.of(service)?.signal(signal)?;
+    for server in &SERVERS {
+        if let Some(signal) = server.told_by {
+            cluster.of(server.service)?.signal(signal)?;
         }
     }
     let begun = Instant::now();
-    for (service, host, port, before, kind, _) in SERVERS {
-        while !shows(&tls, host, port, before, kind).await.unwrap_or(false) {
-            ensure!(
-                begun.elapsed() < RENEWED_WITHIN,
-                "{service} does not show its new certificate"
-            );
+    for server in &SERVERS {
+        // One that is just being replaced may not answer.
+        while !server.shows(&tls).await.unwrap_or(false) {
+            let in_time = begun.elapsed() < RENEWED_WITHIN;
+            ensure!(in_time, "{} does not show its new certificate", server.service);
             sleep(POLL).await;
         }
     }
     println!("all show their new certificates after {:?}", begun.elapsed());
-    Ok(())
+    all_show(&tls).await
 }
 
-/// Whether all of a kind show the certificate in the folder, or all another one.
-async fn ensure_shown(tls: &Path, of: &str, expected: bool) -> anyhow::Result<()> {
-    for (service, host, port, before, kind, _) in SERVERS {
-        let same = kind != of || shows(tls, host, port, before, kind).await? == expected;
+async fn all_show(tls: &Path) -> anyhow::Result<()> {
+    for server in &SERVERS {
         ensure!(
-            same,
-            "{service}: shows the certificate in the folder: {}",
-            !expected
+            server.shows(tls).await?,
+            "{} shows another certificate",
+            server.service
         );
     }
     Ok(())
 }
 
-/// Whether a server shows the certificate of this kind that is in the folder now. An error, if what it shows is not
-/// to be trusted.
-async fn shows(tls: &Path, host: &str, port: u16, before: Before, kind: &str) -> anyhow::Result<bool> {
-    let shown = timeout(ANSWERED_WITHIN, shown(tls, host, port, before)).await??;
-    Ok(shown == CertificateDer::from_pem_file(tls.join(format!("{kind}.pem")))?)
-}
-
-async fn shown(tls: &Path, host: &str, port: u16, before: Before) -> anyhow::Result<CertificateDer<'static>> {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(tls.join("ca.pem"))?)?;
-    let config = ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let mut tcp = TcpStream::connect((host, port)).await?;
-    match before {
-        Before::Nothing => {}
-        Before::Nats => while tcp.read_u8().await? != b'\n' {},
-        Before::Postgres => {
-            tcp.write_all(&POSTGRES_TLS).await?;
-            ensure!(tcp.read_u8().await? == b'S', "it does not encrypt");
-        }
+impl Server {
+    /// Whether it shows the certificate that is in the folder now. An error, if what it shows is not to be trusted.
+    async fn shows(&self, tls: &Path) -> anyhow::Result<bool> {
+        let shown = timeout(ANSWERED_WITHIN, self.shown(tls)).await??;
+        let path = tls.join(format!("{}.pem", self.certificate));
+        Ok(shown == CertificateDer::from_pem_file(path)?)
     }
-    let name = ServerName::try_from(host.to_owned())?;
-    let session = TlsConnector::from(Arc::new(config)).connect(name, tcp).await?;
-    let certificates = session.get_ref().1.peer_certificates();
-    let own = certificates.and_then(<[_]>::first).context("it showed none")?;
-    Ok(own.clone().into_owned())
+
+    async fn shown(&self, tls: &Path) -> anyhow::Result<CertificateDer<'static>> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(tls.join("ca.pem"))?)?;
+        let config = ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let mut tcp = TcpStream::connect((self.host, self.port)).await?;
+        match self.before {
+            Before::Nothing => {}
+            Before::Nats => while tcp.read_u8().await? != b'\n' {},
+            Before::Postgres => {
+                tcp.write_all(&POSTGRES_TLS).await?;
+                ensure!(tcp.read_u8().await? == b'S', "it does not encrypt");
+            }
+        }
+        let session = TlsConnector::from(Arc::new(config))
+            .connect(ServerName::try_from(self.host)?, tcp)
+            .await?;
+        let certificates = session.get_ref().1.peer_certificates();
+        let own = certificates.and_then(<[_]>::first).context("it showed none")?;
+        Ok(own.clone().into_owned())
+    }
 }
