@@ -160,6 +160,7 @@ async fn a_group_keeps_an_owner_to_its_end() -> anyhow::Result<()> {
     let unknown = UserId::from_parts(9, 9);
     let request = CreateGroup {
         user: a,
+        id: None,
         title: "x".into(),
         members: vec![b, unknown],
     };
@@ -171,6 +172,7 @@ async fn a_group_keeps_an_owner_to_its_end() -> anyhow::Result<()> {
     for title in ["", " ", "a\nb", &"x".repeat(101)] {
         let request = CreateGroup {
             user: a,
+            id: None,
             title: title.into(),
             members: vec![],
         };
@@ -183,6 +185,47 @@ async fn a_group_keeps_an_owner_to_its_end() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_group_that_is_asked_for_again_under_its_id_is_the_same() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let persister = world.persister().await?;
+    let [a, b, stranger]: [UserId; 3] = users(&world).await?;
+    let group = GroupId::from_parts(5, 5);
+    let request = CreateGroup {
+        user: a,
+        id: Some(group),
+        title: "pond".into(),
+        members: vec![b],
+    };
+    // The answer was late, and the second request came while the first was at work.
+    let (first, second) = tokio::join!(world.call(&request), world.call(&request));
+    let (first, second) = (first?, second?);
+    ensure!(first.conversation == Conversation::Group(group) && second.conversation == first.conversation);
+    ensure!(
+        world
+            .count("select count(*) from conversations where kind = 1")
+            .await?
+            == 1
+    );
+    ensure!(world.count("select count(*) from members").await? == 2);
+    // It is answered as it is by now.
+    world
+        .call(&Rename {
+            user: a,
+            group,
+            title: "lake".into(),
+        })
+        .await?;
+    ensure!(world.call(&request).await?.title.as_deref() == Some("lake"));
+    let others = CreateGroup {
+        user: stranger,
+        ..request.clone()
+    };
+    ensure!(code(world.call(&others).await) == Some(Code::Conflict));
+    ensure!(world.count("select count(*) from members").await? == 2);
+    persister.stop(common::PATIENCE).await
+}
+
+#[tokio::test]
 async fn of_fifty_joins_at_one_below_the_limit_one_succeeds() -> anyhow::Result<()> {
     let mut world = World::start().await?;
     world.args.group_members_max = 5;
@@ -190,6 +233,7 @@ async fn of_fifty_joins_at_one_below_the_limit_one_succeeds() -> anyhow::Result<
     let people: [UserId; 54] = users(&world).await?;
     let too_many = CreateGroup {
         user: people[0],
+        id: None,
         title: "x".into(),
         members: people[1..6].to_vec(),
     };

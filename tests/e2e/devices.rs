@@ -37,7 +37,7 @@ async fn dead(user: &User) -> anyhow::Result<()> {
         let answer = user
             .request(edge, reqwest::Method::POST, "/v1/refresh", Some(refresh.clone()))
             .await?;
-        answer.refused(401, "unauthorized")?;
+        answer.refused(401, "revoked")?;
     }
     Ok(())
 }

@@ -50,6 +50,8 @@ pub(super) async fn members(
 
 #[derive(Deserialize)]
 pub(super) struct NewGroup {
+    /// Made by the client, so that the same request again makes no second group.
+    id: Option<GroupId>,
     title: String,
     #[serde(default)]
     members: Vec<UserId>,
@@ -60,7 +62,10 @@ pub(super) async fn create(
     caller: Caller,
     Body(group): Body<NewGroup>,
 ) -> Answer<ConversationSummary> {
-    Ok(Json(app.create_group(&caller, group.title, group.members).await?))
+    Ok(Json(
+        app.create_group(&caller, group.id, group.title, group.members)
+            .await?,
+    ))
 }
 
 #[derive(Deserialize)]

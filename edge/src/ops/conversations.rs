@@ -71,18 +71,20 @@ impl App {
         self.ask(&Members { user, conversation }).await
     }
 
-    /// Makes a group; the caller owns it.
+    /// Makes a group; the caller owns it. With an `id` of the client's, the same again makes no second one.
     ///
     /// # Errors
-    /// `bad_request`, `group_full`, `not_found` for an unknown user, or the service is away.
+    /// `bad_request`, `conflict` for the id of a group of others, `group_full`, `not_found` for an unknown user, or the service is away.
     pub async fn create_group(
         &self,
         caller: &Caller,
+        id: Option<GroupId>,
         title: String,
         members: Vec<UserId>,
     ) -> Result<ConversationSummary, WireError> {
         self.ask(&CreateGroup {
             user: caller.user,
+            id,
             title,
             members,
         })

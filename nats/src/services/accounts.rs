@@ -18,7 +18,7 @@ pub struct SignUp {
     pub password: String,
     /// The name to show; the handle if absent.
     pub name: Option<String>,
-    /// The device that signs up.
+    /// The device that signs up; an id that the client made is the device's.
     pub device: HelloDevice,
 }
 

@@ -121,6 +121,10 @@ pub struct Members {
 pub struct CreateGroup {
     /// Who makes it.
     pub user: UserId,
+    /// The id that it gets, made by the client, so that the same request again makes no second group; one is made
+    /// here if it is absent.
+    #[serde(default)]
+    pub id: Option<GroupId>,
     /// Its title.
     pub title: String,
     /// Further members from the start.

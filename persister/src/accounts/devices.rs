@@ -33,8 +33,9 @@ pub const DEVICES_MAX: usize = 50;
 const TRIES: usize = 8;
 /// So many devices are revoked at the same time.
 const REVOKED_AT_ONCE: usize = 16;
-/// How long the marker of a revoked device stays.
-const MARKER_TTL: Duration = Duration::from_hours(24);
+/// How long the marker of a revoked device stays: until then, who shows its refresh token is told why it is no good.
+/// JetStream answers for 1,024 entries of a user at once, markers included: so many logins may end in that time.
+const MARKER_TTL: Duration = Duration::from_hours(72);
 
 /// Why a device's entry could not be read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +44,9 @@ pub enum DeviceError {
     /// revoked.
     #[error("this refresh token was used before, so its device was logged out; log in again")]
     Reused,
+    /// The device was logged out, no longer ago than its marker stays.
+    #[error("this device was logged out; log in again")]
+    Revoked,
     /// The device is gone, or the secret was never valid.
     #[error("this refresh token is not valid; log in again")]
     Unknown,
@@ -92,6 +96,21 @@ impl Devices {
     /// A first refresh token for a device that logs in. One that is known for this user keeps its
     /// id; any other gets a new one, so that the id of a revoked device never comes back.
     pub async fn lease(&self, user: UserId, hello: &HelloDevice) -> Result<RefreshToken, DeviceError> {
+        self.lease_as(user, hello, false).await
+    }
+
+    /// The same for the first device of a new user, none of whose devices was ever revoked: the id that the client
+    /// made is the device's.
+    pub async fn lease_first(&self, user: UserId, hello: &HelloDevice) -> Result<RefreshToken, DeviceError> {
+        self.lease_as(user, hello, true).await
+    }
+
+    async fn lease_as(
+        &self,
+        user: UserId,
+        hello: &HelloDevice,
+        is_first: bool,
+    ) -> Result<RefreshToken, DeviceError> {
         let now_ms = self.clock.now_ms();
         let mut wanted = hello.id;
         for _ in 0..TRIES {
@@ -101,6 +120,7 @@ impl Devices {
             };
             let device = match (&entry.value, wanted) {
                 (Some(_), Some(device)) => device,
+                (None, Some(device)) if is_first => device,
                 _ => DeviceId::generate(now_ms),
             };
             let token = RefreshToken::generate(user, device);
@@ -112,7 +132,7 @@ impl Devices {
                     return Ok(token);
                 }
             } else {
-                wanted = None;
+                wanted = wanted.filter(|_| is_first);
                 self.make_room(user).await?;
                 let mut record = Record::new(hello, now_ms);
                 record.begin(token.hash(), now_ms);
@@ -138,7 +158,15 @@ impl Devices {
                 value: record,
                 revision,
             } = self.read(user, device).await?;
-            let mut record = record.ok_or(DeviceError::Unknown)?;
+            let Some(mut record) = record else {
+                // Whoever guesses ids learns of no device that it is there.
+                let was_there = revision > 0;
+                return Err(if was_there {
+                    DeviceError::Revoked
+                } else {
+                    DeviceError::Unknown
+                });
+            };
             // A try of this very call was stored although its answer was lost.
             if record.standing(&next.hash()) == Standing::Current {
                 return Ok(next);

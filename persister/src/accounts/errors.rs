@@ -23,7 +23,7 @@ impl From<NotARefreshToken> for Failure {
 impl From<DeviceError> for Failure {
     fn from(error: DeviceError) -> Self {
         let code = match error {
-            DeviceError::Reused => Code::Revoked,
+            DeviceError::Reused | DeviceError::Revoked => Code::Revoked,
             DeviceError::Unknown => Code::Unauthorized,
             DeviceError::NoSuchDevice => Code::NotFound,
             DeviceError::Bucket { .. } => {

@@ -26,7 +26,8 @@ const IDENTITY_BYTES_MAX: usize = 1_000;
 const UPSERT_TRIES: usize = 3;
 
 impl Accounts {
-    /// A new account with its first device.
+    /// A new account with its first device. Who signs up again with the right password and a device id that they made
+    /// gets a session of the account that is there: the answer to their own sign-up was lost.
     pub async fn sign_up(&self, request: SignUp) -> Result<Tokens, Failure> {
         let handle = names::handle(&request.handle)?;
         names::password(&request.password)?;
@@ -35,7 +36,7 @@ impl Accounts {
         let now_ms = self.clock.now_ms();
         let user = NewUser {
             id: UserId::generate(now_ms),
-            password_hash: self.passwords.hash(request.password).await?,
+            password_hash: self.passwords.hash(request.password.clone()).await?,
             created_at: millis(now_ms),
             handle,
             name,
@@ -43,14 +44,20 @@ impl Accounts {
         let new = &user;
         let insert = |tx: Tx| async move { users::insert(&tx, new).await };
         if !self.db.tx("accounts.sign_up", insert).await? {
-            return Err(handle_taken(&user.handle));
+            let known = match device.id {
+                Some(_) => self.authenticated(&user.handle, request.password).await?,
+                None => None,
+            };
+            let profile = known.ok_or_else(|| handle_taken(&user.handle))?;
+            let token = self.devices.lease(profile.id, &device).await?;
+            return self.tokens(profile, &token);
         }
         let profile = Profile {
             id: user.id,
             handle: Some(user.handle),
             name: user.name,
         };
-        let token = self.devices.lease(profile.id, &device).await?;
+        let token = self.devices.lease_first(profile.id, &device).await?;
         self.tokens(profile, &token)
     }
 
@@ -62,14 +69,20 @@ impl Accounts {
             return Err(wrong_login());
         }
         // A handle that cannot exist takes the same way, and as long, as one that does not.
-        let handle = &names::handle(&request.handle).unwrap_or_default();
+        let handle = names::handle(&request.handle).unwrap_or_default();
+        let profile = self.authenticated(&handle, request.password).await?;
+        let profile = profile.ok_or_else(wrong_login)?;
+        let token = self.devices.lease(profile.id, &device).await?;
+        self.tokens(profile, &token)
+    }
+
+    /// Whose handle and password these are; it takes as long if they are nobody's.
+    async fn authenticated(&self, handle: &str, password: String) -> Result<Option<Profile>, Failure> {
         let find = |tx: Tx| async move { users::by_handle(&tx, handle).await };
         let found = self.db.read("accounts.log_in", find).await?;
         let (profile, hash) = found.map_or((None, None), |(profile, hash)| (Some(profile), hash));
-        let matches = self.passwords.verify(request.password, hash).await?;
-        let profile = profile.filter(|_| matches).ok_or_else(wrong_login)?;
-        let token = self.devices.lease(profile.id, &device).await?;
-        self.tokens(profile, &token)
+        let matches = self.passwords.verify(password, hash).await?;
+        Ok(profile.filter(|_| matches))
     }
 
     /// New tokens for old.

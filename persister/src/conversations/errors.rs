@@ -11,6 +11,7 @@ impl From<Refusal> for Failure {
             Refusal::NotMember => Code::NotMember,
             Refusal::Forbidden(_) => Code::Forbidden,
             Refusal::NoSuchMember | Refusal::NoSuchUsers(_) => Code::NotFound,
+            Refusal::IdTaken => Code::Conflict,
             Refusal::LastOwner => Code::LastOwner,
             Refusal::Full { .. } => Code::GroupFull,
         };

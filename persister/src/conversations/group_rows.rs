@@ -85,15 +85,17 @@ pub async fn all_exist(tx: &Tx, users: &[UserId]) -> Result<(), Failure> {
     Err(Refusal::NoSuchUsers(missing.join(", ")).into())
 }
 
-/// A new group without members.
-pub async fn insert(tx: &Tx, group: GroupId, title: &str, now_ms: i64) -> Result<(), DbError> {
+/// A new group without members; whether it is new.
+pub async fn insert(tx: &Tx, group: GroupId, title: &str, now_ms: i64) -> Result<bool, DbError> {
     // `head_at` puts a group without messages where it belongs in the list.
-    tx.execute(
-        "insert into conversations (key, kind, title, member_count, head_at) values ($1, 1, $2, 0, $3)",
-        &[&group.as_uuid(), &title, &now_ms],
-    )
-    .await?;
-    Ok(())
+    let inserted = tx
+        .execute(
+            "insert into conversations (key, kind, title, member_count, head_at) values ($1, 1, $2, 0, $3)
+             on conflict (key) do nothing",
+            &[&group.as_uuid(), &title, &now_ms],
+        )
+        .await?;
+    Ok(inserted == 1)
 }
 
 /// Adds members. What was said before they came does not count as unread: their cursors start at

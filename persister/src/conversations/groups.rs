@@ -58,7 +58,8 @@ impl Events {
 }
 
 impl Conversations {
-    /// A new group; who makes it becomes its owner.
+    /// A new group; who makes it becomes its owner. One that is there with the id that the client made is the answer to
+    /// the same request before, if the user is in it.
     pub async fn create(&self, request: CreateGroup) -> Result<ConversationSummary, Failure> {
         let owner = request.user;
         let title = &names::shown("title", &request.title)?;
@@ -69,11 +70,15 @@ impl Conversations {
             .collect();
         rights::fits(1, others.len(), self.group_members_max)?;
         let now_ms = self.clock.now_ms();
-        let group = GroupId::generate(now_ms);
+        let group = request.id.unwrap_or_else(|| GroupId::generate(now_ms));
         let work = |tx: Tx| async move {
             let everybody: Vec<UserId> = std::iter::once(owner).chain(others.iter().copied()).collect();
             group_rows::all_exist(&tx, &everybody).await?;
-            group_rows::insert(&tx, group, title, millis(now_ms)).await?;
+            if !group_rows::insert(&tx, group, title, millis(now_ms)).await? {
+                let locked = group_rows::lock(&tx, group, &[owner]).await;
+                let is_in = locked.is_ok_and(|locked| locked.role_of(owner).is_some());
+                return is_in.then_some(()).ok_or_else(|| Refusal::IdTaken.into());
+            }
             let role = |user| if user == owner { Role::Owner } else { Role::Member };
             let members: Vec<_> = everybody.iter().map(|user| (*user, role(*user))).collect();
             group_rows::add(&tx, group.as_uuid(), &members, millis(now_ms)).await?;

@@ -36,7 +36,7 @@ async fn all_other_devices_end_at_once_and_again_is_the_same() -> anyhow::Result
         let revoked = revocations.get(kv::device(user, other.device)).await?;
         ensure!(revoked.is_some(), "edges hear of each");
         let dead = world.call(&refresh(&other.refresh_token)).await;
-        ensure!(dead.map(drop).refusal()? == Code::Unauthorized);
+        ensure!(dead.map(drop).refusal()? == Code::Revoked);
     }
     ensure!(revocations.get(kv::device(user, except)).await?.is_none());
     world.call(&refresh(&first.refresh_token)).await?;

@@ -97,6 +97,21 @@ async fn an_account_lives() -> anyhow::Result<()> {
         "{wrong} {nobody}"
     );
 
+    // The answer was lost, and the same is asked again, both ways: with the id that the client made.
+    let mut bea = sign_up("bea");
+    bea.device.id = Some(DeviceId::from_parts(7, 7));
+    let made = world.call(&bea).await?;
+    ensure!(Some(made.device) == bea.device.id);
+    let again = world.call(&bea).await?;
+    ensure!((again.user.id, again.device) == (made.user.id, made.device));
+    ensure!(world.call(&refresh(&again.refresh_token)).await?.device == made.device);
+    ensure!(devices_of(&world, made.user.id).await?.len() == 1);
+    let guessed = SignUp {
+        password: "another password".into(),
+        ..bea.clone()
+    };
+    ensure!(world.call(&guessed).await.map(drop).refusal()? == Code::HandleTaken);
+
     // A known device keeps its id, an unknown one gets a new one.
     let again = world.call(&log_in("alice", PASSWORD, Some(first.device))).await?;
     ensure!(again.device == first.device);
@@ -122,7 +137,7 @@ async fn an_account_lives() -> anyhow::Result<()> {
         .await
         .map(drop)
         .refusal()?;
-    ensure!(dead == Code::Unauthorized);
+    ensure!(dead == Code::Revoked);
     // The id of a revoked device does not come back.
     let back = world.call(&log_in("alice", PASSWORD, Some(device))).await?;
     ensure!(back.device != device);

@@ -43,7 +43,7 @@ async fn refresh_tokens_are_good_once_and_reuse_revokes() -> anyhow::Result<()> 
         .await
         .map(drop)
         .refusal()?;
-    ensure!(code == Code::Unauthorized);
+    ensure!(code == Code::Revoked);
     ensure!(devices_of(&world, user).await?.is_empty());
     persister.stop(common::PATIENCE).await
 }
@@ -92,7 +92,7 @@ async fn a_refresh_whose_answer_was_lost_may_be_said_again() -> anyhow::Result<(
         .await
         .map(drop)
         .refusal()?;
-    ensure!(code == Code::Unauthorized);
+    ensure!(code == Code::Revoked);
     persister.stop(common::PATIENCE).await
 }
 

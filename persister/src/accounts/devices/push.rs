@@ -2,7 +2,7 @@
 //! phone has one user at a time: who has registered an endpoint or a token stands in the bucket
 //! `push_targets`, so that the one before loses it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use natterjack_nats::{
     DeviceId, UserId, subjects,
@@ -13,9 +13,12 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::{
-    DeviceError, Devices, MARKER_TTL, TRIES, contended,
+    DeviceError, Devices, TRIES, contended,
     store::{self, Entry, failed},
 };
+
+/// How long the marker of a target that is nobody's any more stays.
+const MARKER_TTL: Duration = Duration::from_hours(24);
 
 /// A device of a user.
 type Owner = (UserId, DeviceId);
