@@ -8,6 +8,7 @@ import type { Client, ClientOptions } from "./client.js";
 import { checkedCommand, checkedConversation, checkedSeq, checkedUser } from "./check.js";
 import { dmOf } from "./conversation.js";
 import type { Answers, Command } from "./engine/engine.js";
+import { EDGES } from "./engine/follow.js";
 import { StoppedError, UsageError } from "./errors.js";
 import type { ClientEvent, ClientEvents, Connection, OutboxEntry } from "./events.js";
 import { Hub } from "./hub.js";
@@ -52,7 +53,9 @@ class AssembledClient implements Client, Context {
   constructor(options: ClientOptions) {
     this.#options = options;
     this.store = options.store ?? this.#defaultStore(options.account);
-    this.api = createSharingApi(options, (note) => this.#share(note));
+    // What the connection was told of edges, in whichever tab it is.
+    const memory = { get: () => this.store.value(EDGES) };
+    this.api = createSharingApi({ ...options, memory }, (note) => this.#share(note));
     const tell = { emit: this.hub.emit, note: (note: Note) => this.#heard(note) };
     // What is kept is shown without it.
     const load = async () =>

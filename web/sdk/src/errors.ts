@@ -34,6 +34,13 @@ export class UnreachableError extends Error {
  */
 export class SignedOutError extends Error {
   override readonly name = "SignedOutError";
+  /** The device was signed out by somebody: the client stops with `revoked` instead of `signed_out`. */
+  readonly revoked: boolean;
+
+  constructor(message: string, { revoked = false, ...options }: ErrorOptions & { revoked?: boolean } = {}) {
+    super(message, options);
+    this.revoked = revoked;
+  }
 }
 
 /** The client was stopped, for the reason given; no call is answered any more. */

@@ -38,7 +38,7 @@ export type Reason =
   | "closed"
   /** Final: there is no valid token to be had; log in again. */
   | "signed_out"
-  /** Final: the device was revoked (3503). */
+  /** Final: the device was revoked (3503), now or before the client began. */
   | "revoked"
   /** Final: too many connections of this user (3504). */
   | "too_many_connections"

@@ -18,4 +18,5 @@ export { SafeStore } from "./store/safe.js";
 export { MemoryStore } from "./store/memory.js";
 export { accounts, type AccountsOptions } from "./account/accounts.js";
 export { openVault, type Vault, type SignedIn } from "./account/vault.js";
+export { makeUlid } from "./ulid.js";
 export { createApi, type ApiOptions } from "./api/http.js";

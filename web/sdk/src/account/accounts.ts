@@ -7,8 +7,9 @@
  *
  * @module
  */
-import { fetchJson } from "../api/fetch-json.js";
+import { type Repeat, Servers } from "../api/servers.js";
 import { ServerError, SignedOutError } from "../errors.js";
+import { makeUlid } from "../ulid.js";
 import type { HelloDevice, Tokens } from "../wire.js";
 import type { Account, Accounts } from "./account.js";
 import { deviceName } from "./device.js";
@@ -33,6 +34,8 @@ export interface AccountsOptions {
   /** How the device is called in the list of one's devices; "Firefox on Linux" and the like without. */
   device?: Omit<HelloDevice, "id">;
   fetch?: typeof fetch;
+  /** Whether edges are asked for (`GET /v1/edges`), so that one of them does when `server` is gone; true. */
+  discover?: boolean;
   /** Where to keep the account; without one, an IndexedDB of its own where there is one, else memory. */
   vault?: Vault;
 }
@@ -49,6 +52,8 @@ class DeviceAccounts implements Accounts {
   readonly #listeners = new Set<(account: Account | undefined) => void>();
   readonly #turns = new Turns();
   readonly #keeper: Keeper;
+  /** By address: whoever is signed in may be so at another one than that of the next sign-in. */
+  readonly #servers = new Map<string, Servers>();
   #channel: BroadcastChannel | undefined;
 
   constructor(options: AccountsOptions) {
@@ -64,15 +69,26 @@ class DeviceAccounts implements Accounts {
   }
 
   signUp(handle: string, password: string, name?: string): Promise<Account> {
-    const body = { handle, password, ...(name !== undefined && { name }), device: this.#device() };
-    return this.#turns.take(async () => this.#signIn(handle, await this.#post<Tokens>("/v1/signup", body)));
+    return this.#turns.take(async () => {
+      // With the same device, the same again is answered as the first time. Kept before it is asked.
+      const id = (await this.#vault.device(this.#server, handle)) ?? makeUlid();
+      await this.#vault.setDevice(this.#server, handle, id).catch(() => {});
+      const device = { id, ...this.#device() };
+      const body = { handle, password, ...(name !== undefined && { name }), device };
+      return this.#signIn(handle, await this.#post<Tokens>("/v1/signup", body, "unless_late"));
+    });
   }
 
   logIn(handle: string, password: string): Promise<Account> {
     return this.#turns.take(async () => {
       const id = await this.#vault.device(this.#server, handle);
       const device = { ...(id !== undefined && { id }), ...this.#device() };
-      return this.#signIn(handle, await this.#post<Tokens>("/v1/login", { handle, password, device }));
+      // Once more, it would be the same device, if the server knows it by now.
+      const repeat = id === undefined ? "no" : "unless_late";
+      return this.#signIn(
+        handle,
+        await this.#post<Tokens>("/v1/login", { handle, password, device }, repeat),
+      );
     });
   }
 
@@ -126,14 +142,15 @@ class DeviceAccounts implements Accounts {
   async #refresh(signedIn: SignedIn): Promise<SignedIn> {
     try {
       const body = { refresh_token: this.#keeper.refreshToken(signedIn) };
-      const tokens = await this.#post<Tokens>("/v1/refresh", body, signedIn.server);
+      // The same one may be shown again, but not often: a server that is slow has likely taken it.
+      const tokens = await this.#post<Tokens>("/v1/refresh", body, "unless_late", signedIn.server);
       const fresh = received(tokens, signedIn.server);
       await this.#keeper.keep(fresh);
       return fresh;
     } catch (error) {
       if (!(error instanceof ServerError) || error.retryable) throw error;
       // Whoever is signed out by the server stays to be seen as such until they log in again.
-      throw new SignedOutError(error.message, { cause: error });
+      throw new SignedOutError(error.message, { cause: error, revoked: error.code === "revoked" });
     }
   }
 
@@ -141,8 +158,9 @@ class DeviceAccounts implements Accounts {
     try {
       const { server, access_token } = isGood(signedIn) ? signedIn : await this.#refresh(signedIn);
       const headers = { authorization: `Bearer ${access_token}` };
-      const request = { url: `${server}/v1/logout`, method: "POST", headers, timeoutMs: LOG_OUT_TIMEOUT_MS };
-      await fetchJson({ ...request, fetch: this.#options.fetch });
+      const timeoutMs = LOG_OUT_TIMEOUT_MS;
+      const going = { path: "/v1/logout", repeat: "no", method: "POST", headers, timeoutMs } as const;
+      await this.#at(server).ask(going);
     } catch {
       // Away, or signed out already. The token ends by itself, and the device can be revoked from another one.
     }
@@ -153,9 +171,21 @@ class DeviceAccounts implements Accounts {
     if (user.handle !== undefined) await this.#vault.setDevice(server, user.handle, undefined);
   }
 
-  #post<T>(path: string, body: unknown, server = this.#server): Promise<T> {
-    const request = { url: server + path, method: "POST", body, timeoutMs: TIMEOUT_MS };
-    return fetchJson({ ...request, fetch: this.#options.fetch }) as Promise<T>;
+  #post<T>(path: string, body: unknown, repeat: Repeat, server = this.#server): Promise<T> {
+    const going = { path, repeat, method: "POST", body, timeoutMs: TIMEOUT_MS };
+    return this.#at(server).ask(going) as Promise<T>;
+  }
+
+  #at(server: string): Servers {
+    const { discover, fetch } = this.#options;
+    const vault = this.#vault;
+    const memory = {
+      get: async () => vault.edges?.(server),
+      set: async (edges: readonly string[]) => vault.setEdges?.(server, edges),
+    };
+    const servers = this.#servers.get(server) ?? new Servers({ server, fetch, discover, memory });
+    this.#servers.set(server, servers);
+    return servers;
   }
 
   #device(): Omit<HelloDevice, "id"> {

@@ -18,6 +18,7 @@ export interface AccessToken {
  * Asked for a token at the start, before it expires, and when the server refused the last one
  * (`refused`: do not give that one again).
  *
- * Throw {@link SignedOutError} when there is none to be had: the client then stops with `signed_out`.
+ * Throw {@link SignedOutError} when there is none to be had: the client then stops with `signed_out`, or with
+ * `revoked` if the error says so.
  */
 export type TokenSource = (why: { refused?: string }) => Promise<AccessToken>;

@@ -20,6 +20,9 @@ export interface Vault {
   /** The device that somebody was signed in on here before, so that it does not become another one. */
   device(server: string, handle: string): Promise<DeviceId | undefined>;
   setDevice(server: string, handle: string, device: DeviceId | undefined): Promise<void>;
+  /** The edges of a server that were named last; a vault without these two knows them for one run. */
+  edges?(server: string): Promise<unknown>;
+  setEdges?(server: string, edges: readonly string[]): Promise<void>;
 }
 
 const DATABASE = "natterjack-accounts";
@@ -58,6 +61,14 @@ class Values implements Vault {
 
   setDevice(server: string, handle: string, device: DeviceId | undefined): Promise<void> {
     return this.#values.set(deviceKey(server, handle), device);
+  }
+
+  edges(server: string): Promise<unknown> {
+    return this.#values.get(`edges ${server}`);
+  }
+
+  setEdges(server: string, edges: readonly string[]): Promise<void> {
+    return this.#values.set(`edges ${server}`, edges);
   }
 }
 

@@ -45,7 +45,11 @@ export interface Api {
   mute(conversation: Conversation, mute: Mute): Promise<Summary>;
   unmute(conversation: Conversation): Promise<Summary>;
   members(conversation: Conversation): Promise<Member[]>;
-  createGroup(title: string, members: UserId[]): Promise<Summary>;
+  /**
+   * With an `id` that was made before ({@link makeUlid}), the same again makes no second group: keep it for as long as
+   * you try. Without one it holds for this call alone.
+   */
+  createGroup(title: string, members: UserId[], id?: GroupId): Promise<Summary>;
   renameGroup(group: GroupId, title: string): Promise<Summary>;
   addMembers(group: GroupId, users: UserId[]): Promise<Summary>;
   removeMember(group: GroupId, user: UserId): Promise<void>;

@@ -4,17 +4,22 @@
  * @module
  */
 import { cachedTokens } from "../account/cached.js";
+import type { TokenSource } from "../account/tokens.js";
 import type { ClientOptions } from "../client.js";
 import { ServerError, UnreachableError } from "../errors.js";
+import { makeUlid } from "../ulid.js";
 import type * as wire from "../wire.js";
 import type { Api } from "./api.js";
-import { fetchJson } from "./fetch-json.js";
+import { type EdgeMemory, type Repeat, Servers } from "./servers.js";
 
 /** How long the server may take for an answer. */
 const TIMEOUT_MS = 20_000;
 
 /** What a request needs. */
-export type ApiOptions = Pick<ClientOptions, "server" | "tokens" | "fetch">;
+export type ApiOptions = Pick<ClientOptions, "server" | "tokens" | "fetch" | "region" | "discover"> & {
+  /** What is remembered of edges, for when the server is gone; without it, they are asked for now and then. */
+  memory?: EdgeMemory;
+};
 
 type Query = Record<string, string | number | undefined>;
 
@@ -24,12 +29,13 @@ export function createApi(options: ApiOptions): Api {
 }
 
 class HttpApi implements Api {
-  readonly #options: ApiOptions;
+  readonly #tokens: TokenSource;
+  readonly #servers: Servers;
   #device: wire.DeviceId | undefined;
 
   constructor(options: ApiOptions) {
-    const server = options.server.replace(/\/+$/, "");
-    this.#options = { ...options, server, tokens: cachedTokens(options.tokens) };
+    this.#tokens = cachedTokens(options.tokens);
+    this.#servers = new Servers(options);
   }
 
   me(): Promise<wire.Me> {
@@ -105,8 +111,8 @@ class HttpApi implements Api {
     return this.#call("GET", `${of(conversation)}/members`);
   }
 
-  createGroup(title: string, members: wire.UserId[]): Promise<wire.Summary> {
-    return this.#call("POST", "/v1/groups", { title, members });
+  createGroup(title: string, members: wire.UserId[], id: wire.GroupId = makeUlid()): Promise<wire.Summary> {
+    return this.#call("POST", "/v1/groups", { id, title, members });
   }
 
   renameGroup(group: wire.GroupId, title: string): Promise<wire.Summary> {
@@ -118,7 +124,7 @@ class HttpApi implements Api {
   }
 
   async removeMember(group: wire.GroupId, user: wire.UserId): Promise<void> {
-    await this.#call("DELETE", `${ofGroup(group)}/members/${encodeURIComponent(user)}`);
+    await this.#call("DELETE", `${ofGroup(group)}/members/${encodeURIComponent(user)}`, undefined, "no");
   }
 
   async setRole(group: wire.GroupId, user: wire.UserId, role: wire.Role): Promise<void> {
@@ -130,18 +136,17 @@ class HttpApi implements Api {
   }
 
   edges(region?: string): Promise<wire.EdgeInfo[]> {
-    const { server, fetch } = this.#options;
-    const url = server + path("/v1/edges", { region });
-    return fetchJson({ url, timeoutMs: TIMEOUT_MS, fetch }) as Promise<wire.EdgeInfo[]>;
+    const going = { path: path("/v1/edges", { region }), repeat: "yes", timeoutMs: TIMEOUT_MS } as const;
+    return this.#servers.ask(going) as Promise<wire.EdgeInfo[]>;
   }
 
   async logOut(): Promise<void> {
-    await this.#call("POST", "/v1/logout");
+    await this.#call("POST", "/v1/logout", undefined, "no");
   }
 
   /** The device of the token: what its source says, else what the server says. */
   async #ownDevice(): Promise<wire.DeviceId> {
-    this.#device ??= (await this.#options.tokens({})).device;
+    this.#device ??= (await this.#tokens({})).device;
     this.#device ??= (await this.devices()).find((device) => device.current)?.id;
     if (this.#device === undefined)
       throw new UnreachableError("the server does not know this device yet: connect first");
@@ -149,17 +154,16 @@ class HttpApi implements Api {
   }
 
   /** Once more with a fresh token, if the server says that this one has ended. */
-  async #call<T>(method: string, pathname: string, body?: unknown): Promise<T> {
-    const { tokens } = this.#options;
-    const { token, device } = await tokens({});
+  async #call<T>(method: string, pathname: string, body?: unknown, repeat: Repeat = "yes"): Promise<T> {
+    const { token, device } = await this.#tokens({});
     try {
-      return await this.#once<T>(method, pathname, body, token, device);
+      return await this.#once<T>(method, pathname, body, repeat, token, device);
     } catch (error) {
       const ended =
         error instanceof ServerError && (error.code === "token_expired" || error.code === "unauthorized");
       if (!ended) throw error;
-      const fresh = await tokens({ refused: token });
-      return this.#once<T>(method, pathname, body, fresh.token, fresh.device);
+      const fresh = await this.#tokens({ refused: token });
+      return this.#once<T>(method, pathname, body, repeat, fresh.token, fresh.device);
     }
   }
 
@@ -167,22 +171,16 @@ class HttpApi implements Api {
     method: string,
     pathname: string,
     body: unknown,
+    repeat: Repeat,
     token: string,
     device: wire.DeviceId | undefined,
   ): Promise<T> {
-    const { server, fetch } = this.#options;
     const headers = {
       authorization: `Bearer ${token}`,
       ...(device !== undefined && { "natterjack-device": device }),
     };
-    return fetchJson({
-      url: server + pathname,
-      method,
-      body,
-      headers,
-      timeoutMs: TIMEOUT_MS,
-      fetch,
-    }) as Promise<T>;
+    const going = { path: pathname, repeat, method, body, headers, timeoutMs: TIMEOUT_MS };
+    return this.#servers.ask(going) as Promise<T>;
   }
 }
 

@@ -127,10 +127,12 @@ export class LocalEngine implements Engine {
     try {
       const user = (await store.value(VALUES.user)) as Profile | undefined;
       const reads = (await store.value(VALUES.reads)) as Remembered["reads"] | undefined;
-      return { resumes: user !== undefined || opening.cursors.size > 0, me: user?.id, reads: reads ?? {} };
+      const resumes = user !== undefined || opening.cursors.size > 0;
+      const edges = await store.value(VALUES.edges);
+      return { resumes, me: user?.id, reads: reads ?? {}, edges: Array.isArray(edges) ? edges : [] };
     } catch (error) {
       this.#emit("storage", { error: error as Error });
-      return { resumes: opening.cursors.size > 0, me: undefined, reads: {} };
+      return { resumes: opening.cursors.size > 0, me: undefined, reads: {}, edges: [] };
     }
   }
 
@@ -221,8 +223,7 @@ export class LocalEngine implements Engine {
       const token = await this.#parts.options.tokens(refused === undefined ? {} : { refused });
       this.#input({ type: "token", token });
     } catch (error) {
-      const final = error instanceof SignedOutError;
-      this.#input({ type: "no_token", final, unreachable: error instanceof UnreachableError });
+      this.#input({ type: "no_token", why: whyNoToken(error) });
     }
   }
 
@@ -254,4 +255,9 @@ export class LocalEngine implements Engine {
       this.#input({ type: "tick" });
     }, inMs);
   }
+}
+
+function whyNoToken(error: unknown): Extract<Input, { type: "no_token" }>["why"] {
+  if (error instanceof SignedOutError) return error.revoked ? "revoked" : "signed_out";
+  return error instanceof UnreachableError ? "unreachable" : "token";
 }

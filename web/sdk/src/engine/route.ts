@@ -1,21 +1,17 @@
 /**
  * Where to connect: edges that discovery or a draining edge has named, and the configured server behind them.
  *
- * What was named is kept for a while and asked for again after a loss. It is never followed to where the
- * configuration does not lead: from `https` to `http`, or from elsewhere to this very machine (an edge whose
- * operator told it no public address names the one that it listens on).
+ * What was named is kept for a while and asked for again after a loss.
  *
  * @module
  */
+import { followed, plain } from "./follow.js";
 
 /** How long an answer is believed; up to half of it longer, so that a crowd does not ask at one moment. */
 const FRESH_MS = 60_000;
 
 /** After a loss an answer older than this is asked for again. A dead edge may be named for its lease's 6 s. */
 const DOUBTED_AFTER_MS = 5_000;
-
-/** More than an edge names, so that a list without end does no harm. */
-const FOUND_MAX = 64;
 
 /** The way of one client; without I/O and clock. Times are milliseconds that never fall. */
 export class Route {
@@ -33,10 +29,12 @@ export class Route {
   /** Into {@link candidates}. */
   #place = 0;
 
-  constructor(server: string, discovers: boolean, random: () => number) {
+  /** @param remembered - What was named to the run before: tried if nobody says more, and asked for the rest. */
+  constructor(server: string, discovers: boolean, random: () => number, remembered: readonly string[] = []) {
     this.#configured = plain(server);
     this.#discovers = discovers;
     this.#random = random;
+    if (discovers) this.#find(remembered);
   }
 
   /** The server to connect to. */
@@ -116,51 +114,6 @@ export class Route {
     this.#found = followed(edges, this.#configured);
     this.#place = 0;
   }
-}
-
-/** Those of the addresses that somebody named which may be followed, each once. */
-export function followed(edges: readonly string[], configured: string): string[] {
-  const found = new Set<string>();
-  for (const edge of edges) {
-    if (found.size >= FOUND_MAX) break;
-    if (typeof edge === "string" && follows(edge, configured)) found.add(plain(edge));
-  }
-  return [...found];
-}
-
-function follows(edge: string, configured: string): boolean {
-  const to = parsed(edge);
-  const from = parsed(configured);
-  if (to === undefined || from === undefined) return false;
-  if (isSecure(from) && !isSecure(to)) return false;
-  return isThisMachine(from) || !isThisMachine(to);
-}
-
-function parsed(text: string): URL | undefined {
-  try {
-    const url = new URL(text);
-    return /^(https?|wss?):$/.test(url.protocol) && url.hostname !== "" ? url : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function isSecure(url: URL): boolean {
-  return url.protocol === "https:" || url.protocol === "wss:";
-}
-
-function isThisMachine(url: URL): boolean {
-  // `URL` has written addresses out in one form by now: 127.1 is 127.0.0.1, and v4 in v6 is in hexadecimal.
-  const host = url.hostname.replace(/^\[|\]$/g, "").replace(/\.$/, "");
-  return (
-    host === "localhost" ||
-    host.endsWith(".localhost") ||
-    /^(127\.\d+\.\d+\.\d+|0\.0\.0\.0|::1?|::ffff:(7f[0-9a-f]{2}:[0-9a-f]{1,4}|0:0))$/.test(host)
-  );
-}
-
-function plain(server: string): string {
-  return server.replace(/\/+$/, "");
 }
 
 /** The address of a server's socket: `wss://…/v1/ws`. */

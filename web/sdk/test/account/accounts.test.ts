@@ -27,6 +27,7 @@ class TokenServer {
 
   readonly fetch = (async (url: string, init: RequestInit) => {
     const { pathname: path } = new URL(url);
+    if (path === "/v1/edges") return Response.json([]);
     const body = init.body === undefined ? {} : (JSON.parse(String(init.body)) as Record<string, unknown>);
     this.asked.push({ path, body });
     await this.gate;
@@ -39,17 +40,18 @@ class TokenServer {
     }
     // The one before may be shown again while this one was not.
     this.#before = shown as string | undefined;
-    return Response.json(this.#tokens(body));
+    return Response.json(this.#tokens(path, body));
   }) as typeof fetch;
 
   paths(path: string): Record<string, unknown>[] {
     return this.asked.filter((asked) => asked.path === path).map(({ body }) => body);
   }
 
-  #tokens(body: Record<string, unknown>): Tokens {
+  #tokens(path: string, body: Record<string, unknown>): Tokens {
     this.#count += 1;
     this.#good = `refresh-${this.#count}`;
-    const device = (body["device"] as { id?: string } | undefined)?.id ?? "device-1";
+    const known = path === "/v1/login" ? (body["device"] as { id?: string }).id : undefined;
+    const device = known ?? "device-1";
     return {
       user: { id: "u1", handle: "ann", name: "Ann" },
       device,
@@ -97,6 +99,16 @@ test("who signs up is signed in on this device, over restarts", async () => {
   });
   expect(await tab().current()).toEqual(account);
   expect(server.paths("/v1/signup")).toMatchObject([{ handle: "ann", password: "a password", name: "Ann" }]);
+});
+
+test("a sign-up whose answer was lost is made again as the same device, also by the next page", async () => {
+  server.away = true;
+  await expect(tab().signUp("ann", "a password")).rejects.toThrow(UnreachableError);
+  server.away = false;
+  await tab().signUp("ann", "a password");
+  const ids = server.paths("/v1/signup").map(({ device }) => (device as { id?: string }).id);
+  expect(ids[0]).toMatch(/^[0-9a-z]{26}$/);
+  expect(ids[1]).toBe(ids[0]);
 });
 
 test("a token is used while it is good, and of many who ask in many tabs one refreshes", async () => {
@@ -189,7 +201,10 @@ test("a server that is away is not the end; one that refuses is", async () => {
   server.away = false;
   expect(await own.tokens(account)({})).toMatchObject({ token: "access-2" });
   server.revoked = true;
-  await expect(own.tokens(account)({})).rejects.toThrow(SignedOutError);
+  // Its device was signed out, perhaps while no page was open: that is not to be taken for a session that ended.
+  await expect(own.tokens(account)({})).rejects.toMatchObject({ name: "SignedOutError", revoked: true });
+  await own.logOut();
+  await expect(own.tokens(account)({})).rejects.toMatchObject({ name: "SignedOutError", revoked: false });
 });
 
 test("logging in again is the same device; after logging out it is a new one", async () => {

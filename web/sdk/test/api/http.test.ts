@@ -15,6 +15,7 @@ function api(...answers: (Response | Error)[]) {
   const refusals: (string | undefined)[] = [];
   const made = createApi({
     server: "https://chat.example.com/",
+    discover: false,
     tokens: async ({ refused }) => {
       refusals.push(refused);
       return { token: refused === undefined ? "first" : "second", device: "d1" };
@@ -73,7 +74,7 @@ describe("what goes out", () => {
     const keys = { p256dh: "p", auth: "a" };
     await made.registerWebPush({ endpoint: "https://push.example.com/1", expirationTime: null, keys });
     expect(asked.map(({ body }) => body)).toEqual([
-      { title: "Pond", members: ["a"] },
+      { id: expect.stringMatching(/^[0-9a-z]{26}$/) as string, title: "Pond", members: ["a"] },
       { channel: "webpush", endpoint: "https://push.example.com/1", keys, silent: false },
     ]);
     expect(asked[1]!.path).toBe("/v1/devices/d1/push");

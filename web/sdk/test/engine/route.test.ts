@@ -1,7 +1,8 @@
 /** Which edge is tried next, and which names are followed. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Route, followed, socketAddress } from "../../src/engine/route.js";
+import { followed } from "../../src/engine/follow.js";
+import { Route, socketAddress } from "../../src/engine/route.js";
 
 const HOME = "https://chat.example.com";
 const [ONE, TWO] = ["https://one.example.com", "https://two.example.com"];

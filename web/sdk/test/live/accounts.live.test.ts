@@ -1,7 +1,17 @@
 /** Accounts and the API against a real server. */
+import { randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
-import { accounts, createApi, openVault, ServerError, SignedOutError } from "../../src/index.js";
-import { Person, SERVER } from "./person.js";
+import {
+  accounts,
+  createApi,
+  makeUlid,
+  openVault,
+  ServerError,
+  SignedOutError,
+  UnreachableError,
+} from "../../src/index.js";
+import { Link } from "./link.js";
+import { Person, SERVER, until } from "./person.js";
 
 test.skipIf(SERVER === "")("signed up, signed in again, refreshed, signed out", async () => {
   const ann = await Person.signUp("ann");
@@ -24,6 +34,59 @@ test.skipIf(SERVER === "")("signed up, signed in again, refreshed, signed out", 
   await expect(api.me()).rejects.toMatchObject({ code: "revoked" });
 });
 
+test.skipIf(SERVER === "")("a device that was revoked while nobody was connected is told so", async () => {
+  const ann = await Person.signUp("ann");
+  const phone = await ann.elsewhere();
+  const held = await phone.tokens({});
+  await createApi({ server: SERVER, tokens: ann.tokens }).revokeOtherDevices();
+  // What it has ended long ago, and it asks for another one.
+  const tokens = () => phone.tokens({ refused: held.token });
+  await expect(tokens()).rejects.toMatchObject({ name: "SignedOutError", revoked: true });
+  await (await phone.device({ tokens })).is("stopped", "revoked");
+});
+
+test.skipIf(SERVER === "")("signed up twice, because the first answer was lost", async () => {
+  const handle = `lost-${randomBytes(4).toString("hex")}`;
+  let lost = 0;
+  const fetch = (async (url: string, init: RequestInit) => {
+    const answer = await globalThis.fetch(url, init);
+    if (!url.endsWith("/v1/signup") || lost++ > 0) return answer;
+    throw new TypeError("the answer is lost");
+  }) as typeof globalThis.fetch;
+  const own = accounts({ server: SERVER, vault: openVault(undefined), fetch, discover: false });
+  await expect(own.signUp(handle, "correct horse")).rejects.toBeInstanceOf(UnreachableError);
+  const account = await own.signUp(handle, "correct horse");
+  const api = createApi({ server: SERVER, tokens: own.tokens(account) });
+  expect(await api.devices()).toMatchObject([{ id: account.device, current: true }]);
+});
+
+test.skipIf(SERVER === "")(
+  "the configured server is gone: calls and tokens go to an edge that it named",
+  async () => {
+    const link = await Link.open(SERVER);
+    const vault = openVault(undefined);
+    const own = accounts({ server: link.url, vault });
+    const account = await own.signUp(`moved-${randomBytes(4).toString("hex")}`, "correct horse");
+    const before = await own.tokens(account)({});
+    const memory: { edges: readonly string[] } = { edges: [] };
+    const api = createApi({
+      server: link.url,
+      tokens: own.tokens(account),
+      memory: { get: async () => memory.edges, set: async (edges) => void (memory.edges = edges) },
+    });
+    expect(await api.me()).toMatchObject({ id: account.user.id });
+    // Nobody waits for it: who else is there.
+    await until(
+      async () => [await vault.edges!(link.url), memory.edges],
+      (seen) => seen.every((edges) => (edges as string[] | undefined)?.includes(SERVER)),
+    );
+    await link.close();
+    expect((await own.tokens(account)({ refused: before.token })).token).not.toBe(before.token);
+    expect(await api.searchUsers(account.user.handle!)).toMatchObject([{ id: account.user.id }]);
+    expect(await api.createGroup("Pond", [])).toMatchObject({ title: "Pond" });
+  },
+);
+
 test.skipIf(SERVER === "")("every call of the API is one that the server knows", async () => {
   const [ann, bob] = await Promise.all([Person.signUp("ann"), Person.signUp("bob")]);
   const api = createApi({ server: SERVER, tokens: ann.tokens });
@@ -42,6 +105,9 @@ test.skipIf(SERVER === "")("every call of the API is one that the server knows",
   const group = await api.createGroup("Pond", [his]);
   const id = group.conversation.slice("group.".length);
   expect(group).toMatchObject({ title: "Pond", role: "owner", member_count: 2 });
+  const twice = makeUlid();
+  const [one, other] = [await api.createGroup("Twice", [], twice), await api.createGroup("Twice", [], twice)];
+  expect([one.conversation, other.conversation]).toEqual([`group.${twice}`, `group.${twice}`]);
   expect(await api.renameGroup(id, "Lake")).toMatchObject({ title: "Lake" });
   await api.setRole(id, his, "admin");
   expect((await api.members(group.conversation)).map(({ role }) => role).sort()).toEqual(["admin", "owner"]);
@@ -50,7 +116,7 @@ test.skipIf(SERVER === "")("every call of the API is one that the server knows",
   expect(await api.mute(group.conversation, { mentions: true })).toMatchObject({ mute: { mentions: true } });
   expect(await api.unmute(group.conversation)).not.toHaveProperty("mute");
   expect(await api.conversation(group.conversation)).toMatchObject({ title: "Lake" });
-  expect((await api.conversations(undefined, 10)).conversations).toHaveLength(1);
+  expect((await api.conversations(undefined, 10)).conversations).toHaveLength(2);
   const page = await api.history(group.conversation, { before: 2 ** 50 }, 3);
   expect(page.messages.every(({ kind }) => kind === "event")).toBe(true);
   await expect(api.history("group.nobody", {})).rejects.toBeInstanceOf(ServerError);

@@ -15,8 +15,8 @@ export type Input =
   | { type: "start" }
   /** The token that {@link Output} `token` asked for. */
   | { type: "token"; token: AccessToken }
-  /** There is none: `final`: nor will there be; `unreachable`: whoever gives them could not be asked. */
-  | { type: "no_token"; final: boolean; unreachable: boolean }
+  /** There is none. `signed_out`, `revoked`: nor will there be; `unreachable`: whoever gives them could not be asked. */
+  | { type: "no_token"; why: "signed_out" | "revoked" | "unreachable" | "token" }
   /** What `edges` asked for: addresses, the best first; `undefined` if nobody could be asked. */
   | { type: "edges"; urls: readonly string[] | undefined }
   /** The socket of that number, which `connect` asked for, stands. */

@@ -7,6 +7,7 @@ import type { AccessToken } from "../../account/tokens.js";
 import type { Conversation, HelloDevice, Ready, Seq } from "../../wire.js";
 import type { Route } from "../route.js";
 import type { Outlet, Settings } from "./io.js";
+import { VALUES } from "./parts.js";
 import type { Session } from "./session.js";
 
 /** Where a link is; times are those of the machine. */
@@ -40,6 +41,15 @@ export interface LinkHost {
   handIn(token: AccessToken, now: number): void;
   /** Nothing comes any more. */
   ended(): void;
+}
+
+/** Edges that are remembered, at most: as many as a server names. */
+const EDGES_MAX = 16;
+
+/** Keeps which edges there are, for the next run, and for whoever asks by HTTP. */
+export function noteEdges(out: Outlet, edges: readonly string[] | undefined): void {
+  if (edges === undefined || edges.length === 0) return;
+  out.keep([{ put: "value", name: VALUES.edges, value: edges.slice(0, EDGES_MAX) }]);
 }
 
 /** What a link is made of. */

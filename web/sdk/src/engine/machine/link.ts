@@ -19,8 +19,8 @@ import type { Connection, Reason } from "../../events.js";
 import type { ClientFrame, Ready, WireError } from "../../wire.js";
 import { delayMs } from "../backoff.js";
 import { CLOSE, reasonOf, reconnects } from "../frames.js";
-import { earliest } from "./io.js";
-import type { LinkHost, LinkParts, Phase } from "./link-parts.js";
+import { type Input, earliest } from "./io.js";
+import { type LinkHost, type LinkParts, type Phase, noteEdges } from "./link-parts.js";
 import { Session } from "./session.js";
 
 /** So many tokens in a row may be refused before nothing more is expected of the source. */
@@ -99,14 +99,15 @@ export class Link {
     }
   }
 
-  noToken(final: boolean, unreachable: boolean, now: number): void {
+  noToken(why: Extract<Input, { type: "no_token" }>["why"], now: number): void {
     this.#tokenWanted = false;
-    if (final) this.stop("signed_out");
-    else if (this.#phase.at === "token") this.#backOff(now, unreachable ? "unreachable" : "token");
+    if (why === "signed_out" || why === "revoked") this.stop(why);
+    else if (this.#phase.at === "token") this.#backOff(now, why);
     else this.session?.retryToken(now);
   }
 
   edgesCame(urls: readonly string[] | undefined, now: number): void {
+    noteEdges(this.#parts.out, urls);
     if (this.#phase.at !== "choosing") return;
     this.#parts.route.answered(now, urls);
     this.#dial(now);
@@ -215,6 +216,7 @@ export class Link {
 
   /** The edge says that it goes, and names others. */
   draining(edges: readonly string[], withinMs: number, now: number): void {
+    noteEdges(this.#parts.out, edges);
     const { session } = this;
     // Said twice, it goes no later.
     if (session === undefined || session.leavesAt !== undefined) return;

@@ -62,7 +62,7 @@ export class Machine {
     this.#asking = new Asking(this.#out, new Requests(), this.#timeline, this.#delivery, settings);
     this.#typing = new Typing(this.#out);
     this.#resumes = remembered.resumes;
-    const route = new Route(parts.server, parts.discover, random);
+    const route = new Route(parts.server, parts.discover, random, remembered.edges);
     this.#link = new Link(this.#host(), { ...parts, name: parts.name, route, out: this.#out });
   }
 
@@ -119,7 +119,7 @@ export class Machine {
       case "token":
         return this.#link.tokenCame(input.token, now);
       case "no_token":
-        return this.#link.noToken(input.final, input.unreachable, now);
+        return this.#link.noToken(input.why, now);
       case "edges":
         return this.#link.edgesCame(input.urls, now);
       case "network":

@@ -7,6 +7,7 @@ import type { AccessToken } from "../../account/tokens.js";
 import type { Opening } from "../../store/store.js";
 import type { Conversation, HelloDevice, MessageId, Seq, UserId } from "../../wire.js";
 import type { Settings } from "./io.js";
+import { EDGES } from "../follow.js";
 import { READS } from "./reading.js";
 
 /** What is remembered from one run to the next. */
@@ -16,10 +17,12 @@ export interface Remembered {
   me: UserId | undefined;
   /** Read, and perhaps not told. */
   reads: Record<Conversation, Seq>;
+  /** Addresses of edges, as they were named last. */
+  edges: readonly string[];
 }
 
-/** The names of the machine's values in the store: the last `ready`, and what was read and is not surely told. */
-export const VALUES = { user: "user", limits: "limits", reads: READS } as const;
+/** The names of the machine's values in the store: the last `ready`, what was read and is not surely told, edges. */
+export const VALUES = { user: "user", limits: "limits", reads: READS, edges: EDGES } as const;
 
 /** What a machine is made of. */
 export interface Parts {

@@ -259,7 +259,7 @@ describe("tokens", () => {
     const world = online();
     world.cut();
     world.pass(1);
-    world.input({ type: "no_token", final: false, unreachable: true });
+    world.input({ type: "no_token", why: "unreachable" });
     world.pass(30_000);
     expect(world.state).toBe("online");
     world.token = undefined;

@@ -182,13 +182,14 @@ export class World {
     };
     const user = values.get(VALUES.user) as { id: string } | undefined;
     const reads = (values.get(VALUES.reads) ?? {}) as Record<Conversation, Seq>;
+    const edges = (values.get(VALUES.edges) ?? []) as string[];
     return new Machine({
       settings: this.#settings,
       server: SERVER,
       discover: this.#discover,
       device: () => undefined,
       opening,
-      remembered: { resumes: user !== undefined, me: user?.id, reads },
+      remembered: { resumes: user !== undefined, me: user?.id, reads, edges },
       random: this.#random,
       makeId: () => `own-${(this.#ids += 1)}`,
       wall: () => 1_700_000_000_000 + this.now,
@@ -222,7 +223,7 @@ export class World {
         this.tokensAsked.push(output.refused);
         const { token } = this;
         this.#after(this.network.latencyMs, () => {
-          if (token === undefined) this.input({ type: "no_token", final: true, unreachable: false });
+          if (token === undefined) this.input({ type: "no_token", why: "signed_out" });
           else this.input({ type: "token", token: { token, expiresAt: 10_000_000 } });
         });
         return;
