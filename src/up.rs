@@ -16,7 +16,7 @@ use crate::{
     local::{LocalConfig, LocalServers},
     provision::TopologyArgs,
     role,
-    web::Page,
+    web::{Page, Stands},
 };
 
 /// Over how long sockets are closed after Ctrl-C, unless it is configured: there is no other edge that
@@ -40,6 +40,15 @@ pub struct Args {
     /// built from, which is built if it changed]
     #[arg(long, env = "EDGE_WEB_DIR", value_name = "DIR")]
     pub web_dir: Option<PathBuf>,
+    /// The sources of the web client, which is built from them if they changed [default: those that this program
+    /// was built from]
+    #[arg(
+        long,
+        env = "NATTERJACK_WEB_SOURCE",
+        value_name = "DIR",
+        conflicts_with = "web_dir"
+    )]
+    pub web_source: Option<PathBuf>,
     /// Serve no web client, and build none
     #[arg(long, env = "NATTERJACK_NO_WEB", value_parser = clap::builder::FalseyValueParser::new())]
     pub no_web: bool,
@@ -84,7 +93,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 async fn run_on(
     args: &Args,
     servers: &LocalServers,
-    page: Page,
+    mut page: Page,
     progress: &dyn Progress,
 ) -> anyhow::Result<()> {
     let tasks = Tasks::new();
@@ -135,11 +144,14 @@ async fn run_on(
     // What takes in work stops first, then what the work needs.
     let mut running = pin!(tasks.run_until_signal_then(&runs, edge_args.place.drain_grace()));
     let ready = async {
-        page.ready(&edge.app.page, progress).await;
-        print!("{}", welcome(args, servers, edge.addr));
+        // Nobody who wants the API waits for the page.
+        let stands = page.now(&edge.app.page, progress).await;
+        print!("{}", welcome(args, servers, edge.addr, stands));
+        if stands == Stands::Building && page.built(&edge.app.page, progress).await == Stands::There {
+            println!("The web client is ready: open http://{} in a browser.", edge.addr);
+        }
     };
-    // Only once signals are heard is it ready: who reads the block may press Ctrl-C at once, and whoever waits
-    // for a build may too.
+    // Only once signals are heard is it ready: who reads the block may press Ctrl-C at once, also during a build.
     tokio::select! {
         biased;
         result = running.as_mut() => return result,
@@ -148,7 +160,7 @@ async fn run_on(
     running.await
 }
 
-fn welcome(args: &Args, servers: &LocalServers, addr: SocketAddr) -> String {
+fn welcome(args: &Args, servers: &LocalServers, addr: SocketAddr, page: Stands) -> String {
     let program = program();
     let postgres = match &servers.postgres {
         Some(postgres) => format!(
@@ -163,9 +175,14 @@ fn welcome(args: &Args, servers: &LocalServers, addr: SocketAddr) -> String {
     } else {
         format!(" --server http://{addr}")
     };
+    let page = match page {
+        Stands::There => format!(" Open http://{addr} in a browser."),
+        Stands::Building => " The web client is still being built: its address follows.".to_owned(),
+        Stands::Not => String::new(),
+    };
     format!(
         "
-Natterjack is ready. Open http://{addr} in a browser.
+Natterjack is ready.{page}
 
   clients    http://{addr}   (WebSocket: ws://{addr}/v1/ws)
   NATS       {nats}

@@ -15,7 +15,7 @@ use std::{
 use anyhow::Context;
 use natterjack_runtime::servers::Progress;
 pub use npm::{NODE, Npm};
-pub use plain::Page;
+pub use plain::{Page, Stands};
 
 /// What `npm ci` may take on a slow line.
 const INSTALL: Duration = Duration::from_secs(300);
@@ -148,7 +148,14 @@ impl Source {
         progress.say("installing what the web client is built with (npm ci) …");
         // All of it is for the build; a server may be set up to leave such packages out.
         let words = ["ci", "--include=dev", "--no-audit", "--no-fund"];
-        npm.run(&words, INSTALL).await?;
+        npm.run(&words, INSTALL).await.with_context(|| {
+            format!(
+                "the packages that the web client is built with could not be installed. They come from the npm \
+                 registry, once: where this machine has a way there, run `npm ci` in {}, or name a mirror with \
+                 NPM_CONFIG_REGISTRY; without any, `--no-web` (NATTERJACK_NO_WEB=true) runs all but the page",
+                self.web.display()
+            )
+        })?;
         progress.say(&format!("installed in {:.1} s", started.elapsed().as_secs_f32()));
         Ok(())
     }

@@ -75,3 +75,37 @@ async fn a_page_is_built_when_its_sources_changed_and_a_failure_leaves_the_old_o
     assert_eq!(heard.matches("was built in").count(), 2, "{heard}");
     Ok(())
 }
+
+#[tokio::test]
+async fn without_a_way_to_the_registry_it_says_what_to_do() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let source = source(dir.path())?;
+    // A package from where nobody answers.
+    let lock = r#"{"name": "web", "lockfileVersion": 3, "requires": true, "packages": {
+        "": {"name": "web", "workspaces": ["client"], "dependencies": {"absent": "1.0.0"}},
+        "client": {"version": "0.1.0"}, "node_modules/client": {"resolved": "client", "link": true},
+        "node_modules/absent": {"version": "1.0.0", "resolved": "http://127.0.0.1:1/absent-1.0.0.tgz"}}}"#;
+    fs::write(dir.path().join("package-lock.json"), lock)?;
+    let manifest =
+        r#"{"name": "web", "private": true, "workspaces": ["client"], "dependencies": {"absent": "1.0.0"}}"#;
+    fs::write(dir.path().join("package.json"), manifest)?;
+    fs::write(dir.path().join(".npmrc"), "fetch-retries=0\n")?;
+    let built = source.build(&Heard(Mutex::default())).await;
+    if let Ok(Built::NoNode(missing)) = &built {
+        skip_test(
+            By::Npm,
+            &format!("what is said without npm's registry: {missing}"),
+        )?;
+        return Ok(());
+    }
+    let told = format!("{:#}", built.expect_err("nobody answers"));
+    for word in [
+        "npm ci",
+        &dir.path().display().to_string(),
+        "--no-web",
+        "ECONNREFUSED",
+    ] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+    Ok(())
+}

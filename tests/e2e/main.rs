@@ -19,6 +19,7 @@ mod identity;
 mod limits;
 mod moving;
 mod nudged;
+mod plain_page;
 mod plain_run;
 mod polling;
 mod push;

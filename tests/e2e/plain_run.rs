@@ -27,19 +27,23 @@ use crate::support::{until, user::PASSWORD};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A program with its output.
-struct Running {
+pub struct Running {
     child: Child,
     input: Option<ChildStdin>,
     lines: Lines<BufReader<ChildStdout>>,
-    heard: Vec<String>,
+    pub heard: Vec<String>,
 }
 
 impl Running {
     fn start(arguments: &[&str]) -> anyhow::Result<Self> {
+        Self::start_with(arguments, ("NATTERJACK_NO_WEB", "true"))
+    }
+
+    pub fn start_with(arguments: &[&str], (name, value): (&str, &str)) -> anyhow::Result<Self> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_natterjack"))
             .args(arguments)
             .env("NATTERJACK_PASSWORD", PASSWORD)
-            .env("NATTERJACK_NO_WEB", "true")
+            .env(name, value)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -56,10 +60,8 @@ impl Running {
 
     /// The plain run on a data directory.
     fn plain(data: &Path, more: &[&str]) -> anyhow::Result<Self> {
-        let (data, tools) = (
-            data.display().to_string(),
-            testing_tools_dir().display().to_string(),
-        );
+        let data = data.display().to_string();
+        let tools = testing_tools_dir().display().to_string();
         let mut arguments = vec!["--data-dir", &data, "--tools-dir", &tools];
         if !more.contains(&"--listen") {
             arguments.extend(["--listen", "127.0.0.1:0"]);
@@ -69,7 +71,7 @@ impl Running {
     }
 
     /// The next line that holds this text.
-    async fn line(&mut self, text: &str) -> anyhow::Result<String> {
+    pub async fn line(&mut self, text: &str) -> anyhow::Result<String> {
         let next = async {
             while let Some(line) = self.lines.next_line().await? {
                 self.heard.push(line.clone());
@@ -90,7 +92,7 @@ impl Running {
     }
 
     /// Where clients connect, from the block that it prints.
-    async fn url(&mut self) -> anyhow::Result<String> {
+    pub async fn url(&mut self) -> anyhow::Result<String> {
         self.line("Natterjack is ready.").await?;
         let line = self.line("clients ").await?;
         let url = line.split_whitespace().find(|word| word.starts_with("http://"));
@@ -132,7 +134,7 @@ impl Running {
     }
 
     /// Ctrl-C, and a good end.
-    async fn interrupt(self, data: &Path) -> anyhow::Result<()> {
+    pub async fn interrupt(self, data: &Path) -> anyhow::Result<()> {
         let children = [server_pid(data, "nats")?, server_pid(data, "postgres")?];
         self.signal(Signal::SIGINT)?;
         let (status, errors) = self.end().await?;

@@ -25,6 +25,10 @@ const CHROMIUM: Kind = Kind {
 /// Of what a suite said, where it fails.
 const LINES: usize = 400;
 
+/// What can be done where npm's registry is out of reach.
+const LEFT_OUT: &str = "the tests of web/ cannot be prepared; leave them out with `cargo test --workspace -- \
+                        --skip formatting_lints_and_types --skip the_sdk --skip the_page_in`";
+
 /// One suite at a time: each uses all there is, and has limits of time.
 static TURN: Mutex<()> = Mutex::const_new(());
 static READY: OnceCell<Option<Npm>> = OnceCell::const_new();
@@ -42,14 +46,14 @@ impl Progress for Loud {
 async fn npm() -> anyhow::Result<Option<Npm>> {
     let ready = READY.get_or_try_init(|| async {
         let source = Source::of_this_program().context("the sources of the web client are gone")?;
-        if let Built::NoNode(missing) = source.build(&Loud).await? {
+        if let Built::NoNode(missing) = source.build(&Loud).await.context(LEFT_OUT)? {
             skip_test(
                 By::Npm,
                 &format!("the web side: {missing}, and run this test again"),
             )?;
             return Ok(None);
         }
-        let npm = source.install(&Loud).await?.tells(LINES);
+        let npm = source.install(&Loud).await.context(LEFT_OUT)?.tells(LINES);
         npm.run(&["run", "build", "--workspace", "sdk"], Duration::from_secs(180))
             .await?;
         let tools = testing_tools_dir();

@@ -97,7 +97,7 @@ export class Stack {
         options,
         { ...all, EDGE_PUBLIC_URL: link.url },
         join(dir, "natterjack.log"),
-        /clients +(http:\S+)[\s\S]*NATS +(nats:\S+)[\s\S]*Ctrl-C stops everything/,
+        /^(?=[\s\S]*in a browser)[\s\S]*clients +(http:\S+)[\s\S]*NATS +(nats:\S+)[\s\S]*Ctrl-C stops everything/,
       );
       link.lead(said[1] ?? "");
       return new Stack(child, link, dir, said[2] ?? "", all);
