@@ -1,7 +1,7 @@
-/** The menu of a member stays while messages come in, and goes with what it belongs to. */
+/** Menus: of a member, of a message. They stay while messages come in, go with what they belong to, and hear the same keys. */
 import { expect, inject, test } from "vitest";
 import { count, visit } from "../src/browser.js";
-import { feed, message, openChat } from "../src/chat.js";
+import { composer, feed, message, openChat } from "../src/chat.js";
 import { until } from "../src/until.js";
 import { User } from "../src/users.js";
 
@@ -47,4 +47,33 @@ test("a menu stays open while the thread beside it scrolls, and gives the focus 
   });
   await count(menu, 0);
   expect(await button.evaluate((element) => element === document.activeElement)).toBe(true);
+});
+
+test("the menu of a message hears arrows and first letters, and its button closes it again", async () => {
+  const [ann, bob] = [await User.signUp(server, "Ann Lee"), await User.signUp(server, "Bob Ray")];
+  await ann.say(ann.dm(bob), "A ripple");
+  const { page } = await visit(server, ann);
+  await openChat(page, "Bob Ray");
+  const row = message(page, "A ripple");
+  await row.hover();
+  const button = row.getByRole("button", { name: "Message actions" });
+  await button.click();
+  const menu = page.getByRole("menu", { name: "Message actions" });
+  const has = (name: string) =>
+    until(`the focus is on ${name}`, () =>
+      menu.getByRole("menuitem", { name }).evaluate((item) => item === document.activeElement),
+    );
+  await has("Reply");
+  await page.keyboard.press("d");
+  await has("Delete");
+  await page.keyboard.press("ArrowDown");
+  await has("Reply");
+  // The button is pressed where it stands; the menu lies beside it.
+  await button.click();
+  await count(menu, 0);
+  await button.click();
+  await has("Reply");
+  await page.keyboard.press("Enter");
+  await count(menu, 0);
+  await until("one writes", () => composer(page).evaluate((field) => field.contains(document.activeElement)));
 });

@@ -125,6 +125,7 @@ async function on(edge: Edge) {
 test("an edge is killed while one writes: another one has it all, each once and in order", async () => {
   const edge = await stack.edge();
   const { bob, dm, page } = await on(edge);
+  const cleo = await User.signUp(stack.url, "Cleo");
   const texts = ["before"];
   for (let n = 0; n < 12; n++) {
     if (n === 5) await edge.kill();
@@ -136,6 +137,14 @@ test("an edge is killed while one writes: another one has it all, each once and 
   await told(page, reader, dm, texts);
   await reader.say(dm, "over the other edge");
   await message(page, "over the other edge").waitFor();
+  // What is asked by HTTP finds it too, and what is asked once is done once.
+  await page.getByRole("button", { name: "New group" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByRole("textbox", { name: "Group name" }).fill("Survivors");
+  await dialog.getByRole("searchbox").fill(cleo.handle);
+  await dialog.getByText("Cleo").first().click();
+  await dialog.getByRole("button", { name: "Create group" }).click();
+  await page.getByRole("main").getByRole("heading", { name: "Survivors" }).waitFor();
 });
 
 test("an edge that drains is left for another one without a word", async () => {
