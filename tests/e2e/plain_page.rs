@@ -64,7 +64,7 @@ async fn the_api_is_there_while_the_page_is_still_built() -> anyhow::Result<()> 
         "127.0.0.1:0",
     ];
     let source = web.display().to_string();
-    let mut plain = Running::start_with(&arguments, ("NATTERJACK_WEB_SOURCE", &source))?;
+    let mut plain = Running::start_with(&arguments, ("NATTERJACK_WEB_SOURCE", source.as_str()))?;
     // Nothing but this test ends the build.
     let url = plain.url().await?;
     ensure!(!plain.heard.iter().any(|line| line.contains("in a browser")));
