@@ -7,7 +7,8 @@ use anyhow::{Context, ensure};
 use super::{file, page};
 use crate::programs::Kind;
 
-const RULES: &str = "deploy/prometheus/alerts.yml";
+/// Where the rules are.
+pub const RULES: &str = "deploy/prometheus/alerts.yml";
 const TRIED: &str = "deploy/prometheus/alerts_test.yml";
 
 /// promtool, where it can be had: it is part of Prometheus.
@@ -18,6 +19,11 @@ pub async fn promtool() -> anyhow::Result<Option<PathBuf>> {
         package: "prometheus",
     };
     kind.locate().await
+}
+
+/// What the alerts are called.
+pub fn names() -> anyhow::Result<Vec<String>> {
+    Ok(values(&std::fs::read_to_string(file(RULES))?, "alert"))
 }
 
 /// Values of a key of the rules: a line each, or a block below it.
@@ -84,7 +90,7 @@ fn every_alert_is_explained_and_made_of_metrics_that_there_are() -> anyhow::Resu
 
 #[tokio::test]
 async fn every_alert_is_shown_to_fire_and_not_to() -> anyhow::Result<()> {
-    let alerts = values(&std::fs::read_to_string(file(RULES))?, "alert");
+    let alerts = names()?;
     let tried = std::fs::read_to_string(file(TRIED))?;
     for alert in alerts {
         let quiet = format!("alertname: {alert} }}");

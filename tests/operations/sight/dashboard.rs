@@ -9,6 +9,23 @@ use super::{file, page};
 
 const DASHBOARD: &str = "deploy/grafana/dashboards/natterjack.json";
 
+/// What each panel asks for, by its title.
+pub fn queries() -> anyhow::Result<Vec<(String, Vec<String>)>> {
+    let dashboard: Value = serde_json::from_slice(&std::fs::read(file(DASHBOARD))?)?;
+    let panels = dashboard["panels"].as_array().context("no panels")?;
+    let drawn = panels.iter().filter(|panel| panel["type"] != "row");
+    drawn
+        .map(|panel| {
+            let title = panel["title"].as_str().context("a panel without a title")?;
+            let targets = panel["targets"]
+                .as_array()
+                .with_context(|| format!("{title} draws nothing"))?;
+            let expressions = targets.iter().filter_map(|target| target["expr"].as_str());
+            Ok((title.to_owned(), expressions.map(str::to_owned).collect()))
+        })
+        .collect()
+}
+
 #[test]
 fn every_panel_draws_metrics_that_there_are() -> anyhow::Result<()> {
     let dashboard: Value = serde_json::from_slice(&std::fs::read(file(DASHBOARD))?)?;

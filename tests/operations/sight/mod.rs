@@ -6,6 +6,7 @@ mod logs;
 mod metrics;
 mod page;
 mod process;
+mod prometheus;
 mod receiver;
 mod scene;
 mod traces;
@@ -14,6 +15,8 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::ensure;
 use tokio::time::{Instant, sleep};
+
+use self::prometheus::Prometheus;
 
 /// Nothing here takes this long unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -39,10 +42,20 @@ async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> anyhow::Result<Optio
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_sees_what_a_cluster_does_and_nobodys_words() -> anyhow::Result<()> {
     let mut scene = scene::Scene::start().await?;
+    // Before there is something to see: what counts is what grows.
+    let prometheus = match prometheus::program().await? {
+        Some(program) => Some(Prometheus::start(program, &scene).await?),
+        None => None,
+    };
     scene.talk().await?;
     metrics::look(&scene).await?;
     traces::look(&scene).await?;
     process::look(&scene).await?;
     logs::look(&scene)?;
+    if let Some(prometheus) = prometheus {
+        prometheus.look(&scene).await?;
+        prometheus.tell(&scene).await?;
+        prometheus.stop().await?;
+    }
     scene.finish().await
 }
