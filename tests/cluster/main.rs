@@ -6,6 +6,7 @@
 //! those of this machine and of the tests' own tools rather than of the images, Postgres's image is three lines of
 //! shell, and ports are not published: clients are on the networks.
 
+mod balancer;
 mod compose;
 mod container;
 #[path = "../shared/crowd.rs"]
@@ -18,4 +19,5 @@ mod programs;
 mod renewal;
 mod rolling;
 mod sandbox;
+mod sight;
 mod stand;

@@ -18,9 +18,11 @@ use reqwest::{StatusCode, redirect::Policy};
 use tokio::time::sleep;
 
 use super::{
+    balancer,
     crowd::Crowd,
     renewal,
     sandbox::Sandbox,
+    sight,
     stand::{Cluster, PUBLIC_NAME},
 };
 
@@ -42,12 +44,17 @@ async fn everything_is_restarted_and_nothing_is_lost() -> anyhow::Result<()> {
     let mut cluster = Cluster::prepare(&sandbox).await?;
     cluster.up().await?;
     println!("all services are healthy after {:?}", begun.elapsed());
+    if sandbox.prometheus {
+        cluster.also(sight::SERVICE).await?;
+    }
     each_sees_only_its_own(&mut cluster).await?;
     only_what_clients_need_is_public().await?;
 
     let mut crowd = Crowd::gather(&[format!("https://{PUBLIC_NAME}")], CLIENTS).await?;
     ensure!(crowd.users().len() == CLIENTS, "the crowd is there");
     crowd.talk(SEED);
+    let config = sandbox.dir.join("project/config");
+    balancer::sees_a_drain(&cluster.networks, nats(&config, &config.join("nkeys/admin.nk"))).await?;
     for turn in [
         &["edge-1"][..],
         &["persister-1", "presence-1", "notifier-1"],
@@ -70,7 +77,6 @@ async fn everything_is_restarted_and_nothing_is_lost() -> anyhow::Result<()> {
     ensure!(longest < GAP_MAX, "{longest:?} without a connection: {before:?}");
 
     // What is changed without a restart drops nobody: certificates, another key for a user, and the load balancer's file.
-    let config = sandbox.dir.join("project/config");
     renewal::of_all(&mut cluster, &config).await?;
     let key = config.join("nkeys/system.nk");
     let old = sandbox.dir.join("system.nk");
@@ -101,6 +107,9 @@ async fn everything_is_restarted_and_nothing_is_lost() -> anyhow::Result<()> {
     );
     crowd.leave().await?;
     nothing_is_left(&config).await?;
+    if sandbox.prometheus {
+        sight::of_all(&cluster.networks).await?;
+    }
     println!("ended after {:?}", begun.elapsed());
     // The servers below had their turn, one by one.
     cluster.down_to(&["nats-1", "nats-2", "nats-3"]).await

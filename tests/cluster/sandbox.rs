@@ -14,12 +14,13 @@ use natterjack_runtime::{
     skipped::{By, skip_test},
 };
 
-use crate::programs::Kind;
+use crate::{programs::Kind, sight};
 
 /// Set within: the directory of everything.
 const INSIDE: &str = "NATTERJACK_CLUSTER_DIR";
 const POSTGRES_BIN: &str = "NATTERJACK_CLUSTER_POSTGRES_BIN";
 const NATS_SERVER: &str = "NATTERJACK_CLUSTER_NATS_SERVER";
+const PROMETHEUS: &str = "NATTERJACK_CLUSTER_PROMETHEUS";
 const NAMESPACES: [&str; 8] = [
     "--user",
     "--map-root-user",
@@ -40,6 +41,8 @@ pub struct Sandbox {
     pub postgres_bin: PathBuf,
     /// The program.
     pub nats_server: PathBuf,
+    /// Whether there is a Prometheus.
+    pub prometheus: bool,
 }
 
 impl Sandbox {
@@ -52,6 +55,7 @@ impl Sandbox {
                 dir: dir.into(),
                 postgres_bin: path(POSTGRES_BIN)?,
                 nats_server: path(NATS_SERVER)?,
+                prometheus: std::env::var_os(PROMETHEUS).is_some(),
             }));
         }
         if let Some(reason) = missing().await? {
@@ -67,6 +71,7 @@ impl Sandbox {
                 return Ok(None);
             }
         };
+        let prometheus = sight::PROGRAM.locate().await?.map(|_| (PROMETHEUS, "1"));
         let scratch = Scratch::new()?;
         let ca = scratch.path().join("project/config/tls/ca.pem");
         let status = Command::new("unshare")
@@ -77,6 +82,7 @@ impl Sandbox {
             .env(INSIDE, scratch.path())
             .env(POSTGRES_BIN, postgres_bin)
             .env(NATS_SERVER, tools.nats_server())
+            .envs(prometheus)
             // Whom the clients of the test trust.
             .env("SSL_CERT_FILE", ca)
             .status()?;

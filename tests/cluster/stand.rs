@@ -44,8 +44,12 @@ impl Cluster {
         let image = entrypoint(&repository.join("deploy/Dockerfile"))?;
         let mut containers = BTreeMap::new();
         for (name, service) in &compose.services {
-            let own = service.image.starts_with("natterjack:");
-            let entrypoint = if own { &image[..] } else { &[] };
+            // What each image runs.
+            let entrypoint = match service.image.split(':').next() {
+                Some("natterjack") => &image[..],
+                Some("prom/prometheus") => &["prometheus".to_owned()],
+                _ => &[],
+            };
             let container = Container::new(name, &compose, &networks, sandbox, entrypoint)?;
             containers.insert(name.clone(), container);
         }
@@ -95,6 +99,11 @@ impl Cluster {
             self.healthy(&name).await?;
         }
         Ok(())
+    }
+
+    /// Starts a service with a profile, and waits until it is healthy.
+    pub async fn also(&mut self, name: &str) -> anyhow::Result<()> {
+        self.start(name, Condition::Healthy).await
     }
 
     /// Starts a service after those that it depends on, unless it was started, and waits for this condition.
