@@ -168,7 +168,8 @@ fn shown(name: &str, value: &Value) -> String {
 
 /// Only one stream is written so: [`crate::topology::PUSH_TRACE`].
 const NO_COPIES: &str = "the server copies no stream whose persist_mode is async. It holds a day of why messages were \
-    pushed or not: if that may go, use `nats stream rm`, and provision again";
+    pushed or not: if that may go, run `nats --context natterjack-admin stream rm PUSH_TRACE --force`, and provision \
+    again, which makes it with all its copies";
 
 /// Why a setting is not changed; `None` if it may be.
 fn refused(name: &str, found: &Value, wanted: &Value, bytes: u64) -> Option<String> {

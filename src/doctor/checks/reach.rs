@@ -3,6 +3,9 @@
 use super::seen_or_told;
 use crate::doctor::{facts::Facts, finding::Findings, format};
 
+const AWAY: &str =
+    "start that server again; if it never comes back, see \"A node that is lost\" in nats/README.md";
+
 pub fn nats(facts: &Facts, findings: &mut Findings) {
     if let Some(nats) = seen_or_told(&facts.nats, findings) {
         let streams = nats.streams.len() + nats.silent.len();
@@ -22,6 +25,14 @@ pub fn servers(facts: &Facts, findings: &mut Findings) {
         .collect();
     for missing in &facts.servers_away {
         findings.fail("", &missing.why, &missing.todo);
+    }
+    // All answer the system account; of monitoring pages only those were asked that were named.
+    if let (Ok(nats), true) = (&facts.nats, facts.args.system().is_some()) {
+        for away in nats.holders() {
+            if !names.iter().any(|name| name == away) {
+                findings.fail(away, "holds copies of streams and does not answer", AWAY);
+            }
+        }
     }
     if without.is_empty() {
         findings.ok(

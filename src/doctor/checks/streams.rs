@@ -1,5 +1,7 @@
 //! The streams: whether they are what was provisioned, have all their copies, and have room.
 
+use std::time::Duration;
+
 use async_nats::jetstream::stream::{ClusterInfo, DiscardPolicy, Info};
 use natterjack_runtime::clock::Clock;
 
@@ -20,6 +22,8 @@ const RATE_AFTER_S: u64 = 3_600;
 const LAG_MAX: u64 = 1_000;
 /// So many servers can hold three copies.
 const SERVERS_FOR_COPIES: usize = 3;
+/// Copies are heard of every second.
+const UNHEARD_MAX: Duration = Duration::from_secs(8);
 const NO_LEADER: &str = "see whether most of the servers that hold it run: until they do it takes and gives nothing, \
                          and nothing of it is lost";
 
@@ -168,14 +172,16 @@ fn copies(name: &str, info: &Info, findings: &mut Findings) {
         findings.fail(name, "has no leader", NO_LEADER);
     }
     for copy in replicas {
-        if copy.offline {
+        // A server that died without a word counts as offline only after minutes.
+        if copy.offline || (!copy.current && copy.active > UNHEARD_MAX) {
             findings.fail(
                 name,
                 format!(
                     "its copy on {} is away: one more lost stops the stream",
                     copy.name
                 ),
-                "start that server again; if it is gone for good, an empty one in its place is filled from the others",
+                "start that server again, with its disk or with an empty one, which is filled from the others; if it \
+                 never comes back, see \"A node that is lost\" in nats/README.md",
             );
         } else if !copy.current || copy.lag.unwrap_or_default() > LAG_MAX {
             findings.warn(
