@@ -53,15 +53,12 @@ impl Container {
     /// Prepares one; nothing runs yet.
     pub fn new(
         name: &str,
+        service: &Service,
         compose: &Compose,
         networks: &Networks,
         sandbox: &Sandbox,
         entrypoint: &[String],
     ) -> anyhow::Result<Self> {
-        let service = compose
-            .services
-            .get(name)
-            .with_context(|| format!("no service {name}"))?;
         for folder in ["roots", "scripts", "logs"] {
             fs::create_dir_all(sandbox.dir.join(folder))?;
         }
@@ -88,20 +85,41 @@ impl Container {
     pub fn start(&mut self) -> anyhow::Result<()> {
         ensure!(self.child.is_none(), "{} runs", self.name);
         let log = File::options().create(true).append(true).open(&self.log)?;
+        let child = self.command().stdout(log.try_clone()?).stderr(log).spawn()?;
+        (self.child, self.completed) = (Some(child), false);
+        Ok(())
+    }
+
+    /// What it says until it has ended, and whether it ended well: `docker compose run --rm`.
+    pub async fn run(&self) -> anyhow::Result<(bool, String)> {
+        ensure!(self.child.is_none(), "{} runs", self.name);
+        let ended = timeout(HEALTHY_WITHIN, self.command().output());
+        let ended = ended.await.with_context(|| format!("{} hangs", self.name))??;
+        let said = [ended.stdout, ended.stderr].concat();
+        Ok((
+            ended.status.success(),
+            String::from_utf8_lossy(&said).into_owned(),
+        ))
+    }
+
+    fn command(&self) -> Command {
         // Each execs the next: the process that is started here is the service in the end.
-        let child = Command::new("nsenter")
+        let mut command = Command::new("nsenter");
+        command
             .arg(format!("--net=/run/netns/{}", self.name))
             .args(["unshare", "--mount", "sh", "-eu"])
             .arg(&self.script)
             .env_clear()
             .env("PATH", PATH)
             .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .kill_on_drop(true)
-            .spawn()?;
-        (self.child, self.completed) = (Some(child), false);
-        Ok(())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> anyhow::Result<u32> {
+        let child = self.child.as_ref().and_then(Child::id);
+        child.with_context(|| format!("{} does not run", self.name))
     }
 
     /// Waits until it has ended by itself, without an error.
@@ -120,12 +138,7 @@ impl Container {
 
     /// What a command says that is run where the service runs; an error if it fails.
     pub async fn ask(&self, command: &[&str]) -> anyhow::Result<String> {
-        let pid = self
-            .child
-            .as_ref()
-            .and_then(Child::id)
-            .context("it does not run")?;
-        let output = inside(pid).args(command).output().await?;
+        let output = inside(self.pid()?).args(command).output().await?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         ensure!(output.status.success(), "{command:?}: {} {said}", output.status);
         Ok(said)
@@ -162,12 +175,24 @@ impl Container {
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        let pid = self
-            .child
-            .as_ref()
-            .and_then(Child::id)
-            .context("it does not run")?;
-        Ok(kill(Pid::from_raw(i32::try_from(pid)?), signal)?)
+        Ok(kill(Pid::from_raw(i32::try_from(self.pid()?)?), signal)?)
+    }
+
+    /// Ends it as `docker compose stop` does, well or not: one that NATS refuses cannot say goodbye.
+    pub async fn end(&mut self) -> anyhow::Result<()> {
+        self.signal(Signal::SIGTERM)?;
+        let mut child = self.child.take().context("it does not run")?;
+        let ended = timeout(self.service.grace()?, child.wait()).await;
+        ended.with_context(|| format!("{} would be killed\n{}", self.name, self.told()))??;
+        Ok(())
+    }
+
+    /// Ends it at once, as its machine does that loses its power.
+    pub async fn die(&mut self) -> anyhow::Result<()> {
+        self.signal(Signal::SIGKILL)?;
+        let mut child = self.child.take().context("it does not run")?;
+        child.wait().await?;
+        Ok(())
     }
 
     /// Ends it as `docker compose stop` does; it has to end by itself, in time. How long that took.
@@ -264,7 +289,7 @@ impl Script<'_> {
     }
 
     fn mounts(&self, script: &mut String) -> anyhow::Result<()> {
-        let project = self.sandbox.dir.join("project");
+        let project = self.sandbox.project();
         for volume in &self.service.volumes {
             let (source, target, read_only, made) = match volume {
                 Volume::Short(text) => {
@@ -285,7 +310,7 @@ impl Script<'_> {
             };
             let from = match source.strip_prefix("./") {
                 Some(path) => project.join(path),
-                None => self.sandbox.dir.join("volumes").join(source),
+                None => self.sandbox.volume(source),
             };
             if made && !from.exists() {
                 fs::create_dir_all(&from)?;

@@ -8,16 +8,27 @@
 
 mod balancer;
 mod compose;
+mod console;
 mod container;
+mod copies;
 #[path = "../shared/crowd.rs"]
 mod crowd;
+mod doctor;
 mod files;
+mod leaked;
+mod lost;
 mod names;
+#[path = "../operations/nats_cli.rs"]
+#[expect(dead_code, reason = "operations look at what it prints in more ways")]
+mod nats_cli;
 mod net;
+#[path = "../shared/page.rs"]
+mod page;
 #[path = "../shared/browsers.rs"]
 mod programs;
 mod renewal;
 mod rolling;
 mod sandbox;
 mod sight;
+mod stage;
 mod stand;

@@ -23,8 +23,8 @@ pub struct Networks {
 }
 
 impl Networks {
-    /// Makes them.
-    pub async fn new(compose: &Compose) -> anyhow::Result<Self> {
+    /// Makes them. A further name leads to a service: the one under which clients know it.
+    pub async fn new(compose: &Compose, (public_name, public): (&str, &str)) -> anyhow::Result<Self> {
         let numbers: BTreeMap<&str, u8> = compose.networks.keys().map(String::as_str).zip(1..).collect();
         let of = |network: u8, host: u8| Ipv4Addr::new(10, 77, network, host);
         let (mut addresses, mut gateways) = (Addresses::new(), BTreeMap::new());
@@ -61,6 +61,8 @@ impl Networks {
             }
         }
         sh(&script)?;
+        let known = addresses.get(public).cloned();
+        addresses.insert(public_name.to_owned(), known.context("no such service")?);
         let addresses = Arc::new(addresses);
         let mut tasks = Vec::new();
         for gateway in gateways.values() {

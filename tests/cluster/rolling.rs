@@ -7,22 +7,20 @@ use std::{
 
 use anyhow::ensure;
 use natterjack::fleet::audit;
-use natterjack_nats::{
-    access::User,
-    cluster::{self, NatsArgs},
-    topology::Settings,
-};
+use natterjack_nats::{access::User, topology::Settings};
 use natterjack_persister::db::Address;
 use nix::sys::signal::Signal;
 use reqwest::{StatusCode, redirect::Policy};
-use tokio::time::sleep;
 
 use super::{
     balancer,
+    console::Console,
+    copies,
     crowd::Crowd,
-    renewal,
+    doctor, leaked, lost, renewal,
     sandbox::Sandbox,
     sight,
+    stage::{NATS_URL, Stage, nats},
     stand::{Cluster, PUBLIC_NAME},
 };
 
@@ -30,9 +28,6 @@ const CLIENTS: usize = 20;
 /// Longest that anybody may be without a connection, on a busy machine: a client tries again after at most a second,
 /// and an edge that drains sends its clients away before it goes.
 const GAP_MAX: Duration = Duration::from_secs(8);
-/// How long servers may take to read their configuration again.
-const RELOADED_WITHIN: Duration = Duration::from_secs(20);
-const POLL: Duration = Duration::from_millis(100);
 const SEED: u64 = 7;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -42,6 +37,15 @@ async fn everything_is_restarted_and_nothing_is_lost() -> anyhow::Result<()> {
     };
     let begun = Instant::now();
     let mut cluster = Cluster::prepare(&sandbox).await?;
+    let console = Console::new(&sandbox, NATS_URL)?;
+    if console.is_some() {
+        // It begins with one copy of everything, as if there had been one server first.
+        cluster.recreate("provision", |service| {
+            service
+                .environment
+                .insert("NATTERJACK_REPLICAS".into(), "1".into());
+        })?;
+    }
     cluster.up().await?;
     println!("all services are healthy after {:?}", begun.elapsed());
     if sandbox.prometheus {
@@ -49,12 +53,58 @@ async fn everything_is_restarted_and_nothing_is_lost() -> anyhow::Result<()> {
     }
     each_sees_only_its_own(&mut cluster).await?;
     only_what_clients_need_is_public().await?;
+    let mut stage = Stage {
+        cluster,
+        config: sandbox.project().join("config"),
+        crowd: Crowd::gather(&[format!("https://{PUBLIC_NAME}")], CLIENTS).await?,
+        console,
+    };
+    ensure!(stage.crowd.users().len() == CLIENTS, "the crowd is there");
+    stage.crowd.talk(SEED);
 
-    let mut crowd = Crowd::gather(&[format!("https://{PUBLIC_NAME}")], CLIENTS).await?;
-    ensure!(crowd.users().len() == CLIENTS, "the crowd is there");
-    crowd.talk(SEED);
-    let config = sandbox.dir.join("project/config");
-    balancer::sees_a_drain(&cluster.networks, nats(&config, &config.join("nkeys/admin.nk"))).await?;
+    copies::from_one_to_three(&mut stage).await?;
+    as_in_the_file(&mut stage).await?;
+    doctor::finds_nothing(&mut stage).await?;
+    let admin = nats(&stage.config, &stage.config.join("nkeys/admin.nk"));
+    balancer::sees_a_drain(&stage.cluster.networks, admin).await?;
+    lost::another_leads(&mut stage).await?;
+    all_are_restarted(&mut stage).await?;
+    what_is_reloaded_drops_nobody(&mut stage, &sandbox.dir).await?;
+    lost::a_disk_is_lost(&mut stage).await?;
+    lost::a_server_is_replaced(&mut stage).await?;
+    leaked::a_key_is_replaced(&mut stage).await?;
+
+    stage.crowd.check().await?;
+    let (longest, count) = stage.gaps();
+    println!("{count} times a client was without a connection, for {longest:?} at most");
+    let Stage {
+        cluster,
+        config,
+        crowd,
+        console,
+    } = stage;
+    crowd.leave().await?;
+    nothing_is_left(&config).await?;
+    if sandbox.prometheus {
+        sight::of_all(&cluster.networks).await?;
+    }
+    if let Some(console) = console {
+        console.nothing_is_left()?;
+    }
+    println!("ended after {:?}", begun.elapsed());
+    // The servers below had their turn, one by one.
+    cluster.down_to(&["nats-1", "nats-2", "nats-3"]).await
+}
+
+/// The service of the file finds that nothing is to be done.
+async fn as_in_the_file(stage: &mut Stage) -> anyhow::Result<()> {
+    stage.cluster.recreate("provision", |_| ())?;
+    let (well, said) = stage.cluster.of("provision")?.run().await?;
+    ensure!(well && said.contains("nothing to do"), "{said}");
+    Ok(())
+}
+
+async fn all_are_restarted(stage: &mut Stage) -> anyhow::Result<()> {
     for turn in [
         &["edge-1"][..],
         &["persister-1", "presence-1", "notifier-1"],
@@ -64,55 +114,34 @@ async fn everything_is_restarted_and_nothing_is_lost() -> anyhow::Result<()> {
         &["nats-2"],
         &["nats-3"],
     ] {
-        restart(&mut cluster, turn).await?;
+        stage.restart(turn).await?;
     }
-    let before = crowd.recorder.gaps();
-    let (longest, count) = before
-        .values()
-        .fold((Duration::ZERO, 0), |(longest, all), (gap, count)| {
-            (longest.max(*gap), all + count)
-        });
+    let (longest, count) = stage.gaps();
     println!("{count} times a client was without a connection, for {longest:?} at most");
     ensure!(count as usize >= CLIENTS, "nobody noticed anything: {count}");
-    ensure!(longest < GAP_MAX, "{longest:?} without a connection: {before:?}");
+    ensure!(
+        longest < GAP_MAX,
+        "{longest:?} without a connection: {:?}",
+        stage.crowd.recorder.gaps()
+    );
+    Ok(())
+}
 
-    // What is changed without a restart drops nobody: certificates, another key for a user, and the load balancer's file.
-    renewal::of_all(&mut cluster, &config).await?;
-    let key = config.join("nkeys/system.nk");
-    let old = sandbox.dir.join("system.nk");
+/// Certificates, another key for a user, and the load balancer's file.
+async fn what_is_reloaded_drops_nobody(stage: &mut Stage, dir: &Path) -> anyhow::Result<()> {
+    let before = stage.gaps();
+    renewal::of_all(&mut stage.cluster, &stage.config).await?;
+    let key = stage.config.join("nkeys/system.nk");
+    let old = dir.join("system.nk");
     std::fs::rename(&key, &old)?;
-    cluster.write_config().await?;
-    ensure!(
-        logs_in(&config, &old).await && !logs_in(&config, &key).await,
-        "nothing was reloaded yet"
-    );
+    stage.cluster.write_config().await?;
     for name in ["nats-1", "nats-2", "nats-3"] {
-        cluster.of(name)?.signal(Signal::SIGHUP)?;
+        stage.cluster.of(name)?.signal(Signal::SIGHUP)?;
     }
-    let begun = Instant::now();
-    while logs_in(&config, &old).await || !logs_in(&config, &key).await {
-        ensure!(
-            begun.elapsed() < RELOADED_WITHIN,
-            "the servers go on with the old key"
-        );
-        sleep(POLL).await;
-    }
-    cluster.of("lb")?.signal(Signal::SIGUSR2)?;
-    cluster.healthy("lb").await?;
-    crowd.check().await?;
-    ensure!(
-        crowd.recorder.gaps() == before,
-        "somebody was dropped: {:?}",
-        crowd.recorder.gaps()
-    );
-    crowd.leave().await?;
-    nothing_is_left(&config).await?;
-    if sandbox.prometheus {
-        sight::of_all(&cluster.networks).await?;
-    }
-    println!("ended after {:?}", begun.elapsed());
-    // The servers below had their turn, one by one.
-    cluster.down_to(&["nats-1", "nats-2", "nats-3"]).await
+    leaked::taken(&stage.config, &old, &key).await?;
+    stage.cluster.of("lb")?.signal(Signal::SIGUSR2)?;
+    stage.cluster.healthy("lb").await?;
+    stage.nobody_was_dropped(before)
 }
 
 /// Keys of others are not there, and neither are hosts that are none of a service's business.
@@ -154,47 +183,6 @@ async fn only_what_clients_need_is_public() -> anyhow::Result<()> {
         ensure!(status == expected, "{url}: {status}");
     }
     Ok(())
-}
-
-/// Restarts these services together, each as an engine does it.
-async fn restart(cluster: &mut Cluster, names: &[&str]) -> anyhow::Result<()> {
-    for name in names {
-        let took = cluster.of(name)?.stop().await?;
-        println!("{name} ended in {took:?}");
-        cluster.of(name)?.start()?;
-    }
-    let begun = Instant::now();
-    for name in names {
-        cluster.healthy(name).await?;
-    }
-    println!("healthy again after {:?}: {names:?}", begun.elapsed());
-    Ok(())
-}
-
-fn nats(config: &Path, nkey: &Path) -> NatsArgs {
-    NatsArgs {
-        url: "tls://nats-1:4222,tls://nats-2:4222,tls://nats-3:4222".into(),
-        nkey: Some(nkey.to_owned()),
-        creds: None,
-        ca: Some(config.join("tls/ca.pem")),
-    }
-}
-
-/// Whether every server lets this key in.
-async fn logs_in(config: &Path, nkey: &Path) -> bool {
-    for server in 1..=3 {
-        let args = NatsArgs {
-            url: format!("tls://nats-{server}:4222"),
-            ..nats(config, nkey)
-        };
-        if cluster::connect_once(args, "natterjack test", |_| {})
-            .await
-            .is_err()
-        {
-            return false;
-        }
-    }
-    true
 }
 
 /// All that was stored is in Postgres, and nothing waits for a person.

@@ -14,13 +14,14 @@ use natterjack_runtime::{
     skipped::{By, skip_test},
 };
 
-use crate::{programs::Kind, sight};
+use crate::{nats_cli::NatsCli, programs::Kind, sight};
 
 /// Set within: the directory of everything.
 const INSIDE: &str = "NATTERJACK_CLUSTER_DIR";
 const POSTGRES_BIN: &str = "NATTERJACK_CLUSTER_POSTGRES_BIN";
 const NATS_SERVER: &str = "NATTERJACK_CLUSTER_NATS_SERVER";
 const PROMETHEUS: &str = "NATTERJACK_CLUSTER_PROMETHEUS";
+const NATS_CLI: &str = "NATTERJACK_CLUSTER_NATS_CLI";
 const NAMESPACES: [&str; 8] = [
     "--user",
     "--map-root-user",
@@ -33,7 +34,7 @@ const NAMESPACES: [&str; 8] = [
 ];
 
 /// What there is within.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Sandbox {
     /// The directory of everything.
     pub dir: PathBuf,
@@ -43,9 +44,21 @@ pub struct Sandbox {
     pub nats_server: PathBuf,
     /// Whether there is a Prometheus.
     pub prometheus: bool,
+    /// The `nats` command line, where it could be had.
+    pub nats_cli: Option<PathBuf>,
 }
 
 impl Sandbox {
+    /// The directory with compose.yaml.
+    pub fn project(&self) -> PathBuf {
+        self.dir.join("project")
+    }
+
+    /// Where a named volume is.
+    pub fn volume(&self, name: &str) -> PathBuf {
+        self.dir.join("volumes").join(name)
+    }
+
     /// Within the namespaces, what there is. Outside, it runs the test of this name within, and answers `None` when
     /// that has passed, or when this machine cannot do it, which is said loudly.
     pub async fn enter(test: &str) -> anyhow::Result<Option<Self>> {
@@ -56,6 +69,7 @@ impl Sandbox {
                 postgres_bin: path(POSTGRES_BIN)?,
                 nats_server: path(NATS_SERVER)?,
                 prometheus: std::env::var_os(PROMETHEUS).is_some(),
+                nats_cli: path(NATS_CLI).ok(),
             }));
         }
         if let Some(reason) = missing().await? {
@@ -73,6 +87,8 @@ impl Sandbox {
         };
         let prometheus = sight::PROGRAM.locate().await?.map(|_| (PROMETHEUS, "1"));
         let scratch = Scratch::new()?;
+        let nats_cli = NatsCli::find(scratch.path(), &[]).await?;
+        let nats_cli = nats_cli.map(|cli| (NATS_CLI, cli.program().to_owned()));
         let ca = scratch.path().join("project/config/tls/ca.pem");
         let status = Command::new("unshare")
             .args(NAMESPACES)
@@ -83,6 +99,7 @@ impl Sandbox {
             .env(POSTGRES_BIN, postgres_bin)
             .env(NATS_SERVER, tools.nats_server())
             .envs(prometheus)
+            .envs(nats_cli)
             // Whom the clients of the test trust.
             .env("SSL_CERT_FILE", ca)
             .status()?;

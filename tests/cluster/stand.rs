@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, bail};
 
 use super::{
-    compose::{Compose, Condition},
+    compose::{Compose, Condition, Service},
     container::Container,
     net::Networks,
     sandbox::{Sandbox, sh},
@@ -22,6 +22,9 @@ pub const PUBLIC_NAME: &str = "chat.natterjack.test";
 pub struct Cluster {
     pub compose: Compose,
     pub networks: Networks,
+    sandbox: Sandbox,
+    /// What runs in containers of the image that is built.
+    image: Vec<String>,
     containers: BTreeMap<String, Container>,
     /// What was started and goes on, or has done its work.
     up: BTreeSet<String>,
@@ -31,37 +34,56 @@ impl Cluster {
     /// Lays the project out as whoever has cloned it does, and writes its configuration; nothing runs yet.
     pub async fn prepare(sandbox: &Sandbox) -> anyhow::Result<Self> {
         let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let project = sandbox.dir.join("project");
+        let project = sandbox.project();
         fs::create_dir_all(project.join("config"))?;
         std::os::unix::fs::symlink(repository.join("deploy"), project.join("deploy"))?;
         let url = format!("https://{PUBLIC_NAME}");
         let variables = [
             ("NATTERJACK_PUBLIC_NAME", PUBLIC_NAME),
             ("NATTERJACK_PUBLIC_URL", &url),
+            ("PWD", project.to_str().context("UTF-8")?),
         ];
         let compose = Compose::read(&repository.join("compose.yaml"), &variables)?;
-        let networks = Networks::new(&compose).await?;
-        let image = entrypoint(&repository.join("deploy/Dockerfile"))?;
-        let mut containers = BTreeMap::new();
-        for (name, service) in &compose.services {
-            // What each image runs.
-            let entrypoint = match service.image.split(':').next() {
-                Some("natterjack") => &image[..],
-                Some("prom/prometheus") => &["prometheus".to_owned()],
-                _ => &[],
-            };
-            let container = Container::new(name, &compose, &networks, sandbox, entrypoint)?;
-            containers.insert(name.clone(), container);
-        }
+        let networks = Networks::new(&compose, (PUBLIC_NAME, "lb")).await?;
         let mut cluster = Self {
             compose,
             networks,
-            containers,
+            sandbox: sandbox.clone(),
+            image: entrypoint(&repository.join("deploy/Dockerfile"))?,
+            containers: BTreeMap::new(),
             up: BTreeSet::new(),
         };
+        let all: Vec<String> = cluster.compose.services.keys().cloned().collect();
+        for name in all {
+            cluster.recreate(&name, |_| ())?;
+        }
         cluster.name_it(sandbox)?;
         cluster.write_config().await?;
         Ok(cluster)
+    }
+
+    /// Makes a service anew that does not run, as the file has it but for this change.
+    pub fn recreate(&mut self, name: &str, change: impl FnOnce(&mut Service)) -> anyhow::Result<()> {
+        let service = self.compose.services.get(name);
+        let mut service = service.with_context(|| format!("no service {name}"))?.clone();
+        change(&mut service);
+        // What each image runs.
+        let entrypoint = match service.image.split(':').next() {
+            Some("natterjack") => &self.image[..],
+            Some("prom/prometheus") => &["prometheus".to_owned()],
+            _ => &[],
+        };
+        let (compose, networks, sandbox) = (&self.compose, &self.networks, &self.sandbox);
+        let container = Container::new(name, &service, compose, networks, sandbox, entrypoint)?;
+        self.containers.insert(name.to_owned(), container);
+        Ok(())
+    }
+
+    /// What a service kept is gone, and a volume of that name is empty.
+    pub fn lose_volume(&self, volume: &str) -> anyhow::Result<()> {
+        let path = self.sandbox.volume(volume);
+        fs::remove_dir_all(&path).with_context(|| volume.to_owned())?;
+        Ok(fs::create_dir(path)?)
     }
 
     /// What `docker compose run --rm config` does.
@@ -73,10 +95,7 @@ impl Cluster {
 
     /// Names for this process: it is outside, where clients and operators are.
     fn name_it(&self, sandbox: &Sandbox) -> anyhow::Result<()> {
-        let mut hosts = format!(
-            "127.0.0.1 localhost\n{} {PUBLIC_NAME}\n",
-            self.networks.address("lb", "front")?
-        );
+        let mut hosts = "127.0.0.1 localhost\n".to_owned();
         for (name, own) in self.networks.addresses.iter() {
             for address in own.values() {
                 hosts.push_str(&format!("{address} {name}\n"));

@@ -8,6 +8,8 @@ mod doctor;
 mod drift;
 mod login;
 mod nats_cli;
+#[path = "../shared/page.rs"]
+mod page;
 mod pages;
 mod permissions;
 #[path = "../shared/browsers.rs"]

@@ -102,9 +102,10 @@ pub const CASES: &[Case] = &[
     looks("nats consumer info KV_sessions presence", &["Outstanding Acks", "Unprocessed Messages"]),
     looks(
         "nats consumer info CHAT_0 persister",
-        &["Redelivered Messages", "Acknowledgment Floor"],
-    ),
-    looks("nats req svc.history.dead '{}'", &["\"letters\":[]"]),
+        &["Outstanding Acks: 1 out of", "Redelivered Messages", "Acknowledgment Floor"],
+    )
+    .before(Before::StandsStill),
+    looks("nats req svc.history.dead '{}'", &["\"letters\":[]"]).before(Before::GoesOn),
     looks(
         "nats req svc.push.why '{\"conversation\":\"<conversation>\",\"seq\":<seq>,\"user\":\"<recipient>\"}'",
         &["\"answer\":[", "accepted"],
@@ -143,7 +144,7 @@ pub const CASES: &[Case] = &[
     .before(Before::PlaceTaken),
     once("natterjack provision", &["nothing to do"]),
     once("natterjack provision --apply", &["nothing to do"]),
-    looks("nats stream info CHAT_0", &["Maximum Bytes: 1.0 GiB"]),
+    looks("nats stream info CHAT_0", &["Maximum Bytes: 128 KiB"]).before(Before::Full),
     once(
         "natterjack provision --apply --chat-bytes-max 2147483648",
         &["updated  stream CHAT_0"],
@@ -151,7 +152,8 @@ pub const CASES: &[Case] = &[
     looks(
         "nats --context natterjack-system server report jetstream",
         &["JetStream Summary"],
-    ),
+    )
+    .before(Before::RoomAgain),
     looks(
         "nats stream info CHAT_0",
         &["chat.0.>", "Maximum Bytes: 2.0 GiB"],

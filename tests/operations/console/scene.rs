@@ -1,24 +1,22 @@
 //! A cluster with all roles as processes, each as its own user, in which people talk as long as it stands.
 
+mod letters;
+mod trouble;
+
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
-use async_nats::jetstream::{self, message::PublishMessage};
+use async_nats::jetstream;
 use natterjack::fleet::{Fleet, FleetConfig, Ground, GroundConfig, Phones, Socket, push_service::Behaviour};
 use natterjack_client::{Account, Api};
 use natterjack_nats::{
-    Conversation, MessageId,
+    Conversation, MessageId, Shard, Shards,
     access::User,
-    services::{
-        call,
-        history::{self, LetterPlace},
-        push,
-    },
+    services::{call, history::LetterPlace, push},
     subjects::chat,
     topology::chat_stream,
-    wire::{Content, HistoryQuery, Stored},
+    wire::{HistoryQuery, Stored},
 };
-use natterjack_runtime::clock::Clock;
 use tokio::{process::Command, task::JoinHandle, time::sleep};
 
 use super::{
@@ -48,6 +46,14 @@ pub enum Before {
     Mended,
     /// A message could not be written, since another one has its place.
     PlaceTaken,
+    /// A persister stands still with a message in hand.
+    StandsStill,
+    /// It still does, and another one has written what it had.
+    GoesOn,
+    /// People wrote until a stream was full.
+    Full,
+    /// What was refused is taken.
+    RoomAgain,
     /// Streams are as wide as they are made.
     AsProvisioned,
     /// A bucket is gone.
@@ -65,6 +71,12 @@ pub struct Scene {
     seq: u64,
     /// What cannot be written, and where.
     letter: Option<(u64, Stored)>,
+    /// How much alice has said to bob.
+    said: usize,
+    /// What a full stream refused.
+    refused: Option<(MessageId, String)>,
+    /// Where a message stands that a persister had in hand.
+    in_hand: u64,
     talk: JoinHandle<anyhow::Error>,
     _online: Socket,
     names: Vec<(&'static str, String)>,
@@ -81,6 +93,7 @@ impl Scene {
         contexts::write(&ground).await?;
         let mut config = FleetConfig::new(Path::new(BINARY));
         config.notifiers = 1;
+        config.persisters = 2;
         config.edge_options.push("--push-anywhere".to_owned());
         config.presence_options = ["--grace-ms", "250"].map(str::to_owned).into();
         config.notifier_options = ["--grace-ms", "500", "--push-anywhere"].map(str::to_owned).into();
@@ -100,12 +113,12 @@ impl Scene {
         let dm = Conversation::dm(alice.user().id, bob.user().id);
         let seq = say(&alice, dm, SECRET).await?;
         phones.told_of(PHONE, dm, seq).await?;
-        let group = alice.api().create_group("a title", &[carol.user().id]).await?;
-        let group = group.conversation;
+        let shards = ground.settings().shards;
+        let group = group_elsewhere(&alice, &carol, shards, shards.of(&dm)).await?;
 
         let mut names = vec![
-            ("CHAT_0", chat_stream(ground.settings().shards.of(&dm))),
-            ("chat.0", format!("chat.{}", ground.settings().shards.of(&dm))),
+            ("CHAT_0", chat_stream(shards.of(&dm))),
+            ("chat.0", format!("chat.{}", shards.of(&dm))),
             ("<user>", alice.user().id.to_string()),
             ("<device>", alice.device().to_string()),
             ("<recipient>", bob.user().id.to_string()),
@@ -128,6 +141,10 @@ impl Scene {
             dm,
             seq,
             letter: None,
+            // The first, one whose push is given up, one that could not be written, and one that was sent anew.
+            said: 4,
+            refused: None,
+            in_hand: 0,
             talk,
             _online: online,
             names,
@@ -177,7 +194,11 @@ impl Scene {
             Before::Unwritable => self.something_is_no_message().await,
             Before::Mended => self.it_is_one_now().await,
             Before::PlaceTaken => self.a_place_is_taken().await,
-            Before::AsProvisioned => self.provision().await,
+            Before::StandsStill => self.a_persister_stands_still().await,
+            Before::GoesOn => self.the_other_goes_on().await,
+            Before::Full => self.the_stream_is_full().await,
+            Before::RoomAgain => self.there_is_room().await,
+            Before::AsProvisioned => self.provision(&[]).await,
             Before::DevicesLost => {
                 let context = jetstream::new(self.client.clone());
                 context.delete_stream("KV_devices").await?;
@@ -186,9 +207,10 @@ impl Scene {
         }
     }
 
-    async fn provision(&self) -> anyhow::Result<()> {
+    async fn provision(&self, options: &[&str]) -> anyhow::Result<()> {
         let ended = Command::new(BINARY)
             .args(["provision", "--apply"])
+            .args(options)
             .envs(self.environment(true))
             .output()
             .await?;
@@ -209,86 +231,15 @@ impl Scene {
         Ok(())
     }
 
-    async fn something_is_no_message(&mut self) -> anyhow::Result<()> {
-        let context = jetstream::new(self.client.clone());
-        let subject = chat::subject(self.fleet.ground().settings().shards, &self.dm);
-        let letter = self.message(&format!("{SECRET}\0"));
-        let message = PublishMessage::build()
-            .message_id(letter.nats_msg_id())
-            .payload(serde_json::to_vec(&letter)?.into());
-        let ack = context.send_publish(subject, message).await?.await?;
-        self.letter = Some((ack.sequence, letter));
-        self.name("<letter>", ack.sequence);
-        Ok(())
-    }
-
-    async fn it_is_one_now(&mut self) -> anyhow::Result<()> {
-        let (seq, mut letter) = self.letter.take().context("a letter")?;
-        letter.text = Some(SECRET.to_owned());
-        let letter = serde_json::to_vec(&letter)?;
-        let mend = "update dead_letters set payload = $1";
-        self.in_postgres(mend, &[&letter]).await?;
-        // Its stream would take it for the first copy, and nobody would ever have it.
-        let place = self.place(seq);
-        let anew = history::Replay { place, anew: true };
-        let in_vain = call(&self.client, &anew, PATIENCE).await?;
-        let why = in_vain.failed.first().context("it was given away")?;
-        ensure!(why.error.contains("try again later"), "{in_vain:?}");
-        Ok(())
-    }
-
     fn place(&self, seq: u64) -> Option<LetterPlace> {
-        let stream = chat_stream(self.fleet.ground().settings().shards.of(&self.dm));
+        let (stream, _) = self.shard();
         Some(LetterPlace { stream, seq })
     }
 
-    async fn a_place_is_taken(&mut self) -> anyhow::Result<()> {
+    /// The stream of what alice and bob say, and the subject.
+    fn shard(&self) -> (String, String) {
         let shards = self.fleet.ground().settings().shards;
-        let (stream, subject) = (chat_stream(shards.of(&self.dm)), chat::subject(shards, &self.dm));
-        let message = serde_json::to_vec(&self.message(AGAIN))?;
-        let keep = "insert into dead_letters (stream, seq, subject, payload, error, at) \
-                    values ($1, $2, $3, $4, 'another message has its place', 1)";
-        self.in_postgres(keep, &[&stream, &self.seq.cast_signed(), &subject, &message])
-            .await?;
-        let replay = history::Replay {
-            place: self.place(self.seq),
-            anew: false,
-        };
-        let in_vain = call(&self.client, &replay, PATIENCE).await?;
-        ensure!(in_vain.failed.len() == 1, "its place was free: {in_vain:?}");
-        self.name("<letter>", self.seq);
-        Ok(())
-    }
-
-    /// Of alice to bob, as edges store it.
-    fn message(&self, text: &str) -> Stored {
-        let now = Clock::system().now_ms();
-        let content = Content::Text {
-            text: text.to_owned(),
-            reply_to: None,
-        };
-        Stored::new(
-            self.dm,
-            MessageId::generate(now),
-            self.alice.user().id,
-            now,
-            content,
-        )
-    }
-
-    async fn in_postgres(
-        &self,
-        statement: &str,
-        values: &[&(dyn tokio_postgres::types::ToSql + Sync)],
-    ) -> anyhow::Result<()> {
-        let url = self.fleet.ground().database_url();
-        let (database, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
-        let connection = tokio::spawn(connection);
-        let rows = database.execute(statement, values).await?;
-        drop(database);
-        connection.await??;
-        ensure!(rows == 1, "{rows} rows: {statement}");
-        Ok(())
+        (chat_stream(shards.of(&self.dm)), chat::subject(shards, &self.dm))
     }
 
     fn name(&mut self, name: &'static str, value: u64) {
@@ -320,9 +271,30 @@ impl Scene {
         let page = self.alice.api().history(&query).await?;
         let texts: Vec<_> = page.messages.iter().map(|message| &message.text).collect();
         let again = texts.iter().filter(|text| text.as_deref() == Some(AGAIN)).count();
-        ensure!((texts.len(), again) == (4, 1), "{texts:?}");
+        ensure!(
+            (texts.len(), again) == (self.said, 1),
+            "{} of {}",
+            texts.len(),
+            self.said
+        );
         self.fleet.finish().await
     }
+}
+
+/// A group in another shard than that one, which will be full.
+async fn group_elsewhere(
+    alice: &Account,
+    carol: &Account,
+    shards: Shards,
+    full: Shard,
+) -> anyhow::Result<Conversation> {
+    for _ in 0..64 {
+        let made = alice.api().create_group("a title", &[carol.user().id]).await?;
+        if shards.of(&made.conversation) != full {
+            return Ok(made.conversation);
+        }
+    }
+    bail!("all groups are in {full:?}")
 }
 
 /// Which edge holds somebody's session.
