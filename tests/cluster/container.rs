@@ -178,9 +178,8 @@ impl Container {
         Ok(kill(Pid::from_raw(i32::try_from(self.pid()?)?), signal)?)
     }
 
-    /// Ends it as `docker compose stop` does, well or not: one that NATS refuses cannot say goodbye.
-    pub async fn end(&mut self) -> anyhow::Result<()> {
-        self.signal(Signal::SIGTERM)?;
+    /// Waits until it has ended that was told to, well or not: one that NATS refuses cannot say goodbye.
+    pub async fn ended(&mut self) -> anyhow::Result<()> {
         let mut child = self.child.take().context("it does not run")?;
         let ended = timeout(self.service.grace()?, child.wait()).await;
         ended.with_context(|| format!("{} would be killed\n{}", self.name, self.told()))??;

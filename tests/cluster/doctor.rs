@@ -28,6 +28,7 @@ pub async fn misses(stage: &mut Stage, server: &str) -> anyhow::Result<()> {
         let named = said.contains(&format!("{server}: holds copies of streams and does not answer"));
         let copies = said.contains(&format!("its copy on {server} is away"));
         if !well && named && copies && said.contains("start that server again") {
+            println!("the doctor misses {server} after {:?}", begun.elapsed());
             return Ok(());
         }
         ensure!(begun.elapsed() < NOTICED_WITHIN, "{said}");

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use natterjack_nats::cluster::{self, NatsArgs};
+use nix::sys::signal::Signal;
 use tokio::time::sleep;
 
 use super::stage::{Stage, nats};
@@ -57,7 +58,10 @@ pub async fn a_key_is_replaced(stage: &mut Stage) -> anyhow::Result<()> {
     // They get the new file as they are created anew.
     let edges = ["edge-1", "edge-2"];
     for edge in edges {
-        stage.cluster.of(edge)?.end().await?;
+        stage.cluster.of(edge)?.signal(Signal::SIGTERM)?;
+    }
+    for edge in edges {
+        stage.cluster.of(edge)?.ended().await?;
         stage.cluster.of(edge)?.start()?;
     }
     for edge in edges {
