@@ -14,15 +14,15 @@ export interface World {
   hikes: string;
 }
 
-/** Lets them talk. Once a server: the handles are theirs alone. */
-export async function populate(server: string): Promise<World> {
-  const me = await User.signUp(server, "Mira Okafor", "mira");
+/** Lets them talk. The handles are theirs alone: a second world on a server needs an `ending` of its own for them. */
+export async function populate(server: string, ending = ""): Promise<World> {
+  const me = await User.signUp(server, "Mira Okafor", `mira${ending}`);
   const [jonas, priya, tomas, leila, sam] = await Promise.all([
-    User.signUp(server, "Jonas Lind", "jonas"),
-    User.signUp(server, "Priya Nair", "priya"),
-    User.signUp(server, "Tomás Vega", "tomas"),
-    User.signUp(server, "ليلى حداد", "leila"),
-    User.signUp(server, "Sam Whitaker", "sam"),
+    User.signUp(server, "Jonas Lind", `jonas${ending}`),
+    User.signUp(server, "Priya Nair", `priya${ending}`),
+    User.signUp(server, "Tomás Vega", `tomas${ending}`),
+    User.signUp(server, "ليلى حداد", `leila${ending}`),
+    User.signUp(server, "Sam Whitaker", `sam${ending}`),
   ]);
   const people = { jonas, priya, tomas, leila, sam };
 

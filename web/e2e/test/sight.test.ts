@@ -14,7 +14,7 @@ import { populate, type World } from "../src/world.js";
 const server = inject("server");
 let world: World;
 beforeAll(async () => {
-  world = await populate(server);
+  world = await populate(server, "-sight");
 });
 
 /** For whoever wants to look. */
