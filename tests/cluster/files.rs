@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, ensure};
 use natterjack_runtime::skipped::{By, skip_test};
 
-use super::compose::Compose;
+use super::compose::{Compose, Volume};
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -82,6 +82,97 @@ fn permissions_and_streams_are_for_as_many_shards() -> anyhow::Result<()> {
         ensure!(shards.is_some_and(|shards| shards == "8"), "{name}: {shards:?}");
     }
     Ok(())
+}
+
+/// The command line can write to `backup/…` and read it, and where the pages send people there is something.
+#[test]
+fn the_nats_command_line_can_do_what_the_pages_say() -> anyhow::Result<()> {
+    let compose = Compose::read(&repository().join("compose.yaml"), &[])?;
+    let page = fs::read_to_string(repository().join("docs/restore.md"))?;
+    let named = services_in(&page);
+    for name in ["nats-cli", "provision", "postgres", "nats-1"] {
+        ensure!(
+            named.contains(name),
+            "the page does not say what to do with {name}"
+        );
+    }
+    for name in named {
+        ensure!(
+            compose.services.contains_key(name),
+            "compose.yaml has no service {name}"
+        );
+    }
+
+    let service = &compose.services["nats-cli"];
+    ensure!(
+        service.entrypoint.as_deref() == Some(&["nats".to_owned()][..]),
+        "it is not `nats`"
+    );
+    let place = Path::new(service.working_dir.as_deref().context("relative to what?")?).join("backup");
+    let backups = service.volumes.iter().find_map(|volume| match volume {
+        Volume::Long(bind) if Path::new(&bind.target) == place => Some(bind),
+        _ => None,
+    });
+    let backups = backups.with_context(|| format!("nothing is mounted at {}", place.display()))?;
+    ensure!(backups.source == "./backup", "{}", backups.source);
+    ensure!(!backups.read_only, "a backup cannot be written");
+    ensure!(!backups.bind.create_host_path, "it would be root's");
+    let ignored = fs::read_to_string(repository().join(".gitignore"))?;
+    ensure!(
+        ignored.lines().any(|line| line == "/backup"),
+        "keys could be committed"
+    );
+    Ok(())
+}
+
+/// What the image has is what the tests run and the least that the pages ask for.
+#[test]
+fn the_nats_command_line_has_one_version() -> anyhow::Result<()> {
+    let compose = Compose::read(&repository().join("compose.yaml"), &[])?;
+    let image = &compose.services["nats-cli"].image;
+    let version = image.split_once(':').context("an image without a version")?.1;
+    for (file, says) in [
+        (
+            "deploy/nats-cli.Dockerfile",
+            format!("/natscli/nats@v{version}\n"),
+        ),
+        (
+            "tests/operations/nats_cli.rs",
+            format!("= ({});", version.replace('.', ", ")),
+        ),
+        ("docs/restore.md", format!("version {version} or newer")),
+        ("nats/README.md", format!("version {version} or newer")),
+    ] {
+        let text = fs::read_to_string(repository().join(file))?;
+        ensure!(text.contains(&says), "{file} does not say {says:?}");
+    }
+    Ok(())
+}
+
+/// The services that a page's `docker compose …` name.
+fn services_in(page: &str) -> BTreeSet<&str> {
+    let commands = page
+        .split('`')
+        .filter_map(|span| span.strip_prefix("docker compose "));
+    let mut named = BTreeSet::new();
+    for command in commands {
+        let mut words = command.split_whitespace();
+        let verb = words.next();
+        let mut services = Vec::new();
+        while let Some(word) = words.next() {
+            match word {
+                "-e" => drop(words.next()),
+                option if option.starts_with('-') => {}
+                service => services.push(service),
+            }
+        }
+        // After the one of these stands what is run in it.
+        if matches!(verb, Some("run" | "exec")) {
+            services.truncate(1);
+        }
+        named.extend(services);
+    }
+    named
 }
 
 /// What the image is built from is all that cargo asks for.
