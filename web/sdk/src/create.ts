@@ -8,7 +8,7 @@ import type { Client, ClientOptions } from "./client.js";
 import { checkedCommand, checkedConversation, checkedSeq, checkedUser } from "./check.js";
 import { dmOf } from "./conversation.js";
 import type { Answers, Command } from "./engine/engine.js";
-import { EDGES } from "./engine/follow.js";
+import { EDGES } from "./engine/named.js";
 import { StoppedError, UsageError } from "./errors.js";
 import type { ClientEvent, ClientEvents, Connection, OutboxEntry } from "./events.js";
 import { Hub } from "./hub.js";

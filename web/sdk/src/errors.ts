@@ -26,6 +26,13 @@ export class ServerError extends Error {
 /** No server answered, or what answered was not one. Whether the request was done is not known. */
 export class UnreachableError extends Error {
   override readonly name = "UnreachableError";
+  /** It was taken, and the answer came not in time or not whole: it is likely that it was done. */
+  readonly late: boolean;
+
+  constructor(message: string, { late = false, ...options }: ErrorOptions & { late?: boolean } = {}) {
+    super(message, options);
+    this.late = late;
+  }
 }
 
 /**

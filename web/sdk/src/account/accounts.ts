@@ -10,7 +10,8 @@
 import { type Repeat, Servers } from "../api/servers.js";
 import { ServerError, SignedOutError } from "../errors.js";
 import { makeUlid } from "../ulid.js";
-import type { HelloDevice, Tokens } from "../wire.js";
+import type { NamedEdges } from "../engine/named.js";
+import type { DeviceId, HelloDevice, Tokens } from "../wire.js";
 import type { Account, Accounts } from "./account.js";
 import { deviceName } from "./device.js";
 import { lifetimeMs } from "./jwt.js";
@@ -71,24 +72,30 @@ class DeviceAccounts implements Accounts {
   signUp(handle: string, password: string, name?: string): Promise<Account> {
     return this.#turns.take(async () => {
       // With the same device, the same again is answered as the first time. Kept before it is asked.
-      const id = (await this.#vault.device(this.#server, handle)) ?? makeUlid();
-      await this.#vault.setDevice(this.#server, handle, id).catch(() => {});
-      const device = { id, ...this.#device() };
+      const id = (await this.#device(handle)) ?? (await this.#device(hopedFor(handle))) ?? makeUlid();
+      await this.#setDevice(hopedFor(handle), id);
+      const device = { id, ...this.#named() };
       const body = { handle, password, ...(name !== undefined && { name }), device };
-      return this.#signIn(handle, await this.#post<Tokens>("/v1/signup", body, "unless_late"));
+      try {
+        return await this.#signIn(handle, await this.#enter("/v1/signup", body, "unless_late"));
+      } catch (error) {
+        // Refused for good: there is no such device, and none that a login should name.
+        if (error instanceof ServerError && !error.retryable)
+          await this.#setDevice(hopedFor(handle), undefined);
+        throw error;
+      }
     });
   }
 
   logIn(handle: string, password: string): Promise<Account> {
     return this.#turns.take(async () => {
-      const id = await this.#vault.device(this.#server, handle);
-      const device = { ...(id !== undefined && { id }), ...this.#device() };
-      // Once more, it would be the same device, if the server knows it by now.
-      const repeat = id === undefined ? "no" : "unless_late";
-      return this.#signIn(
-        handle,
-        await this.#post<Tokens>("/v1/login", { handle, password, device }, repeat),
-      );
+      const known = await this.#device(handle);
+      // That of a sign-up without an answer: perhaps the server knows it.
+      const id = known ?? (await this.#device(hopedFor(handle)));
+      const device = { ...(id !== undefined && { id }), ...this.#named() };
+      // Once more, it would be the same device only if the server knows it.
+      const repeat = known === undefined ? "no" : "unless_late";
+      return this.#signIn(handle, await this.#enter("/v1/login", { handle, password, device }, repeat));
     });
   }
 
@@ -123,8 +130,8 @@ class DeviceAccounts implements Accounts {
   async #signIn(handle: string, tokens: Tokens): Promise<Account> {
     const signedIn = received(tokens, this.#server);
     await this.#keeper.keep(signedIn);
-    // Without it, the next login is another device, and no worse.
-    await this.#vault.setDevice(this.#server, handle, tokens.device).catch(() => {});
+    await this.#setDevice(handle, tokens.device);
+    await this.#setDevice(hopedFor(handle), undefined);
     this.#tell();
     return shown(signedIn);
   }
@@ -139,11 +146,12 @@ class DeviceAccounts implements Accounts {
     return access(good ? signedIn : await this.#refresh(signedIn));
   }
 
-  async #refresh(signedIn: SignedIn): Promise<SignedIn> {
+  async #refresh(signedIn: SignedIn, timeoutMs = TIMEOUT_MS): Promise<SignedIn> {
     try {
       const body = { refresh_token: this.#keeper.refreshToken(signedIn) };
       // The same one may be shown again, but not often: a server that is slow has likely taken it.
-      const tokens = await this.#post<Tokens>("/v1/refresh", body, "unless_late", signedIn.server);
+      const going = { path: "/v1/refresh", repeat: "unless_late", method: "POST", body, timeoutMs } as const;
+      const tokens = (await this.#at(signedIn.server).ask(going)) as Tokens;
       const fresh = received(tokens, signedIn.server);
       await this.#keeper.keep(fresh);
       return fresh;
@@ -155,10 +163,13 @@ class DeviceAccounts implements Accounts {
   }
 
   async #tellServer(signedIn: SignedIn): Promise<void> {
+    const endsAt = performance.now() + LOG_OUT_TIMEOUT_MS;
     try {
-      const { server, access_token } = isGood(signedIn) ? signedIn : await this.#refresh(signedIn);
+      const { server, access_token } = isGood(signedIn)
+        ? signedIn
+        : await this.#refresh(signedIn, LOG_OUT_TIMEOUT_MS);
       const headers = { authorization: `Bearer ${access_token}` };
-      const timeoutMs = LOG_OUT_TIMEOUT_MS;
+      const timeoutMs = Math.max(endsAt - performance.now(), 0);
       const going = { path: "/v1/logout", repeat: "no", method: "POST", headers, timeoutMs } as const;
       await this.#at(server).ask(going);
     } catch {
@@ -171,9 +182,19 @@ class DeviceAccounts implements Accounts {
     if (user.handle !== undefined) await this.#vault.setDevice(server, user.handle, undefined);
   }
 
-  #post<T>(path: string, body: unknown, repeat: Repeat, server = this.#server): Promise<T> {
-    const going = { path, repeat, method: "POST", body, timeoutMs: TIMEOUT_MS };
-    return this.#at(server).ask(going) as Promise<T>;
+  /** With a password: to an edge that was named only once the configured server was asked and did not answer. */
+  #enter(path: string, body: unknown, repeat: Repeat): Promise<Tokens> {
+    const going = { path, repeat, method: "POST", body, timeoutMs: TIMEOUT_MS, configuredFirst: true };
+    return this.#at(this.#server).ask(going) as Promise<Tokens>;
+  }
+
+  #device(handle: string): Promise<DeviceId | undefined> {
+    return this.#vault.device(this.#server, handle);
+  }
+
+  /** Without it, the next login is another device, and no worse. */
+  async #setDevice(handle: string, device: DeviceId | undefined): Promise<void> {
+    await this.#vault.setDevice(this.#server, handle, device).catch(() => {});
   }
 
   #at(server: string): Servers {
@@ -181,14 +202,14 @@ class DeviceAccounts implements Accounts {
     const vault = this.#vault;
     const memory = {
       get: async () => vault.edges?.(server),
-      set: async (edges: readonly string[]) => vault.setEdges?.(server, edges),
+      set: async (edges: NamedEdges) => vault.setEdges?.(server, edges),
     };
     const servers = this.#servers.get(server) ?? new Servers({ server, fetch, discover, memory });
     this.#servers.set(server, servers);
     return servers;
   }
 
-  #device(): Omit<HelloDevice, "id"> {
+  #named(): Omit<HelloDevice, "id"> {
     return this.#options.device ?? deviceName();
   }
 
@@ -225,6 +246,11 @@ class Turns {
 function locked<T>(work: () => Promise<T>): Promise<T> {
   const locks = typeof navigator === "undefined" ? undefined : (navigator.locks as LockManager | undefined);
   return locks === undefined ? work() : (locks.request(SHARED, work) as Promise<T>);
+}
+
+/** Beside what the vault knows by handles, which have no spaces: the device of a sign-up that was not answered. */
+function hopedFor(handle: string): string {
+  return `sign-up ${handle}`;
 }
 
 /** With the time until which the token is good by this device's clock: it lasts as long, wherever the hands stand. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { NamedEdges } from "../engine/named.js";
 import type { DeviceId, Millis, Tokens } from "../wire.js";
 
 /** A signed-in account with its secrets. */
@@ -20,9 +21,9 @@ export interface Vault {
   /** The device that somebody was signed in on here before, so that it does not become another one. */
   device(server: string, handle: string): Promise<DeviceId | undefined>;
   setDevice(server: string, handle: string, device: DeviceId | undefined): Promise<void>;
-  /** The edges of a server that were named last; a vault without these two knows them for one run. */
+  /** The edges of a server that were named last, and when; a vault without these two knows them for one run. */
   edges?(server: string): Promise<unknown>;
-  setEdges?(server: string, edges: readonly string[]): Promise<void>;
+  setEdges?(server: string, edges: NamedEdges): Promise<void>;
 }
 
 const DATABASE = "natterjack-accounts";
@@ -67,7 +68,7 @@ class Values implements Vault {
     return this.#values.get(`edges ${server}`);
   }
 
-  setEdges(server: string, edges: readonly string[]): Promise<void> {
+  setEdges(server: string, edges: NamedEdges): Promise<void> {
     return this.#values.set(`edges ${server}`, edges);
   }
 }

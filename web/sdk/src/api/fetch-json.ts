@@ -6,6 +6,8 @@
 import { ServerError, UnreachableError } from "../errors.js";
 import type { WireError } from "../wire.js";
 
+const NOT_IN_TIME = "the server did not answer in time";
+
 /** A request. */
 export interface JsonRequest {
   url: string;
@@ -29,10 +31,13 @@ export async function fetchJson(request: JsonRequest): Promise<unknown> {
   let body: unknown;
   try {
     body = await response.json();
-  } catch {
-    throw new UnreachableError(
-      `what answered ${response.status} is not the server: something stands between`,
-    );
+  } catch (error) {
+    // Whole, and not JSON: it is somebody else's. Else it began to come, and broke off or took too long.
+    if (error instanceof SyntaxError) throw notTheServer(response, error);
+    throw new UnreachableError(inTime(error) ? "the answer broke off" : NOT_IN_TIME, {
+      cause: error,
+      late: true,
+    });
   }
   if (response.ok) return body;
   throw new ServerError(errorOf(body, response));
@@ -57,10 +62,19 @@ async function respond({
       cache: "no-store",
     });
   } catch (error) {
-    const late = error instanceof Error && error.name === "TimeoutError";
-    const why = late ? "the server did not answer in time" : "the server cannot be reached";
-    throw new UnreachableError(why, { cause: error });
+    const late = !inTime(error);
+    throw new UnreachableError(late ? NOT_IN_TIME : "the server cannot be reached", { cause: error, late });
   }
+}
+
+function inTime(error: unknown): boolean {
+  return !(error instanceof Error && error.name === "TimeoutError");
+}
+
+/** What stands between says by 504 that it handed the request on, and waited in vain. */
+function notTheServer({ status }: Response, cause?: unknown): UnreachableError {
+  const why = `what answered ${status} is not the server: something stands between`;
+  return new UnreachableError(why, { cause, late: status === 504 });
 }
 
 /** What the server says, also with a code of a newer one; of something else that answers, what its status says. */
@@ -76,7 +90,7 @@ function errorOf(body: unknown, response: Response): WireError {
       ...(after !== undefined && { retry_after_ms: after }),
     };
   }
-  throw new UnreachableError(`what answered ${response.status} is not the server: something stands between`);
+  throw notTheServer(response);
 }
 
 function retryAfterMs(response: Response): number | undefined {

@@ -10,7 +10,8 @@ import { ServerError, UnreachableError } from "../errors.js";
 import { makeUlid } from "../ulid.js";
 import type * as wire from "../wire.js";
 import type { Api } from "./api.js";
-import { type EdgeMemory, type Repeat, Servers } from "./servers.js";
+import type { EdgeMemory } from "./known-edges.js";
+import { type Repeat, Servers } from "./servers.js";
 
 /** How long the server may take for an answer. */
 const TIMEOUT_MS = 20_000;
@@ -127,8 +128,9 @@ class HttpApi implements Api {
     await this.#call("DELETE", `${ofGroup(group)}/members/${encodeURIComponent(user)}`, undefined, "no");
   }
 
+  /** Done once: an owner who steps down may not do it a second time. */
   async setRole(group: wire.GroupId, user: wire.UserId, role: wire.Role): Promise<void> {
-    await this.#call("PATCH", `${ofGroup(group)}/members/${encodeURIComponent(user)}`, { role });
+    await this.#call("PATCH", `${ofGroup(group)}/members/${encodeURIComponent(user)}`, { role }, "no");
   }
 
   history(conversation: wire.Conversation, anchor: wire.Anchor, limit?: number): Promise<wire.Page> {

@@ -7,17 +7,20 @@
  *
  * @module
  */
-import { followed, plain } from "../engine/follow.js";
+import { plain } from "../engine/follow.js";
 import { UnreachableError } from "../errors.js";
 import type { EdgeInfo } from "../wire.js";
 import { type JsonRequest, fetchJson } from "./fetch-json.js";
+import { type EdgeMemory, KnownEdges, slept } from "./known-edges.js";
 
 /** Servers that one request is given to, at most. */
 const ATTEMPTS_MAX = 3;
 /** Servers that are asked whether they are there for one request, at most. */
 const PROBES_MAX = 3;
-/** How long the answer to "which edges are there?" may take. */
+/** How long finding out who is there may take, and never more than half of the time that the request has left. */
 const PROBE_TIMEOUT_MS = 3_000;
+/** So much earlier than the next one is each asked whether it is there: the best is taken unless it is slow. */
+const HEAD_START_MS = 250;
 /** How long an answer may take where others can be asked the same. */
 const IMPATIENT_MS = 8_000;
 /** A server that answered is not asked whether it is there for so long. */
@@ -37,6 +40,8 @@ export type Repeat = "yes" | "unless_late" | "no";
 export interface Going extends Omit<JsonRequest, "url" | "fetch"> {
   path: string;
   repeat: Repeat;
+  /** For what no server should see without need, such as a password: an edge is asked if the configured one is gone. */
+  configuredFirst?: boolean;
 }
 
 /** What servers are known by. */
@@ -50,21 +55,12 @@ export interface ServersOptions {
   memory?: EdgeMemory | undefined;
 }
 
-/** Where the edges that were named last are kept. */
-export interface EdgeMemory {
-  get(): Promise<unknown>;
-  set?(edges: readonly string[]): Promise<void>;
-}
-
 /** The servers of one client. */
 export class Servers {
   readonly #configured: string;
   readonly #fetch: typeof fetch | undefined;
   readonly #query: string;
-  readonly #discover: boolean;
-  readonly #memory: EdgeMemory | undefined;
-  /** The best first; empty until they are known. */
-  #found: readonly string[] = [];
+  readonly #known: KnownEdges | undefined;
   #freshUntil = 0;
   /** When each server answered last, and when it did not. */
   readonly #answered = new Map<string, number>();
@@ -74,42 +70,44 @@ export class Servers {
     this.#configured = plain(server);
     this.#fetch = fetch;
     this.#query = region === undefined ? "" : `?region=${encodeURIComponent(region)}`;
-    this.#discover = discover ?? true;
-    this.#memory = memory;
+    this.#known = (discover ?? true) ? new KnownEdges(this.#configured, memory) : undefined;
   }
 
   /**
-   * Does it, at the first server that can be reached.
+   * Does it, at the first server that can be reached, and within its time: what is asked ahead counts.
    *
    * @throws {ServerError} A server refused it.
    * @throws {UnreachableError} No answer, from any of them or from the one that it may go to.
    */
   async ask(request: Going): Promise<unknown> {
-    let servers = await this.#inOrder();
+    const endsAt = performance.now() + request.timeoutMs;
+    let servers = await this.#inOrder(request);
     // Alone, it is asked itself at once.
-    if (servers.length === 1) return this.#at(this.#configured, request, false);
-    let server = (await this.#alive(servers, request.repeat !== "no")) ?? servers[0];
+    if (servers.length === 1) return this.#at(this.#configured, request, endsAt);
+    let server = (await this.#alive(servers, request, request.repeat !== "no", endsAt)) ?? servers[0];
     for (let attempt = 1; ; attempt += 1) {
       const here = server ?? this.#configured;
       servers = servers.filter((other) => other !== here);
       const impatient = request.repeat === "yes" && servers.length > 0;
       try {
-        return await this.#at(here, request, impatient);
+        const patience = impatient ? IMPATIENT_MS : request.timeoutMs;
+        return await this.#at(here, request, Math.min(performance.now() + patience, endsAt));
       } catch (error) {
-        const again = attempt < ATTEMPTS_MAX && servers.length > 0 && mayRepeat(request.repeat, error);
-        server = again ? await this.#alive(servers, false) : undefined;
+        const again =
+          attempt < ATTEMPTS_MAX && performance.now() < endsAt && mayRepeat(request.repeat, error);
+        server = again ? await this.#alive(servers, request, false, endsAt) : undefined;
         if (server === undefined) throw error;
       }
     }
   }
 
-  async #at(server: string, { path, ...request }: Going, impatient: boolean): Promise<unknown> {
-    const timeoutMs = impatient ? Math.min(request.timeoutMs, IMPATIENT_MS) : request.timeoutMs;
+  async #at(server: string, { path, ...request }: Going, endsAt: number): Promise<unknown> {
+    const url = server + path;
     try {
-      const answer = await fetchJson({ ...request, timeoutMs, url: server + path, fetch: this.#fetch });
+      const answer = await fetchJson({ ...request, timeoutMs: leftMs(endsAt), url, fetch: this.#fetch });
       this.#is(server, true);
       // Nobody waits for it, and it fails quietly: it is for the next time.
-      if (this.#learns()) void this.#probe(server);
+      if (this.#learns()) void this.#probe(server, PROBE_TIMEOUT_MS);
       return answer;
     } catch (error) {
       this.#is(server, !(error instanceof UnreachableError));
@@ -118,11 +116,38 @@ export class Servers {
   }
 
   /** The first of the servers, or, if it is not sure to be there, the first that answers. */
-  async #alive(servers: readonly string[], hopes: boolean): Promise<string | undefined> {
-    const [first] = servers;
+  async #alive(
+    servers: readonly string[],
+    { configuredFirst = false }: Going,
+    hopes: boolean,
+    endsAt: number,
+  ): Promise<string | undefined> {
+    const [first, ...others] = servers;
     if (first === undefined || this.#isTrusted(first, hopes)) return first;
-    for (const server of servers.slice(0, PROBES_MAX)) if (await this.#probe(server)) return server;
-    return undefined;
+    const there = (some: readonly string[]): Promise<string | undefined> =>
+      this.#there(some, performance.now() + Math.min(PROBE_TIMEOUT_MS, leftMs(endsAt) / 2));
+    // The others are to see nothing as long as it may be there.
+    if (configuredFirst && first === this.#configured)
+      return (await there([first])) ?? (await there(others.slice(0, PROBES_MAX - 1)));
+    return there(servers.slice(0, PROBES_MAX));
+  }
+
+  /** The first to answer. All are asked, each a bit later than the one before, or once that one is not there. */
+  async #there(servers: readonly string[], endsAt: number): Promise<string | undefined> {
+    let found: string | undefined;
+    let turn: Promise<unknown> = Promise.resolve();
+    const asked = servers.map((server) => {
+      const answer = turn.then(async () => {
+        if (found !== undefined || !(await this.#probe(server, leftMs(endsAt))))
+          throw new UnreachableError("");
+        found ??= server;
+      });
+      const isOver = turn.then(() => slept(HEAD_START_MS));
+      turn = Promise.race([isOver, answer.catch(() => undefined)]);
+      return answer;
+    });
+    await Promise.any(asked).catch(() => undefined);
+    return found;
   }
 
   /** Whether it need not be asked. With `hopes`, it need not have answered yet. */
@@ -136,54 +161,33 @@ export class Servers {
   }
 
   /** Those that did not answer just now come last: the configured one first, then the best of the edges. */
-  async #inOrder(): Promise<string[]> {
-    const all = [this.#configured, ...(await this.#edges()).filter((edge) => edge !== this.#configured)];
-    return [
-      ...all.filter((server) => !this.#isDoubted(server)),
-      ...all.filter((server) => this.#isDoubted(server)),
-    ];
-  }
-
-  async #edges(): Promise<readonly string[]> {
-    if (!this.#discover) return [];
-    const known = this.#found.length > 0 && this.#memory?.set !== undefined;
-    if (known || this.#memory === undefined) return this.#found;
-    const kept = await this.#memory.get().catch(() => undefined);
-    if (Array.isArray(kept)) this.#found = followed(kept as string[], this.#configured);
-    return this.#found;
+  async #inOrder({ configuredFirst = false }: Going): Promise<string[]> {
+    const edges = (await this.#known?.edges()) ?? [];
+    const all = [this.#configured, ...edges.filter((edge) => edge !== this.#configured)];
+    const isLate = (server: string): boolean =>
+      this.#isDoubted(server) && !(configuredFirst && server === this.#configured);
+    return [...all.filter((server) => !isLate(server)), ...all.filter(isLate)];
   }
 
   /** Whether it is time to ask who else is there. */
   #learns(): boolean {
-    const isTold = this.#memory !== undefined && this.#memory.set === undefined;
-    return this.#discover && !isTold && Date.now() >= this.#freshUntil;
+    return this.#known !== undefined && !this.#known.isTold && Date.now() >= this.#freshUntil;
   }
 
   /** Asks a server which edges there are; whether it answered. */
-  async #probe(server: string): Promise<boolean> {
+  async #probe(server: string, timeoutMs: number): Promise<boolean> {
     this.#freshUntil = Date.now() + FRESH_MS;
     try {
       const url = `${server}/v1/edges${this.#query}`;
-      const told = await fetchJson({ url, timeoutMs: PROBE_TIMEOUT_MS, fetch: this.#fetch });
+      const told = (await fetchJson({ url, timeoutMs, fetch: this.#fetch })) as EdgeInfo[];
       this.#is(server, true);
-      await this.#learn(told as EdgeInfo[]);
+      if (Array.isArray(told)) void this.#known?.learn(told.map((edge) => edge.url));
       return true;
     } catch {
       // Also one that answers, and has lost the others: it can do nothing for anybody.
       this.#is(server, false);
       return false;
     }
-  }
-
-  async #learn(told: EdgeInfo[]): Promise<void> {
-    if (!Array.isArray(told)) return;
-    const edges = followed(
-      told.map((edge) => edge.url),
-      this.#configured,
-    );
-    if (edges.length === 0) return;
-    this.#found = edges;
-    await this.#memory?.set?.(edges).catch(() => undefined);
   }
 
   #is(server: string, there: boolean): void {
@@ -195,5 +199,10 @@ export class Servers {
 
 function mayRepeat(repeat: Repeat, error: unknown): boolean {
   if (repeat === "no" || !(error instanceof UnreachableError)) return false;
-  return repeat === "yes" || !(error.cause instanceof Error && error.cause.name === "TimeoutError");
+  return repeat === "yes" || !error.late;
+}
+
+/** Until a time of the clock that never falls: whole, and never none. */
+function leftMs(endsAt: number): number {
+  return Math.max(Math.ceil(endsAt - performance.now()), 1);
 }

@@ -55,6 +55,3 @@ function isThisMachine(url: URL): boolean {
 export function plain(server: string): string {
   return server.replace(/\/+$/, "");
 }
-
-/** The name in the store of the edges that were named last: the way back when the configured server is gone. */
-export const EDGES = "edges";

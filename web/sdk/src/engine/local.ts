@@ -17,6 +17,7 @@ import { Ledger } from "./ledger.js";
 import { DEFAULTS, type Input, type Output, type Settings, type Telling } from "./machine/io.js";
 import { Machine } from "./machine/machine.js";
 import { type Remembered, VALUES } from "./machine/parts.js";
+import { believed } from "./named.js";
 import { socketAddress } from "./route.js";
 import { Sockets } from "./socket.js";
 import { listen } from "./surroundings.js";
@@ -128,8 +129,8 @@ export class LocalEngine implements Engine {
       const user = (await store.value(VALUES.user)) as Profile | undefined;
       const reads = (await store.value(VALUES.reads)) as Remembered["reads"] | undefined;
       const resumes = user !== undefined || opening.cursors.size > 0;
-      const edges = await store.value(VALUES.edges);
-      return { resumes, me: user?.id, reads: reads ?? {}, edges: Array.isArray(edges) ? edges : [] };
+      const edges = believed(await store.value(VALUES.edges), Date.now());
+      return { resumes, me: user?.id, reads: reads ?? {}, edges };
     } catch (error) {
       this.#emit("storage", { error: error as Error });
       return { resumes: opening.cursors.size > 0, me: undefined, reads: {}, edges: [] };

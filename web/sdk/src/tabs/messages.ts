@@ -53,6 +53,6 @@ export function faultOf(error: unknown): Fault {
 /** The error of another tab. */
 export function errorOf({ name, message, server }: Fault): Error {
   if (server !== undefined) return new ServerError(server);
-  const Known = name in ERRORS ? ERRORS[name as keyof typeof ERRORS] : Error;
+  const Known: new (message: string) => Error = name in ERRORS ? ERRORS[name as keyof typeof ERRORS] : Error;
   return new Known(message);
 }

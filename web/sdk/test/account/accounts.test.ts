@@ -6,6 +6,7 @@ import {
   type Tokens,
   accounts,
   openVault,
+  ServerError,
   SignedOutError,
   UnreachableError,
 } from "../../src/index.js";
@@ -18,6 +19,8 @@ class TokenServer {
   asked: { path: string; body: Record<string, unknown> }[] = [];
   away = false;
   revoked = false;
+  /** All handles are somebody's. */
+  taken = false;
   lifeMs = 15 * MINUTES_MS;
   /** Waits before it answers. */
   gate: Promise<void> = Promise.resolve();
@@ -33,6 +36,11 @@ class TokenServer {
     await this.gate;
     if (this.away) throw new TypeError("fetch failed");
     if (path === "/v1/logout") return Response.json({});
+    if (path === "/v1/signup" && this.taken)
+      return Response.json(
+        { code: "handle_taken", message: "take another", retryable: false },
+        { status: 409 },
+      );
     const shown = body["refresh_token"];
     if (path === "/v1/refresh" && (this.revoked || (shown !== this.#good && shown !== this.#before))) {
       this.revoked = true;
@@ -109,6 +117,18 @@ test("a sign-up whose answer was lost is made again as the same device, also by 
   const ids = server.paths("/v1/signup").map(({ device }) => (device as { id?: string }).id);
   expect(ids[0]).toMatch(/^[0-9a-z]{26}$/);
   expect(ids[1]).toBe(ids[0]);
+});
+
+test("a sign-up that is refused leaves no device behind, and none is forgotten for it", async () => {
+  const devices = (path: string) => server.paths(path).map(({ device }) => (device as { id?: string }).id);
+  server.taken = true;
+  await expect(tab().signUp("ann", "a password")).rejects.toThrow(ServerError);
+  await tab().logIn("ann", "a password");
+  expect(devices("/v1/login")).toEqual([undefined]);
+  // Refused again, it is still the device of that login.
+  await expect(tab().signUp("ann", "a password")).rejects.toThrow(ServerError);
+  await tab().logIn("ann", "a password");
+  expect(devices("/v1/login")[1]).toBe("device-1");
 });
 
 test("a token is used while it is good, and of many who ask in many tabs one refreshes", async () => {

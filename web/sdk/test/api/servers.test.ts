@@ -1,7 +1,8 @@
 /** The edge in use is gone: what is asked of another one, and what is never asked twice. */
 import { IDBFactory } from "fake-indexeddb";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { type EdgeMemory, Servers, type Repeat } from "../../src/api/servers.js";
+import type { EdgeMemory } from "../../src/api/known-edges.js";
+import { Servers, type Repeat } from "../../src/api/servers.js";
 import { accounts, createApi, openVault, ServerError, UnreachableError } from "../../src/index.js";
 
 const HOME = "https://chat.example.com";
@@ -54,20 +55,37 @@ class World {
   }
 }
 
-const told = (edges: string[] | undefined): EdgeMemory => ({ get: () => Promise.resolve(edges) });
+const DAY_MS = 24 * 3_600_000;
+
+const told = (edges: string[], ageMs = 0): EdgeMemory => ({
+  get: () => Promise.resolve({ at: Date.now() - ageMs, edges }),
+});
+
+/** Time that the test lets pass, also for the limits of requests. */
+function heldTime(): void {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date", "performance"] });
+  vi.spyOn(AbortSignal, "timeout").mockImplementation((ms) => {
+    const ending = new AbortController();
+    setTimeout(() => ending.abort(new DOMException("", "TimeoutError")), ms);
+    return ending.signal;
+  });
+}
 
 let world: World;
 beforeEach(() => {
   world = new World();
 });
-afterEach(() => vi.useRealTimers());
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
 
 function servers(memory: EdgeMemory | undefined = told([ONE, TWO]), discover = true): Servers {
   return new Servers({ server: HOME, fetch: world.fetch, memory, discover });
 }
 
-function ask(of: Servers, repeat: Repeat = "yes"): Promise<{ at: string }> {
-  return of.ask({ path: "/v1/x", method: "POST", repeat, timeoutMs: 20_000 }) as Promise<{ at: string }>;
+function ask(of: Servers, repeat: Repeat = "yes", timeoutMs = 20_000): Promise<{ at: string }> {
+  return of.ask({ path: "/v1/x", method: "POST", repeat, timeoutMs }) as Promise<{ at: string }>;
 }
 
 describe("where a request goes", () => {
@@ -97,18 +115,37 @@ describe("where a request goes", () => {
   });
 
   test("one that is silent is not waited for as long as one that stands alone", async () => {
-    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
-    vi.spyOn(AbortSignal, "timeout").mockImplementation((ms) => {
-      const ending = new AbortController();
-      setTimeout(() => ending.abort(new DOMException("", "TimeoutError")), ms);
-      return ending.signal;
-    });
+    heldTime();
     world.mood[HOME] = "still";
     const asked = ask(servers());
     await vi.advanceTimersByTimeAsync(8_000);
     expect(await asked).toMatchObject({ at: ONE });
-    vi.restoreAllMocks();
   });
+
+  test("of silent ones, those behind are asked meanwhile: who is there is soon found", async () => {
+    heldTime();
+    world.mood = { [HOME]: "still", [ONE]: "still", [TWO]: "there" };
+    const asked = ask(servers(), "no", 5_000);
+    await vi.advanceTimersByTimeAsync(600);
+    expect(await asked).toMatchObject({ at: TWO });
+    expect(world.done).toEqual([`POST /v1/x @ ${TWO}`]);
+  });
+
+  test.each(["yes", "unless_late", "no"] as const)(
+    "where all are silent, finding out who is there counts for the time of the request (%s)",
+    async (repeat) => {
+      heldTime();
+      world.mood = { [HOME]: "still", [ONE]: "still", [TWO]: "still" };
+      const of = servers();
+      // Known to be silent, or not yet.
+      for (let count = 0; count < 2; count += 1) {
+        let failed: unknown;
+        ask(of, repeat, 5_000).catch((error: unknown) => (failed = error));
+        await vi.advanceTimersByTimeAsync(5_001);
+        expect(failed).toBeInstanceOf(UnreachableError);
+      }
+    },
+  );
 
   test("an answer that refuses is an answer: nobody else is asked", async () => {
     world.mood[HOME] = "alone";
@@ -133,7 +170,29 @@ describe("where a request goes", () => {
   });
 });
 
+function cutOff(why: Error): Response {
+  return new Response(new ReadableStream({ start: (body) => body.error(why) }));
+}
+
 describe("what is not asked twice", () => {
+  test.each([
+    ["an answer that the limit cut off", () => cutOff(new DOMException("", "TimeoutError")), 1],
+    ["an answer that broke off", () => cutOff(new TypeError("terminated")), 1],
+    ["a proxy that handed it on and waited in vain", () => new Response("<html>", { status: 504 }), 1],
+    ["one that says so in JSON", () => Response.json({ oops: true }, { status: 504 }), 1],
+    ["but a proxy that reached nobody is as good as none", () => new Response("<html>", { status: 502 }), 2],
+  ])("what was likely done: %s", async (_, answer, expected) => {
+    const fetch = ((url: string, init: RequestInit) => {
+      const answered = world.fetch(url, init);
+      return url.startsWith(`${HOME}/v1/x`) ? answered.then(answer) : answered;
+    }) as typeof globalThis.fetch;
+    const of = new Servers({ server: HOME, fetch, memory: told([ONE]) });
+    const error = await ask(of, "unless_late").catch((caught: unknown) => caught);
+    expect(world.done).toHaveLength(expected);
+    if (expected === 1) expect(error).toMatchObject({ name: "UnreachableError", late: true });
+    else expect(error).toMatchObject({ at: ONE });
+  });
+
   test("what may have been done, unless twice is as good as once", async () => {
     world.mood[HOME] = "breaks";
     await expect(ask(servers(), "no")).rejects.toThrow(UnreachableError);
@@ -152,6 +211,7 @@ describe("what is not asked twice", () => {
 
   test.each([
     ["removing a member: a second time there is none", (api) => api.removeMember("g", "u")],
+    ["a role: who stepped down may not a second time", (api) => api.setRole("g", "u", "member")],
     ["logging out: a second time the token is no good", (api) => api.logOut()],
   ] as [string, (api: ReturnType<typeof createApi>) => Promise<unknown>][])("%s", async (_, call) => {
     const tokens = () => Promise.resolve({ token: "t", device: "d1" });
@@ -196,19 +256,16 @@ describe("who else there is", () => {
     const factory = new IDBFactory();
     const tab = () => accounts({ server: HOME, fetch: world.fetch, vault: openVault(factory) });
     const account = await tab().logIn("ann", "a password");
-    await vi.waitFor(async () => expect(await openVault(factory).edges!(HOME)).toEqual([ONE, TWO]));
+    await vi.waitFor(async () =>
+      expect(await openVault(factory).edges!(HOME)).toMatchObject({ edges: [ONE, TWO] }),
+    );
     world.mood[HOME] = "gone";
     expect(await tab().tokens(account)({})).toMatchObject({ token: "access-2" });
     expect(world.done.at(-1)).toBe(`POST /v1/refresh @ ${ONE}`);
   });
 
   test("a refresh that was not answered in time is not shown to the next edge at once", async () => {
-    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
-    vi.spyOn(AbortSignal, "timeout").mockImplementation((ms) => {
-      const ending = new AbortController();
-      setTimeout(() => ending.abort(new DOMException("", "TimeoutError")), ms);
-      return ending.signal;
-    });
+    heldTime();
     const own = accounts({ server: HOME, fetch: world.fetch, vault: openVault(new IDBFactory()) });
     const account = await own.logIn("ann", "a password");
     world.mood[HOME] = "still";
@@ -218,6 +275,104 @@ describe("who else there is", () => {
     await vi.advanceTimersByTimeAsync(20_000);
     expect(await refreshed).toBeInstanceOf(UnreachableError);
     expect(world.done.filter((done) => done.includes("refresh"))).toHaveLength(1);
-    vi.restoreAllMocks();
   });
+
+  test("names are believed for a week, in memory and in a page that stays open", async () => {
+    vi.useFakeTimers({ toFake: ["Date"] });
+    const of = new Servers({ server: HOME, fetch: world.fetch });
+    await ask(of);
+    world.mood[HOME] = "gone";
+    expect(await ask(servers(told([ONE], 6 * DAY_MS)))).toMatchObject({ at: ONE });
+    await expect(ask(servers(told([ONE], 8 * DAY_MS)))).rejects.toThrow(UnreachableError);
+    vi.advanceTimersByTime(8 * DAY_MS);
+    await expect(ask(of)).rejects.toThrow(UnreachableError);
+    expect(world.done.filter((done) => done.endsWith(ONE))).toHaveLength(1);
+  });
+
+  test("a memory that is stuck keeps a request waiting for a moment, and the next ones not at all", async () => {
+    heldTime();
+    let reads = 0;
+    const get = (): Promise<unknown> => {
+      reads += 1;
+      return new Promise(() => {});
+    };
+    const of = servers({ get });
+    const first = ask(of);
+    await vi.advanceTimersByTimeAsync(300);
+    expect(await first).toMatchObject({ at: HOME });
+    for (let count = 0; count < 3; count += 1) expect(await ask(of)).toMatchObject({ at: HOME });
+    expect(reads).toBe(1);
+  });
+
+  test("a memory is read once for many requests, and again later", async () => {
+    heldTime();
+    const memory = told([ONE]);
+    const get = vi.spyOn(memory, "get");
+    const of = servers(memory);
+    await Promise.all([ask(of), ask(of)]);
+    await ask(of);
+    expect(get).toHaveBeenCalledTimes(1);
+    vi.advanceTimersByTime(5_001);
+    await ask(of);
+    expect(get).toHaveBeenCalledTimes(2);
+  });
+});
+
+describe("a password", () => {
+  const own = (factory = new IDBFactory()) =>
+    accounts({ server: HOME, fetch: world.fetch, vault: openVault(factory) });
+
+  /** A device that knows the edges, and that the configured server was gone a moment ago. */
+  async function moved(factory = new IDBFactory()) {
+    const here = own(factory);
+    const account = await here.logIn("ann", "a password");
+    await vi.waitFor(async () => expect(await openVault(factory).edges!(HOME)).toBeDefined());
+    world.mood[HOME] = "gone";
+    await here.tokens(account)({ refused: "access-1" });
+    expect(world.done.at(-1)).toBe(`POST /v1/refresh @ ${ONE}`);
+    world.asked = [];
+    return here;
+  }
+
+  test("goes to the configured server, also if that was gone a moment ago", async () => {
+    const here = await moved();
+    world.mood[HOME] = "there";
+    await here.logIn("bob", "a password");
+    expect(world.asked.slice(0, 2)).toEqual([`edges @ ${HOME}`, `POST /v1/login @ ${HOME}`]);
+  });
+
+  test("goes to an edge only once the configured server was asked and did not answer", async () => {
+    const here = await moved();
+    await here.logIn("bob", "a password");
+    expect(world.asked[0]).toBe(`edges @ ${HOME}`);
+    expect(world.done.at(-1)).toBe(`POST /v1/login @ ${ONE}`);
+  });
+
+  test("of a device that the server may not know is shown to one server alone", async () => {
+    const factory = new IDBFactory();
+    const here = await moved(factory);
+    world.mood = { [HOME]: "gone", [ONE]: "breaks", [TWO]: "breaks" };
+    await expect(here.signUp("cleo", "a password")).rejects.toThrow(UnreachableError);
+    world.done = [];
+    await expect(here.logIn("cleo", "a password")).rejects.toThrow(UnreachableError);
+    expect(world.done).toHaveLength(1);
+  });
+});
+
+test("signing out takes its five seconds at most, whoever is silent, also with a token that has ended", async () => {
+  const factory = new IDBFactory();
+  const here = accounts({ server: HOME, fetch: world.fetch, vault: openVault(factory) });
+  await here.logIn("ann", "a password");
+  await vi.waitFor(async () => expect(await openVault(factory).edges!(HOME)).toBeDefined());
+  world.mood = { [HOME]: "still", [ONE]: "still", [TWO]: "still" };
+  const limits: number[] = [];
+  const timeout = AbortSignal.timeout.bind(AbortSignal);
+  vi.spyOn(AbortSignal, "timeout").mockImplementation((ms) => {
+    limits.push(ms);
+    return timeout(Math.min(ms, 20));
+  });
+  await here.logOut();
+  expect(limits.length).toBeGreaterThan(0);
+  expect(Math.max(...limits)).toBeLessThanOrEqual(5_000);
+  expect(await here.current()).toBeUndefined();
 });

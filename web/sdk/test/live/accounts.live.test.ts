@@ -68,17 +68,17 @@ test.skipIf(SERVER === "")(
     const own = accounts({ server: link.url, vault });
     const account = await own.signUp(`moved-${randomBytes(4).toString("hex")}`, "correct horse");
     const before = await own.tokens(account)({});
-    const memory: { edges: readonly string[] } = { edges: [] };
+    const memory: { named?: { edges: readonly string[] } } = {};
     const api = createApi({
       server: link.url,
       tokens: own.tokens(account),
-      memory: { get: async () => memory.edges, set: async (edges) => void (memory.edges = edges) },
+      memory: { get: async () => memory.named, set: async (named) => void (memory.named = named) },
     });
     expect(await api.me()).toMatchObject({ id: account.user.id });
     // Nobody waits for it: who else is there.
     await until(
-      async () => [await vault.edges!(link.url), memory.edges],
-      (seen) => seen.every((edges) => (edges as string[] | undefined)?.includes(SERVER)),
+      async () => [await vault.edges!(link.url), memory.named],
+      (seen) => seen.every((named) => (named as typeof memory.named)?.edges.includes(SERVER)),
     );
     await link.close();
     expect((await own.tokens(account)({ refused: before.token })).token).not.toBe(before.token);

@@ -5,6 +5,7 @@
  */
 import type { AccessToken } from "../../account/tokens.js";
 import type { Conversation, HelloDevice, Ready, Seq } from "../../wire.js";
+import type { NamedEdges } from "../named.js";
 import type { Route } from "../route.js";
 import type { Outlet, Settings } from "./io.js";
 import { VALUES } from "./parts.js";
@@ -47,9 +48,10 @@ export interface LinkHost {
 const EDGES_MAX = 16;
 
 /** Keeps which edges there are, for the next run, and for whoever asks by HTTP. */
-export function noteEdges(out: Outlet, edges: readonly string[] | undefined): void {
+export function noteEdges({ out, wall }: LinkParts, edges: readonly string[] | undefined): void {
   if (edges === undefined || edges.length === 0) return;
-  out.keep([{ put: "value", name: VALUES.edges, value: edges.slice(0, EDGES_MAX) }]);
+  const value: NamedEdges = { at: wall(), edges: edges.slice(0, EDGES_MAX) };
+  out.keep([{ put: "value", name: VALUES.edges, value }]);
 }
 
 /** What a link is made of. */

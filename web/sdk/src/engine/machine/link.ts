@@ -107,7 +107,7 @@ export class Link {
   }
 
   edgesCame(urls: readonly string[] | undefined, now: number): void {
-    noteEdges(this.#parts.out, urls);
+    noteEdges(this.#parts, urls);
     if (this.#phase.at !== "choosing") return;
     this.#parts.route.answered(now, urls);
     this.#dial(now);
@@ -216,7 +216,7 @@ export class Link {
 
   /** The edge says that it goes, and names others. */
   draining(edges: readonly string[], withinMs: number, now: number): void {
-    noteEdges(this.#parts.out, edges);
+    noteEdges(this.#parts, edges);
     const { session } = this;
     // Said twice, it goes no later.
     if (session === undefined || session.leavesAt !== undefined) return;

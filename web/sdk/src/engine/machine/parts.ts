@@ -7,7 +7,7 @@ import type { AccessToken } from "../../account/tokens.js";
 import type { Opening } from "../../store/store.js";
 import type { Conversation, HelloDevice, MessageId, Seq, UserId } from "../../wire.js";
 import type { Settings } from "./io.js";
-import { EDGES } from "../follow.js";
+import { EDGES } from "../named.js";
 import { READS } from "./reading.js";
 
 /** What is remembered from one run to the next. */
@@ -36,6 +36,6 @@ export interface Parts {
   /** Between 0 and 1. */
   random: () => number;
   makeId: () => MessageId;
-  /** Unix milliseconds; only told, never compared. */
+  /** Unix milliseconds; only told and kept, never compared. */
   wall: () => number;
 }

@@ -317,6 +317,7 @@ describe("an edge that drains", () => {
     world.pass(100);
     expect(world.connects).toEqual(["https://chat.example.com", "https://other.example.com"]);
     expect(world.state).toBe("online");
+    expect(world.kept.values.get("edges")).toEqual({ at: 1_700_000_000_000 + 150, edges });
     expect(world.machine.outbox()).toEqual([]);
     const reasons = world.told("connection").map((event) => event.reason);
     expect(reasons).toContain("draining");

@@ -17,6 +17,7 @@ import type { Command } from "../../../src/engine/engine.js";
 import { DEFAULTS, type Input, type Output, type Settings } from "../../../src/engine/machine/io.js";
 import { Machine } from "../../../src/engine/machine/machine.js";
 import { VALUES } from "../../../src/engine/machine/parts.js";
+import { believed } from "../../../src/engine/named.js";
 import type { Change, Opening } from "../../../src/store/store.js";
 import { SimServer } from "./sim-server.js";
 
@@ -168,6 +169,11 @@ export class World {
     return this.server.said.filter((frame) => frame.type === type) as Extract<ClientFrame, { type: T }>[];
   }
 
+  /** The time of day. */
+  get wall(): number {
+    return 1_700_000_000_000 + this.now;
+  }
+
   get state(): string {
     return this.machine.connection.state;
   }
@@ -182,7 +188,7 @@ export class World {
     };
     const user = values.get(VALUES.user) as { id: string } | undefined;
     const reads = (values.get(VALUES.reads) ?? {}) as Record<Conversation, Seq>;
-    const edges = (values.get(VALUES.edges) ?? []) as string[];
+    const edges = believed(values.get(VALUES.edges), this.wall);
     return new Machine({
       settings: this.#settings,
       server: SERVER,
@@ -192,7 +198,7 @@ export class World {
       remembered: { resumes: user !== undefined, me: user?.id, reads, edges },
       random: this.#random,
       makeId: () => `own-${(this.#ids += 1)}`,
-      wall: () => 1_700_000_000_000 + this.now,
+      wall: () => this.wall,
     });
   }
 
