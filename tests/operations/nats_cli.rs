@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use natterjack_runtime::{
     servers::testing_tools_dir,
     skipped::{By, skip_test},
@@ -35,17 +35,22 @@ impl NatsCli {
     /// Finds or installs it. `None`, and a word on stderr, where it cannot be had.
     ///
     /// # Errors
-    /// Go is there and could not build it.
+    /// It cannot be had, and the machine was said to have all that Go builds.
     pub async fn find(scratch: &Path, reach: &[&str]) -> anyhow::Result<Option<Self>> {
-        let Some(program) = locate_or_install().await? else {
-            skip_test(
-                By::Go,
-                &format!(
-                    "what the nats command line shows is not tested, since neither nats {VERSION:?} nor go is on \
-                     PATH; install Go, or the command line from https://github.com/nats-io/natscli"
-                ),
-            )?;
-            return Ok(None);
+        let program = match locate_or_install().await? {
+            Ok(program) => program,
+            Err(missing) => {
+                let (major, minor, patch) = VERSION;
+                skip_test(
+                    By::Go,
+                    &format!(
+                        "what the nats command line shows is not tested: none of {major}.{minor}.{patch} or newer is \
+                         on PATH, and {missing}. Install Go, or the command line from \
+                         https://github.com/nats-io/natscli, and run this test again"
+                    ),
+                )?;
+                return Ok(None);
+            }
         };
         Ok(Some(Self {
             program,
@@ -95,12 +100,13 @@ impl NatsCli {
     }
 }
 
-async fn locate_or_install() -> anyhow::Result<Option<PathBuf>> {
+/// Where it is, or why it cannot be had.
+async fn locate_or_install() -> anyhow::Result<Result<PathBuf, String>> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     for dir in std::env::split_paths(&path) {
         let program = dir.join("nats");
         if version(&program).await.is_some_and(|found| found >= VERSION) {
-            return Ok(Some(program));
+            return Ok(Ok(program));
         }
     }
     let (major, minor, patch) = VERSION;
@@ -113,13 +119,13 @@ async fn locate_or_install() -> anyhow::Result<Option<PathBuf>> {
     let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await??;
     let there = install(&home).await?;
     drop(lock);
-    Ok(there.then_some(program))
+    Ok(there.map(|()| program))
 }
 
-/// Builds it unless it is there; whether it is.
-async fn install(home: &Path) -> anyhow::Result<bool> {
+/// Builds it unless it is there. What fails of that is the machine's: no Go or too old a one, or no network.
+async fn install(home: &Path) -> anyhow::Result<Result<(), String>> {
     if version(&home.join("nats")).await.is_some() {
-        return Ok(true);
+        return Ok(Ok(()));
     }
     let (major, minor, patch) = VERSION;
     let parent = home.parent().context("a directory")?;
@@ -136,19 +142,25 @@ async fn install(home: &Path) -> anyhow::Result<bool> {
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let built = match tokio::time::timeout(INSTALL_GRACE, building).await? {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-        built => built?,
+    let built = match tokio::time::timeout(INSTALL_GRACE, building).await {
+        Ok(Ok(built)) => built,
+        Ok(Err(error)) => return Ok(Err(format!("go cannot be started: {error}"))),
+        Err(_) => {
+            let seconds = INSTALL_GRACE.as_secs();
+            return Ok(Err(format!("go has not built it within {seconds} s")));
+        }
     };
     if !built.status.success() {
-        bail!(
-            "go could not build the nats command line:\n{}",
-            String::from_utf8_lossy(&built.stderr)
-        );
+        let said = String::from_utf8_lossy(&built.stderr);
+        return Ok(Err(format!(
+            "go could not build it ({}): {}",
+            built.status,
+            said.trim()
+        )));
     }
     fs::create_dir_all(home)?;
     fs::rename(temp.path().join("nats"), home.join("nats"))?;
-    Ok(true)
+    Ok(Ok(()))
 }
 
 /// `v0.5.1`, `0.5.1`; a development build says something else and is left alone.

@@ -18,6 +18,10 @@ use tokio::process::Command;
 /// What it costs to download one on a slow line.
 const INSTALLING: Duration = Duration::from_secs(600);
 
+/// Packages with a service of the same name, which Debian starts with the machine from then on: a test wants the
+/// program alone.
+const SERVICES: [&str; 2] = ["haproxy", "prometheus"];
+
 /// A kind of browser, or another program.
 pub struct Kind {
     /// What people call it.
@@ -59,23 +63,7 @@ impl Kind {
         }
         let started = Instant::now();
         self.say(&format!("installing {package} …"));
-        let run = async |arguments: &[&str]| -> anyhow::Result<()> {
-            let output = Command::new(apt)
-                .args(["-qq", "-o", "DPkg::Lock::Timeout=300"])
-                .args(arguments)
-                .env("DEBIAN_FRONTEND", "noninteractive")
-                .stdin(Stdio::null())
-                .output();
-            let output = tokio::time::timeout(INSTALLING, output).await??;
-            let told = String::from_utf8_lossy(&output.stderr).into_owned();
-            ensure!(output.status.success(), "apt-get {arguments:?}: {told}");
-            Ok(())
-        };
-        let installed = async {
-            run(&["update"]).await?;
-            run(&["install", "-y", "--no-install-recommends", package]).await
-        };
-        if let Err(error) = installed.await {
+        if let Err(error) = install(package).await {
             skip_test(
                 By::Apt,
                 &format!(
@@ -105,4 +93,47 @@ impl Kind {
     pub fn say(&self, words: &str) {
         let _ = writeln!(std::io::stderr(), "{}: {words}", self.name);
     }
+}
+
+/// Installs a package, and starts nothing.
+async fn install(package: &str) -> anyhow::Result<()> {
+    let apt = async |arguments: &[&str]| {
+        // What could not be fetched is an error also of an update.
+        let options = [
+            "-qq",
+            "-o",
+            "DPkg::Lock::Timeout=300",
+            "-o",
+            "APT::Update::Error-Mode=any",
+        ];
+        run("apt-get", &[&options, arguments].concat()).await
+    };
+    apt(&["update"]).await?;
+    let words = ["install", "-y", "--no-install-recommends", package];
+    // Where systemd is what runs this machine.
+    if !(SERVICES.contains(&package) && Path::new("/run/systemd/system").exists()) {
+        return apt(&words).await;
+    }
+    let unit = format!("{package}.service");
+    run("systemctl", &["mask", &unit]).await?;
+    let installed = apt(&words).await;
+    // Whoever wants the service enables it.
+    run("systemctl", &["unmask", &unit]).await?;
+    installed?;
+    run("systemctl", &["disable", &unit]).await
+}
+
+async fn run(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
+    let output = Command::new(program)
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(INSTALLING, output)
+        .await
+        .with_context(|| format!("{program} {arguments:?} takes too long"))??;
+    let told = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{program} {arguments:?}: {told}");
+    Ok(())
 }
