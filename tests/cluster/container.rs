@@ -272,6 +272,11 @@ impl Script<'_> {
         for (program, name) in [(own, "natterjack"), (&self.sandbox.nats_server, "nats-server")] {
             writeln!(script, "{}", file(program, &format!("/opt/bin/{name}")))?;
         }
+        for program in &self.sandbox.programs {
+            let name = program.file_name().context("a program's name")?;
+            let target = format!("/opt/bin/{}", name.to_string_lossy());
+            writeln!(script, "{}", file(program, &target))?;
+        }
         let postgres = self.sandbox.postgres_bin.parent().context("a folder above bin")?;
         writeln!(
             script,

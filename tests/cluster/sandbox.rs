@@ -46,6 +46,8 @@ pub struct Sandbox {
     pub prometheus: bool,
     /// The `nats` command line, where it could be had.
     pub nats_cli: Option<PathBuf>,
+    /// What the tester's `PATH` has and that of the containers may not.
+    pub programs: Vec<PathBuf>,
 }
 
 impl Sandbox {
@@ -70,6 +72,7 @@ impl Sandbox {
                 nats_server: path(NATS_SERVER)?,
                 prometheus: std::env::var_os(PROMETHEUS).is_some(),
                 nats_cli: path(NATS_CLI).ok(),
+                programs: path(PROMETHEUS).into_iter().collect(),
             }));
         }
         if let Some(reason) = missing().await? {
@@ -85,7 +88,7 @@ impl Sandbox {
                 return Ok(None);
             }
         };
-        let prometheus = sight::PROGRAM.locate().await?.map(|_| (PROMETHEUS, "1"));
+        let prometheus = sight::PROGRAM.locate().await?;
         let scratch = Scratch::new()?;
         let nats_cli = NatsCli::find(scratch.path(), &[]).await?;
         let nats_cli = nats_cli.map(|cli| (NATS_CLI, cli.program().to_owned()));
@@ -98,7 +101,7 @@ impl Sandbox {
             .env(INSIDE, scratch.path())
             .env(POSTGRES_BIN, postgres_bin)
             .env(NATS_SERVER, tools.nats_server())
-            .envs(prometheus)
+            .envs(prometheus.map(|program| (PROMETHEUS, program)))
             .envs(nats_cli)
             // Whom the clients of the test trust.
             .env("SSL_CERT_FILE", ca)
