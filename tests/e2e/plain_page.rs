@@ -11,10 +11,14 @@ use natterjack_runtime::{
 
 use crate::plain_run::Running;
 
-/// A web client whose build waits until the file `go` is there.
+/// A web client whose build waits until the file `go` is there, or nobody is who would want it.
 fn slow_page(web: &Path) -> anyhow::Result<()> {
     const BUILD: &str = "import fs from 'node:fs'; \
-        while (!fs.existsSync('go')) await new Promise((later) => setTimeout(later, 20)); \
+        const parent = process.ppid, end = Date.now() + 120_000; \
+        while (!fs.existsSync('go')) { \
+          if (process.ppid !== parent || Date.now() > end) process.exit(1); \
+          await new Promise((later) => setTimeout(later, 20)); \
+        } \
         const out = process.argv.at(-1); fs.mkdirSync(out, { recursive: true }); \
         fs.writeFileSync(out + '/index.html', '<p>a pond</p>');";
     let files = [
