@@ -11,7 +11,7 @@ use std::{fmt, str::FromStr};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::ids::{GroupId, IdError, UserId, text_serde};
+use crate::ids::{GroupId, IdError, RequestId, UserId, text_serde};
 
 /// Where messages go and in which they are ordered.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,21 +77,15 @@ impl Conversation {
     /// history that is kept for ever carries it.
     ///
     /// A group's and a user log's key is its own id; a 1:1 chat's is the first half of the
-    /// SHA-256 of its two ids. Ids are made by the server, so that two equal keys need about 2^64
-    /// chats.
+    /// SHA-256 of its two ids. All kinds share one key space, so nobody may choose a key: whoever
+    /// could would own the conversation that has it. Users' ids are made by the server, groups' ids
+    /// too or by [`group_of_request`], so that to hit a given key takes about 2^128 tries.
     #[must_use]
     pub fn key(&self) -> Uuid {
         match self {
             Self::Group(group) => group.as_uuid(),
             Self::User(user) => user.as_uuid(),
-            Self::Dm(dm) => {
-                let mut hash = Sha256::new();
-                hash.update(dm.low.as_uuid().as_bytes());
-                hash.update(dm.high.as_uuid().as_bytes());
-                let mut key = [0; 16];
-                key.copy_from_slice(&hash.finalize()[..16]);
-                Uuid::from_bytes(key)
-            }
+            Self::Dm(dm) => half_hash(&[dm.low.as_uuid().as_bytes(), dm.high.as_uuid().as_bytes()]),
         }
     }
 
@@ -105,6 +99,32 @@ impl Conversation {
             Self::Group(_) => None,
         }
     }
+}
+
+/// The id of the group that `creator` asks for under `request`: the same for the same two, so that
+/// the same request again finds the group that it made.
+///
+/// It is the first half of SHA-256("natterjack group" ‖ creator ‖ request). A client chooses
+/// `request`, so that it must not be the id: it could be another conversation's key. The creator is
+/// part of it, so that nobody meets a group of others; the text keeps it apart from the keys of 1:1
+/// chats, of which two ids are hashed. Such an id tells no time.
+#[must_use]
+pub fn group_of_request(creator: UserId, request: RequestId) -> GroupId {
+    let ids = [creator.as_uuid(), request.as_uuid()];
+    GroupId::from_uuid(half_hash(&[
+        b"natterjack group",
+        ids[0].as_bytes(),
+        ids[1].as_bytes(),
+    ]))
+}
+
+/// The first half of the SHA-256 of the parts, one after the other.
+fn half_hash(parts: &[&[u8; 16]]) -> Uuid {
+    let mut hash = Sha256::new();
+    parts.iter().for_each(|part| hash.update(part));
+    let mut half = [0; 16];
+    half.copy_from_slice(&hash.finalize()[..16]);
+    Uuid::from_bytes(half)
 }
 
 /// Why a text is not a conversation's name.
@@ -200,11 +220,38 @@ pub(crate) mod tests {
         }
 
         #[test]
+        fn a_requested_group_is_its_creators_own(a in any_user(), b in any_user(), request in any::<u128>()) {
+            let request = RequestId::from_uuid(Uuid::from_u128(request));
+            let group = group_of_request(a, request);
+            prop_assert_eq!(group, group_of_request(a, request));
+            prop_assert_eq!(group == group_of_request(b, request), a == b);
+            // Neither what the client chose, nor the chat of these two ids.
+            let as_user = UserId::from_uuid(request.as_uuid());
+            prop_assert_ne!(group.as_uuid(), request.as_uuid());
+            prop_assert_ne!(group.as_uuid(), Conversation::dm(a, as_user).key());
+        }
+
+        #[test]
         fn whatever_parses_is_canonical(text in "(dm|group|user)?[.0-9a-z*> ]{0,60}") {
             if let Ok(conversation) = text.parse::<Conversation>() {
                 prop_assert_eq!(conversation.to_string(), text);
             }
         }
+    }
+
+    /// Groups would be made twice, and chats lost, by a version that derives them otherwise.
+    #[test]
+    fn what_is_derived_stays() {
+        let (a, b) = (UserId::from_parts(1, 2), UserId::from_parts(3, 4));
+        assert_eq!(
+            Conversation::dm(b, a).key().simple().to_string(),
+            "d93eed0e4905e0dd31b3fe7c6d189935"
+        );
+        let group = group_of_request(a, RequestId::from_parts(3, 4));
+        assert_eq!(
+            group.as_uuid().simple().to_string(),
+            "a40d3919aa1bfb6e0f65d2b33d57d385"
+        );
     }
 
     #[test]

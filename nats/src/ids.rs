@@ -160,6 +160,11 @@ id! {
     GroupId
 }
 id! {
+    /// A request that may be sent again, named by the client that makes it: it finds what the same request made before,
+    /// and is never itself the name of anything.
+    RequestId
+}
+id! {
     /// One running edge process.
     EdgeId
 }

@@ -20,5 +20,5 @@ pub mod trace;
 pub mod wire;
 
 pub use conversation::{Conversation, Dm};
-pub use ids::{DeviceId, EdgeId, GroupId, MessageId, ProcessId, SessionId, UserId};
+pub use ids::{DeviceId, EdgeId, GroupId, MessageId, ProcessId, RequestId, SessionId, UserId};
 pub use shard::{Shard, Shards};

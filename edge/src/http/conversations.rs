@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State};
 use natterjack_nats::{
-    Conversation, GroupId, UserId,
+    Conversation, GroupId, RequestId, UserId,
     limits::PAGE_CONVERSATIONS_MAX,
     services::{Done, conversations::ListPage},
     wire::{ConversationSummary, Member, Role},
@@ -51,7 +51,7 @@ pub(super) async fn members(
 #[derive(Deserialize)]
 pub(super) struct NewGroup {
     /// Made by the client, so that the same request again makes no second group.
-    id: Option<GroupId>,
+    request_id: Option<RequestId>,
     title: String,
     #[serde(default)]
     members: Vec<UserId>,
@@ -63,7 +63,7 @@ pub(super) async fn create(
     Body(group): Body<NewGroup>,
 ) -> Answer<ConversationSummary> {
     Ok(Json(
-        app.create_group(&caller, group.id, group.title, group.members)
+        app.create_group(&caller, group.request_id, group.title, group.members)
             .await?,
     ))
 }

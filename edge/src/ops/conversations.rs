@@ -1,7 +1,7 @@
 //! The conversation list, groups and their members.
 
 use natterjack_nats::{
-    Conversation, GroupId, UserId,
+    Conversation, GroupId, RequestId, UserId,
     limits::PAGE_CONVERSATIONS_MAX,
     services::conversations::{
         AddMembers, CreateGroup, List, ListPage, Members, One, RemoveMember, Rename, SetRole,
@@ -71,20 +71,21 @@ impl App {
         self.ask(&Members { user, conversation }).await
     }
 
-    /// Makes a group; the caller owns it. With an `id` of the client's, the same again makes no second one.
+    /// Makes a group; the caller owns it. With a `request_id` of the client's, the same again makes no second one.
     ///
     /// # Errors
-    /// `bad_request`, `conflict` for the id of a group of others, `group_full`, `not_found` for an unknown user, or the service is away.
+    /// `bad_request`, `group_full`, `not_found` for an unknown user, `not_member` if the same request made a group that the
+    /// caller has left, or the service is away.
     pub async fn create_group(
         &self,
         caller: &Caller,
-        id: Option<GroupId>,
+        request_id: Option<RequestId>,
         title: String,
         members: Vec<UserId>,
     ) -> Result<ConversationSummary, WireError> {
         self.ask(&CreateGroup {
             user: caller.user,
-            id,
+            request_id,
             title,
             members,
         })

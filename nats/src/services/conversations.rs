@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{call, names, verbs};
 use crate::{
     conversation::Conversation,
-    ids::{GroupId, UserId},
+    ids::{GroupId, RequestId, UserId},
     wire::{Code, ConversationSummary, Member, Mute, Profile, PushPreview, Role, WireError},
 };
 
@@ -121,10 +121,10 @@ pub struct Members {
 pub struct CreateGroup {
     /// Who makes it.
     pub user: UserId,
-    /// The id that it gets, made by the client, so that the same request again makes no second group; one is made
-    /// here if it is absent.
+    /// What the client names this request by, so that the same again makes no second group; the group's id is derived
+    /// from it and the user ([`crate::conversation::group_of_request`]), or random without it.
     #[serde(default)]
-    pub id: Option<GroupId>,
+    pub request_id: Option<RequestId>,
     /// Its title.
     pub title: String,
     /// Further members from the start.

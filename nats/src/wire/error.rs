@@ -53,7 +53,7 @@ codes! {
     NotMember = "not_member", 403, false;
     /// There is no such thing, or it is not for this user to know.
     NotFound = "not_found", 404, false;
-    /// The same id was used for something else: a message with another content, a group of others.
+    /// The same id was used for something else: a message with another content.
     Conflict = "conflict", 409, false;
     /// The handle belongs to somebody else.
     HandleTaken = "handle_taken", 409, false;

@@ -11,7 +11,6 @@ impl From<Refusal> for Failure {
             Refusal::NotMember => Code::NotMember,
             Refusal::Forbidden(_) => Code::Forbidden,
             Refusal::NoSuchMember | Refusal::NoSuchUsers(_) => Code::NotFound,
-            Refusal::IdTaken => Code::Conflict,
             Refusal::LastOwner => Code::LastOwner,
             Refusal::Full { .. } => Code::GroupFull,
         };

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use natterjack_nats::{
     Conversation, GroupId, MessageId, UserId,
+    conversation::group_of_request,
     services::{
         Done,
         conversations::{AddMembers, CreateGroup, One, RemoveMember, Rename, SetRole},
@@ -58,8 +59,8 @@ impl Events {
 }
 
 impl Conversations {
-    /// A new group; who makes it becomes its owner. One that is there with the id that the client made is the answer to
-    /// the same request before, if the user is in it.
+    /// A new group; who makes it becomes its owner. The same request of the same user again makes no second one: it is
+    /// answered with the group that is there, as long as the user is in it.
     pub async fn create(&self, request: CreateGroup) -> Result<ConversationSummary, Failure> {
         let owner = request.user;
         let title = &names::shown("title", &request.title)?;
@@ -70,14 +71,15 @@ impl Conversations {
             .collect();
         rights::fits(1, others.len(), self.group_members_max)?;
         let now_ms = self.clock.now_ms();
-        let group = request.id.unwrap_or_else(|| GroupId::generate(now_ms));
+        let group = match request.request_id {
+            Some(id) => group_of_request(owner, id),
+            None => GroupId::generate(now_ms),
+        };
         let work = |tx: Tx| async move {
             let everybody: Vec<UserId> = std::iter::once(owner).chain(others.iter().copied()).collect();
             group_rows::all_exist(&tx, &everybody).await?;
             if !group_rows::insert(&tx, group, title, millis(now_ms)).await? {
-                let locked = group_rows::lock(&tx, group, &[owner]).await;
-                let is_in = locked.is_ok_and(|locked| locked.role_of(owner).is_some());
-                return is_in.then_some(()).ok_or_else(|| Refusal::IdTaken.into());
+                return Ok(());
             }
             let role = |user| if user == owner { Role::Owner } else { Role::Member };
             let members: Vec<_> = everybody.iter().map(|user| (*user, role(*user))).collect();

@@ -12,9 +12,6 @@ pub enum Refusal {
     /// The role does not allow it.
     #[error("{0}")]
     Forbidden(&'static str),
-    /// A new group was to get the id of one that is there.
-    #[error("the group's id is taken: make another one")]
-    IdTaken,
     /// Whom it is about is not in the group.
     #[error("this user is not in the group")]
     NoSuchMember,

@@ -23,7 +23,7 @@ pub async fn users<const N: usize>(world: &World) -> anyhow::Result<[UserId; N]>
 pub async fn group(world: &World, owner: UserId, members: &[UserId]) -> anyhow::Result<GroupId> {
     let request = CreateGroup {
         user: owner,
-        id: None,
+        request_id: None,
         title: "the group".into(),
         members: members.to_vec(),
     };

@@ -46,10 +46,10 @@ export interface Api {
   unmute(conversation: Conversation): Promise<Summary>;
   members(conversation: Conversation): Promise<Member[]>;
   /**
-   * With an `id` that was made before ({@link makeUlid}), the same again makes no second group: keep it for as long as
-   * you try. Without one it holds for this call alone.
+   * With a `requestId` that was made before ({@link makeUlid}), the same again makes no second group: keep it for as
+   * long as you try. Without one it holds for this call alone. It is not the group's id: that is in the answer.
    */
-  createGroup(title: string, members: UserId[], id?: GroupId): Promise<Summary>;
+  createGroup(title: string, members: UserId[], requestId?: string): Promise<Summary>;
   renameGroup(group: GroupId, title: string): Promise<Summary>;
   addMembers(group: GroupId, users: UserId[]): Promise<Summary>;
   removeMember(group: GroupId, user: UserId): Promise<void>;

@@ -112,8 +112,8 @@ class HttpApi implements Api {
     return this.#call("GET", `${of(conversation)}/members`);
   }
 
-  createGroup(title: string, members: wire.UserId[], id: wire.GroupId = makeUlid()): Promise<wire.Summary> {
-    return this.#call("POST", "/v1/groups", { id, title, members });
+  createGroup(title: string, members: wire.UserId[], requestId: string = makeUlid()): Promise<wire.Summary> {
+    return this.#call("POST", "/v1/groups", { request_id: requestId, title, members });
   }
 
   renameGroup(group: wire.GroupId, title: string): Promise<wire.Summary> {

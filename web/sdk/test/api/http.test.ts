@@ -74,7 +74,7 @@ describe("what goes out", () => {
     const keys = { p256dh: "p", auth: "a" };
     await made.registerWebPush({ endpoint: "https://push.example.com/1", expirationTime: null, keys });
     expect(asked.map(({ body }) => body)).toEqual([
-      { id: expect.stringMatching(/^[0-9a-z]{26}$/) as string, title: "Pond", members: ["a"] },
+      { request_id: expect.stringMatching(/^[0-9a-z]{26}$/) as string, title: "Pond", members: ["a"] },
       { channel: "webpush", endpoint: "https://push.example.com/1", keys, silent: false },
     ]);
     expect(asked[1]!.path).toBe("/v1/devices/d1/push");

@@ -223,7 +223,7 @@ describe("what is not asked twice", () => {
     expect(await api.members("group.g")).toMatchObject({ at: ONE });
   });
 
-  test("a group is asked for again, under the same id", async () => {
+  test("a group is asked for again, as the same request", async () => {
     const bodies: unknown[] = [];
     const fetch = ((url: string, init: RequestInit) => {
       if (init.body !== undefined) bodies.push(JSON.parse(String(init.body)));
