@@ -35,7 +35,7 @@ const TRIES: usize = 8;
 const REVOKED_AT_ONCE: usize = 16;
 /// How long the marker of a revoked device stays: until then, who shows its refresh token is told why it is no good.
 /// JetStream answers for 1,024 entries of a user at once, markers included: so many logins may end in that time.
-const MARKER_TTL: Duration = Duration::from_hours(72);
+const MARKER_TTL: Duration = Duration::from_hours(24);
 
 /// Why a device's entry could not be read or changed.
 #[derive(Debug, thiserror::Error)]
