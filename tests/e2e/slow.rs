@@ -94,7 +94,7 @@ async fn a_client_that_never_reads_is_closed_and_nobody_else_is_harmed() -> anyh
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_peer_is_noticed_by_its_silence() -> anyhow::Result<()> {
     Stage::new()
-        .edge(|args| args.socket.ping_interval_ms = 400)
+        .edge(|args| args.socket.ping_interval_ms = 1_000)
         .run(async |Play { house, .. }| {
             let alice = User::sign_up(house, "alice").await?;
             let (quiet, mut lively) = (alice.online(0).await?, alice.online(0).await?);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use natterjack::fleet::Socket;
-use natterjack_client::{Account, Credentials};
+use natterjack_client::{Account, ApiError, Credentials};
 use natterjack_nats::{Conversation, MessageId, wire::HelloDevice};
 use natterjack_runtime::clock::Clock;
 use tokio::time::sleep;
@@ -13,7 +13,8 @@ use super::scene::SECRET;
 /// How often something is said.
 const BETWEEN: Duration = Duration::from_millis(300);
 
-/// Somebody comes, says something to a group, and goes, again and again; ends only where that fails.
+/// Somebody comes, says something to a group, and goes, again and again, and tries anew what is refused for now, as by
+/// a stream that is full; ends only where that fails.
 pub async fn talk(who: Account, group: Conversation, edge: String) -> anyhow::Error {
     loop {
         let round = async {
@@ -26,7 +27,11 @@ pub async fn talk(who: Account, group: Conversation, edge: String) -> anyhow::Er
             anyhow::Ok(())
         };
         if let Err(error) = round.await {
-            return error;
+            let refused = error.downcast_ref::<ApiError>();
+            if !matches!(refused, Some(ApiError::Wire(error)) if error.retryable) {
+                return error;
+            }
+            sleep(BETWEEN).await;
         }
     }
 }

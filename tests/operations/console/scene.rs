@@ -247,6 +247,11 @@ impl Scene {
         self.names.push((name, value.to_string()));
     }
 
+    /// Whether people no longer talk, which [`Scene::finish`] explains.
+    pub fn fell_silent(&self) -> bool {
+        self.talk.is_finished()
+    }
+
     /// Ends it, and fails unless everything that was replayed and restored is there, and whoever was refused
     /// anything by NATS.
     pub async fn finish(self) -> anyhow::Result<()> {
