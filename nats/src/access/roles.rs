@@ -113,6 +113,8 @@ pub(super) fn notifier(shards: Shards) -> Permissions {
     }
     may.info(RECEIPTS)
         .get(RECEIPTS)
+        // Where it goes on behind what the stream does not have any more.
+        .get_of_leader(RECEIPTS)
         .consume(RECEIPTS, topology::NOTIFIER);
     let pushes = Bucket::Pushes.stream_name();
     for channel in Channel::ALL {
