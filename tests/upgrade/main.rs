@@ -10,13 +10,17 @@
 mod crowd;
 mod previous;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, ensure};
 use crowd::Crowd;
 use natterjack::fleet::{Fleet, FleetConfig, Ground, GroundConfig, RoleProcess};
 use natterjack_persister::db::look;
 use natterjack_runtime::clock::Clock;
+use tokio::time::sleep;
 
 const PEOPLE: usize = 20;
 
@@ -32,11 +36,30 @@ impl Link {
     }
 }
 
+/// What a process logs before it listens to signals, at once after it. Until then `SIGTERM` ends it on the spot, though it is
+/// ready by its services.
+const LISTENS: &str = " is ready";
+const LISTENS_WITHIN: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(20);
+
 /// Replaces processes one after the other, each ready before the next one goes.
 async fn roll<'a>(roles: impl IntoIterator<Item = &'a RoleProcess>) -> anyhow::Result<()> {
     for role in roles {
+        let log = role.program().log();
+        let starts = || anyhow::Ok(std::fs::read_to_string(&log)?.matches(LISTENS).count());
+        let before = starts()?;
         role.stop().await?;
         role.restart().await?;
+        let deadline = Instant::now() + LISTENS_WITHIN;
+        while starts()? == before {
+            ensure!(
+                Instant::now() < deadline,
+                "{} does not say that it is ready",
+                log.display()
+            );
+            sleep(POLL).await;
+        }
+        sleep(POLL).await;
     }
     Ok(())
 }
