@@ -11,7 +11,7 @@ use natterjack_nats::{
 };
 use natterjack_runtime::servers::{DataDir, NatsServer, Postgres, SilentProgress, testing_tools_dir};
 
-use super::{audit, scratch::Scratch};
+use super::{audit, refusals, scratch::Scratch};
 use crate::{
     local::{LocalConfig, LocalServers},
     provision::keys,
@@ -136,17 +136,15 @@ impl Ground {
     pub fn refusals(&self) -> anyhow::Result<Vec<String>> {
         let log = self.nats().log();
         let text = std::fs::read(&log).with_context(|| format!("{}", log.display()))?;
-        let text = String::from_utf8_lossy(&text);
-        let refused = ["Violation - ", "authentication error", "authorization violation"];
-        let lines = text.lines();
-        let lines = lines.filter(|line| refused.iter().any(|words| line.contains(words)));
         let named = |line: &str| {
             let keys = self.keys.iter().flat_map(|(keys, _)| keys);
             keys.fold(line.to_owned(), |line, (user, key)| {
                 line.replace(key, user.name())
             })
         };
-        Ok(lines.map(named).collect())
+        Ok(refusals::of_log(&String::from_utf8_lossy(&text))
+            .map(named)
+            .collect())
     }
 
     /// Where NATS answers.

@@ -15,6 +15,7 @@ mod nats_nodes;
 mod phones;
 mod processes;
 pub mod push_service;
+mod refusals;
 mod role;
 mod scratch;
 mod socket;
