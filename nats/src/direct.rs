@@ -4,11 +4,14 @@
 //! Every read is bounded in count, bytes and time: an unbounded batch may send 64 MB with no flow
 //! control.
 
+mod lasts;
+
 use std::time::Duration;
 
 use async_nats::{Client, HeaderMap, StatusCode};
 use bytes::Bytes;
 use futures::StreamExt;
+pub use lasts::lasts;
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -84,6 +87,9 @@ pub enum DirectError {
     /// The connection is gone.
     #[error("the connection to NATS is gone: {0}")]
     Connection(String),
+    /// The filters match more subjects than the server answers for.
+    #[error("more subjects match than JetStream answers for at once")]
+    TooMany,
     /// The server refused.
     #[error("JetStream refused a direct get: {0}")]
     Refused(String),
@@ -158,7 +164,7 @@ pub async fn next(client: &Client, stream: &str, from: u64, bounds: Bounds) -> R
 }
 
 /// The last message on each subject that one of `filters` matches. The server answers for at most
-/// 1,024 subjects.
+/// 1,024 subjects; see [`lasts`].
 ///
 /// # Errors
 /// [`DirectError`].
@@ -262,6 +268,7 @@ async fn read(
                     batch.up_to = header("Nats-UpTo-Sequence").and_then(|seq| seq.parse().ok());
                     return Ok(batch);
                 }
+                Some(status) if status.as_u16() == 413 => return Err(DirectError::TooMany),
                 Some(status) => {
                     return Err(DirectError::Refused(format!(
                         "{status} {}",

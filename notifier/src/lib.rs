@@ -9,7 +9,6 @@
 mod args;
 mod decide;
 mod fcm;
-mod lasts;
 mod outcome;
 mod push;
 mod pushes;

@@ -18,15 +18,13 @@ use async_nats::{
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use natterjack_nats::{
     Conversation, DeviceId, UserId,
-    direct::DirectError,
+    direct::{DirectError, lasts},
     subjects::kv as keys,
     topology::Bucket,
     wire::{Channel, Notice, PushJob},
 };
 use prometheus_client::metrics::counter::Counter;
 use rand::RngExt as _;
-
-use crate::lasts::lasts;
 
 /// Writes that wait for their ack at once: below the most that async-nats lets wait.
 const IN_FLIGHT_MAX: usize = 1_000;

@@ -8,7 +8,7 @@ use std::{collections::HashSet, time::Duration};
 use async_nats::Client;
 use natterjack_nats::{
     Conversation, DeviceId, Shards, UserId,
-    direct::{self, Bounds, Direct, DirectError},
+    direct::{self, Bounds, Direct, DirectError, lasts},
     services::push::{Explanation, Why},
     subjects::{chat, kv as keys, push},
     topology::{Bucket, PUSH_TRACE, chat_stream},
@@ -17,7 +17,7 @@ use natterjack_nats::{
 use natterjack_runtime::server_time::ServerTime;
 use natterjack_service::Hosted;
 
-use crate::{Parts, lasts::lasts};
+use crate::Parts;
 use words::{Asked, Message};
 
 const READ_TIMEOUT: Duration = Duration::from_secs(3);

@@ -283,8 +283,8 @@ impl Store {
         match batch {
             Ok(batch) if batch.up_to.is_some_and(|seq| seq < seen_seq) => Err(StoreError::Behind),
             Ok(batch) => Ok(batch.messages),
-            // More subjects than the server takes at once: they are read in their order instead.
-            Err(DirectError::Refused(why)) if why.starts_with("413") => {
+            // They are read in their order instead.
+            Err(DirectError::TooMany) => {
                 let mut all = Vec::new();
                 for filter in filters {
                     let mut from = Some(1);

@@ -81,9 +81,9 @@ impl Hub {
                     told[shard.index()] = heads.iter().map(|(_, seq)| *seq).max().unwrap_or_default();
                     tell(feed, heads, told);
                 }
-                // More subjects than the server answers for: it would refuse again.
-                Err(DirectError::Refused(reason)) => {
-                    tracing::debug!(user = %feed.user, reason, "heads cannot be compared");
+                // It would be the same again.
+                Err(error @ (DirectError::TooMany | DirectError::Refused(_))) => {
+                    tracing::debug!(user = %feed.user, %error, "heads cannot be compared");
                 }
                 Err(error) => result = Err(WireError::new(Code::Unavailable, error.to_string())),
             }

@@ -1,10 +1,11 @@
-//! The last message of each of many subjects, which may hold wildcards: how the buckets are read.
+//! The last message of each of many subjects, however many a wildcard stands for: how buckets are read.
 
 use std::time::Duration;
 
 use async_nats::Client;
 use futures::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
-use natterjack_nats::direct::{self, Bounds, Direct, DirectError};
+
+use super::{Bounds, Direct, DirectError, last_by_subject_from, next_by_subject};
 
 /// How long one read may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
@@ -24,8 +25,11 @@ const BOUNDS: Bounds = Bounds {
 
 /// The last messages on the subjects that these filters match, in any order.
 ///
+/// A wildcard that matches more than the server answers for at once gives all of its messages: these are the last
+/// ones in a stream that keeps one for each subject, as buckets do.
+///
 /// # Errors
-/// NATS did not answer.
+/// [`DirectError`], but never [`DirectError::TooMany`].
 pub async fn lasts(client: &Client, stream: &str, filters: &[String]) -> Result<Vec<Direct>, DirectError> {
     let parts = filters.chunks(FILTERS_MAX);
     let questions: Vec<_> = parts.map(|part| part_of(client, stream, part)).collect();
@@ -41,8 +45,7 @@ fn part_of<'a>(
 ) -> BoxFuture<'a, Result<Vec<Direct>, DirectError>> {
     Box::pin(async move {
         match pages(client, stream, filters).await {
-            // More subjects than the server takes at once.
-            Err(DirectError::Refused(why)) if why.starts_with("413") => match filters {
+            Err(DirectError::TooMany) => match filters {
                 [only] => in_order(client, stream, only).await,
                 _ => {
                     let (one, other) = filters.split_at(filters.len() / 2);
@@ -59,7 +62,7 @@ fn part_of<'a>(
 async fn pages(client: &Client, stream: &str, filters: &[String]) -> Result<Vec<Direct>, DirectError> {
     let (mut found, mut from) = (Vec::new(), 1);
     loop {
-        let batch = direct::last_by_subject_from(client, stream, filters, from, BOUNDS).await?;
+        let batch = last_by_subject_from(client, stream, filters, from, BOUNDS).await?;
         found.extend(batch.messages);
         match found.last() {
             Some(last) if batch.more => from = last.seq + 1,
@@ -68,11 +71,11 @@ async fn pages(client: &Client, stream: &str, filters: &[String]) -> Result<Vec<
     }
 }
 
-/// All messages on a filter's subjects, which in a bucket are the last ones too.
+/// All messages on a filter's subjects, which are the last ones too.
 async fn in_order(client: &Client, stream: &str, filter: &str) -> Result<Vec<Direct>, DirectError> {
     let (mut found, mut from) = (Vec::new(), 1);
     loop {
-        let batch = direct::next_by_subject(client, stream, filter, from, BOUNDS).await?;
+        let batch = next_by_subject(client, stream, filter, from, BOUNDS).await?;
         found.extend(batch.messages);
         match found.last() {
             Some(last) if batch.more => from = last.seq + 1,

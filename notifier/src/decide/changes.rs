@@ -7,13 +7,11 @@ use async_nats::Client;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use natterjack_nats::{
     Conversation, Shards,
-    direct::{self, Bounds, DirectError},
+    direct::{self, Bounds, DirectError, lasts},
     subjects::chat,
     topology::chat_stream,
     wire::{Kind, Stored},
 };
-
-use crate::lasts::lasts;
 
 /// How far it is looked ahead in one conversation: what comes later than that is late for the push as well.
 const BOUNDS: Bounds = Bounds {

@@ -5,14 +5,12 @@ use std::collections::{HashMap, HashSet};
 use async_nats::Client;
 use natterjack_nats::{
     DeviceId, UserId,
-    direct::DirectError,
+    direct::{DirectError, lasts},
     subjects::kv as keys,
     topology::Bucket,
     wire::{Channel, DeviceSession, PushRegistration},
 };
 use serde::Deserialize;
-
-use crate::lasts::lasts;
 
 /// What is known of one user's devices.
 #[derive(Debug, Clone, Default)]

@@ -66,7 +66,7 @@ pub async fn of_shard(
     };
     let mut heads = Lasts::of_nothing();
     match reader.lasts(&filters, &mut heads).await {
-        Err(DirectError::Refused(_)) => {}
+        Err(DirectError::TooMany) => {}
         result => return result.map(|()| heads),
     }
     // The user has more subjects in the stream than the server answers for, new and old alike: those

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use anyhow::ensure;
+use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use natterjack_nats::{
     DeviceId,
     services::accounts::{RevokeDevice, RevokeOthers},
@@ -58,6 +60,24 @@ async fn the_device_that_was_away_longest_makes_room() -> anyhow::Result<()> {
         "{}",
         devices.len()
     );
+    persister.stop(common::PATIENCE).await
+}
+
+#[tokio::test]
+async fn more_devices_a_day_than_the_server_answers_for_at_once_shut_nobody_out() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let persister = world.persister().await?;
+    let first = world.call(&sign_up("alice")).await?;
+    let user = first.user.id;
+    // As revoked ones leave them.
+    let bucket = world.jetstream.get_key_value(Bucket::Devices.name()).await?;
+    let marks: Vec<_> = (0..1_100)
+        .map(|_| bucket.put(kv::device(user, DeviceId::generate(7)), Bytes::new()))
+        .collect();
+    let marked = stream::iter(marks).buffer_unordered(64);
+    marked.try_for_each(|_| std::future::ready(Ok(()))).await?;
+    let second = world.call(&log_in("alice", PASSWORD, None)).await?;
+    ensure!(devices_of(&world, user).await? == BTreeSet::from([first.device, second.device]));
     persister.stop(common::PATIENCE).await
 }
 

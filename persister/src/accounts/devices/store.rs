@@ -12,9 +12,6 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{DeviceError, Devices, record::Record};
 
-const LIST_TIMEOUT: Duration = Duration::from_secs(3);
-const LIST_BYTES_MAX: usize = 256 * 1_024;
-
 /// An entry that may be absent, with the revision that a change must name.
 pub struct Entry<T> {
     /// Absent too where it was deleted.
@@ -37,13 +34,9 @@ impl Devices {
     /// Any server that has a copy answers: one that is behind may leave out what was written a moment ago.
     pub async fn list(&self, user: UserId) -> Result<Vec<Device>, DeviceError> {
         let filter = format!("{}{}", self.devices.prefix, subjects::kv::devices_of(user));
-        let bounds = direct::Bounds {
-            messages: 1_024,
-            bytes: LIST_BYTES_MAX,
-            timeout: LIST_TIMEOUT,
-        };
-        let batch = direct::last_by_subject(&self.client, &self.devices.stream_name, &[filter], bounds).await;
-        let batch = batch.map_err(|error| failed(Bucket::Devices, &error))?;
+        // Markers of revoked devices stay for a day, so there may be far more entries than devices.
+        let entries = direct::lasts(&self.client, &self.devices.stream_name, &[filter]).await;
+        let entries = entries.map_err(|error| failed(Bucket::Devices, &error))?;
         let device = |message: &direct::Direct| {
             let key = message.subject.strip_prefix(&self.devices.prefix)?;
             let (_, id) = subjects::kv::parse_device(key)?;
@@ -51,7 +44,7 @@ impl Devices {
             let record: Record = serde_json::from_slice(&message.payload).ok()?;
             Some(record.shown(id))
         };
-        let mut devices: Vec<Device> = batch.messages.iter().filter_map(device).collect();
+        let mut devices: Vec<Device> = entries.iter().filter_map(device).collect();
         devices.sort_by_key(|device| std::cmp::Reverse((device.last_seen, device.id)));
         Ok(devices)
     }
