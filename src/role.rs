@@ -16,9 +16,12 @@ pub const DRAIN_GRACE: Duration = Duration::from_secs(8);
 /// Whatever kept it from starting or ended it.
 pub async fn edge(args: &natterjack_edge::Args) -> anyhow::Result<()> {
     let tasks = Tasks::new();
-    let edge = natterjack_edge::run(args, &tasks).await?;
-    tracing::info!(edge.address = %edge.addr, "the edge is ready");
-    tasks.run_until_signal(args.place.drain_grace()).await
+    let start = async {
+        let edge = natterjack_edge::run(args, &tasks).await?;
+        tracing::info!(edge.address = %edge.addr, "the edge is ready");
+        Ok(())
+    };
+    tasks.run_until_signal(start, args.place.drain_grace()).await
 }
 
 /// Runs a persister until a signal or a failure.
@@ -27,9 +30,12 @@ pub async fn edge(args: &natterjack_edge::Args) -> anyhow::Result<()> {
 /// Whatever kept it from starting or ended it.
 pub async fn persister(args: &natterjack_persister::Args) -> anyhow::Result<()> {
     let tasks = Tasks::new();
-    natterjack_persister::run(args, &tasks).await?;
-    tracing::info!("the persister is ready");
-    tasks.run_until_signal(DRAIN_GRACE).await
+    let start = async {
+        natterjack_persister::run(args, &tasks).await?;
+        tracing::info!("the persister is ready");
+        Ok(())
+    };
+    tasks.run_until_signal(start, DRAIN_GRACE).await
 }
 
 /// Runs presence until a signal or a failure.
@@ -38,8 +44,9 @@ pub async fn persister(args: &natterjack_persister::Args) -> anyhow::Result<()> 
 /// Whatever kept it from starting or ended it.
 pub async fn presence(args: &natterjack_presence::Args) -> anyhow::Result<()> {
     let tasks = Tasks::new();
-    natterjack_presence::run(args, &tasks).await?;
-    tasks.run_until_signal(DRAIN_GRACE).await
+    tasks
+        .run_until_signal(natterjack_presence::run(args, &tasks), DRAIN_GRACE)
+        .await
 }
 
 /// Runs a notifier until a signal or a failure.
@@ -48,8 +55,9 @@ pub async fn presence(args: &natterjack_presence::Args) -> anyhow::Result<()> {
 /// Whatever kept it from starting or ended it.
 pub async fn notifier(args: &natterjack_notifier::Args) -> anyhow::Result<()> {
     let tasks = Tasks::new();
-    natterjack_notifier::run(args, &tasks).await?;
-    tasks.run_until_signal(DRAIN_GRACE).await
+    tasks
+        .run_until_signal(natterjack_notifier::run(args, &tasks), DRAIN_GRACE)
+        .await
 }
 
 /// A role's arguments as the environment and the defaults give them, with some options set: how

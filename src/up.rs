@@ -3,7 +3,6 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    pin::pin,
 };
 
 use anyhow::Context;
@@ -97,67 +96,73 @@ async fn run_on(
     progress: &dyn Progress,
 ) -> anyhow::Result<()> {
     let tasks = Tasks::new();
-    let server_tasks = tasks.child("servers");
-    servers.supervise(&server_tasks);
-    let report = servers.provision(&args.topology.settings()).await?;
-    for drift in &report.drift {
-        tracing::warn!(%drift, "the topology differs; `natterjack provision --apply` changes it");
-    }
-    let (edge_tasks, persister_tasks) = (tasks.child("edge"), tasks.child("persister"));
-    let (presence_tasks, notifier_tasks) = (tasks.child("presence"), tasks.child("notifier"));
-    progress.say("starting the persister, presence, the notifier and the edge …");
-    let options = [
-        ("--nats-url", servers.nats_url.as_str()),
-        ("--database-url", servers.database_url.as_str()),
-    ];
-    natterjack_persister::run(&role::args(&options)?, &persister_tasks)
-        .await
-        .context("the persister did not start")?;
-    let options = [("--nats-url", servers.nats_url.as_str())];
-    natterjack_presence::run(&role::args(&options)?, &presence_tasks)
-        .await
-        .context("presence did not start")?;
-    natterjack_notifier::run(&role::args(&options)?, &notifier_tasks)
-        .await
-        .context("the notifier did not start")?;
-    let listen = args.listen.to_string();
-    let options = [
-        ("--nats-url", servers.nats_url.as_str()),
-        ("--listen", listen.as_str()),
-    ];
-    let mut edge_args: natterjack_edge::Args = role::args(&options)?;
-    if std::env::var_os("EDGE_DRAIN_SPREAD_MS").is_none() {
-        edge_args.place.drain_spread_ms = DRAIN_SPREAD_MS;
-    }
-    edge_args.web_dir.clone_from(&page.dir);
-    edge_args.no_web = args.no_web;
-    let edge = natterjack_edge::run(&edge_args, &edge_tasks)
-        .await
-        .context("the edge did not start")?;
-    let runs = [
+    let [
         edge_tasks,
         notifier_tasks,
         presence_tasks,
         persister_tasks,
         server_tasks,
-    ];
-    // What takes in work stops first, then what the work needs.
-    let mut running = pin!(tasks.run_until_signal_then(&runs, edge_args.place.drain_grace()));
-    let ready = async {
+    ] = ["edge", "notifier", "presence", "persister", "servers"].map(|name| tasks.child(name));
+    servers.supervise(&server_tasks);
+    let edge_args = edge_args(args, servers, &page)?;
+    let start = async {
+        let report = servers.provision(&args.topology.settings()).await?;
+        for drift in &report.drift {
+            tracing::warn!(%drift, "the topology differs; `natterjack provision --apply` changes it");
+        }
+        progress.say("starting the persister, presence, the notifier and the edge …");
+        let options = [
+            ("--nats-url", servers.nats_url.as_str()),
+            ("--database-url", servers.database_url.as_str()),
+        ];
+        natterjack_persister::run(&role::args(&options)?, &persister_tasks)
+            .await
+            .context("the persister did not start")?;
+        let options = [("--nats-url", servers.nats_url.as_str())];
+        natterjack_presence::run(&role::args(&options)?, &presence_tasks)
+            .await
+            .context("presence did not start")?;
+        natterjack_notifier::run(&role::args(&options)?, &notifier_tasks)
+            .await
+            .context("the notifier did not start")?;
+        let edge = natterjack_edge::run(&edge_args, &edge_tasks)
+            .await
+            .context("the edge did not start")?;
         // Nobody who wants the API waits for the page.
         let stands = page.now(&edge.app.page, progress).await;
         print!("{}", welcome(args, servers, edge.addr, stands));
         if stands == Stands::Building && page.built(&edge.app.page, progress).await == Stands::There {
             println!("The web client is ready: open http://{} in a browser.", edge.addr);
         }
+        Ok(())
     };
-    // Only once signals are heard is it ready: who reads the block may press Ctrl-C at once, also during a build.
-    tokio::select! {
-        biased;
-        result = running.as_mut() => return result,
-        () = ready => {}
+    // What takes in work stops first, then what the work needs.
+    let order = [
+        &edge_tasks,
+        &notifier_tasks,
+        &presence_tasks,
+        &persister_tasks,
+        &server_tasks,
+    ]
+    .map(Tasks::clone);
+    tasks
+        .run_until_signal_then(start, &order, edge_args.place.drain_grace())
+        .await
+}
+
+fn edge_args(args: &Args, servers: &LocalServers, page: &Page) -> anyhow::Result<natterjack_edge::Args> {
+    let listen = args.listen.to_string();
+    let options = [
+        ("--nats-url", servers.nats_url.as_str()),
+        ("--listen", listen.as_str()),
+    ];
+    let mut edge: natterjack_edge::Args = role::args(&options)?;
+    if std::env::var_os("EDGE_DRAIN_SPREAD_MS").is_none() {
+        edge.place.drain_spread_ms = DRAIN_SPREAD_MS;
     }
-    running.await
+    edge.web_dir.clone_from(&page.dir);
+    edge.no_web = args.no_web;
+    Ok(edge)
 }
 
 fn welcome(args: &Args, servers: &LocalServers, addr: SocketAddr, page: Stands) -> String {

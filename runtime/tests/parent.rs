@@ -39,9 +39,16 @@ async fn play_parent(dir: &Path) -> anyhow::Result<()> {
         Ok(())
     });
     std::fs::write(dir.join("pids.new"), format!("{} {}", nats.pid(), postgres.pid()))?;
-    std::fs::rename(dir.join("pids.new"), dir.join("pids"))?;
+    let start = async {
+        // Who reads it may signal at once.
+        std::fs::rename(dir.join("pids.new"), dir.join("pids"))?;
+        if dir.join("never").exists() {
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    };
     tasks
-        .run_until_signal_then(&[roles], Duration::from_secs(600))
+        .run_until_signal_then(start, &[roles], Duration::from_secs(600))
         .await
 }
 
@@ -84,14 +91,30 @@ async fn a_signal_stops_everything_in_good_order() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let name = "a_signal_stops_everything_in_good_order";
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
-        let (mut child, pids) = parent(name, dir.path()).await?;
-        send(&child, signal)?;
-        let status = tokio::time::timeout(common::PATIENCE, child.wait()).await??;
-        ensure!(status.success(), "{status}");
-        // Not "soon": they were waited for.
-        ensure!(!pids.iter().copied().any(common::alive), "{pids:?}");
-        ensure!(!dir.path().join("postgres/data/postmaster.pid").exists());
+        stops_in_good_order(name, dir.path(), signal).await?;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_signal_stops_also_what_is_still_starting() -> anyhow::Result<()> {
+    if let Some(dir) = std::env::var_os(PARENT) {
+        return play_parent(Path::new(&dir)).await;
+    }
+    let dir = tempfile::tempdir()?;
+    std::fs::write(dir.path().join("never"), "")?;
+    let name = "a_signal_stops_also_what_is_still_starting";
+    stops_in_good_order(name, dir.path(), Signal::SIGTERM).await
+}
+
+async fn stops_in_good_order(name: &str, dir: &Path, signal: Signal) -> anyhow::Result<()> {
+    let (mut child, pids) = parent(name, dir).await?;
+    send(&child, signal)?;
+    let status = tokio::time::timeout(common::PATIENCE, child.wait()).await??;
+    ensure!(status.success(), "{status}");
+    // Not "soon": they were waited for.
+    ensure!(!pids.iter().copied().any(common::alive), "{pids:?}");
+    ensure!(!dir.join("postgres/data/postmaster.pid").exists());
     Ok(())
 }
 

@@ -36,8 +36,8 @@ impl Link {
     }
 }
 
-/// What a process logs before it listens to signals, at once after it. Until then `SIGTERM` ends it on the spot, though it is
-/// ready by its services.
+/// What a process of the version before logs, at once before it listens to signals. Until then `SIGTERM` ends it on
+/// the spot, though it is ready by its services.
 const LISTENS: &str = " is ready";
 const LISTENS_WITHIN: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);

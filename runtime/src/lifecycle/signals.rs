@@ -7,18 +7,42 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::Tasks;
 
 impl Tasks {
-    /// Runs until SIGINT, SIGTERM or the first failure, then [`Tasks::stop`]s.
-    /// A second signal ends the drain at once. An error if a task failed.
-    pub async fn run_until_signal(&self, drain_grace: Duration) -> anyhow::Result<()> {
-        self.run_until_signal_then(&[], drain_grace).await
+    /// Runs `start`, and then until SIGINT, SIGTERM or the first failure; then [`Tasks::stop`]s.
+    /// A second signal ends the drain at once.
+    ///
+    /// Signals are heard before anything starts: one that comes meanwhile gives up `start`, and drains what of it
+    /// runs.
+    ///
+    /// # Errors
+    /// That of `start`, at once; a task failed.
+    pub async fn run_until_signal(
+        &self,
+        start: impl Future<Output = anyhow::Result<()>>,
+        drain_grace: Duration,
+    ) -> anyhow::Result<()> {
+        self.run_until_signal_then(start, &[], drain_grace).await
     }
 
     /// Like [`Tasks::run_until_signal`], but stops `order` one after the other first.
     ///
     /// A process that holds several roles stops what takes in work before what the
     /// work needs: the edge, then the persister, then the servers below both.
-    pub async fn run_until_signal_then(&self, order: &[Self], drain_grace: Duration) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// As those of [`Tasks::run_until_signal`].
+    pub async fn run_until_signal_then(
+        &self,
+        start: impl Future<Output = anyhow::Result<()>>,
+        order: &[Self],
+        drain_grace: Duration,
+    ) -> anyhow::Result<()> {
         let mut signals = Signals::install()?;
+        let failing = async {
+            match start.await {
+                Ok(()) => std::future::pending().await,
+                Err(error) => error,
+            }
+        };
         tokio::select! {
             name = signals.next() => {
                 tracing::info!(signal = name, "stopping; once more ends it at once");
@@ -26,6 +50,7 @@ impl Tasks {
             error = self.failed() => {
                 tracing::error!(error = format!("{error:#}"), "stopping, because a task failed");
             }
+            error = failing => return Err(error),
         }
         let stop_all = async {
             for tasks in order {
