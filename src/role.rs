@@ -16,11 +16,7 @@ pub const DRAIN_GRACE: Duration = Duration::from_secs(8);
 /// Whatever kept it from starting or ended it.
 pub async fn edge(args: &natterjack_edge::Args) -> anyhow::Result<()> {
     let tasks = Tasks::new();
-    let start = async {
-        let edge = natterjack_edge::run(args, &tasks).await?;
-        tracing::info!(edge.address = %edge.addr, "the edge is ready");
-        Ok(())
-    };
+    let start = async { natterjack_edge::run(args, &tasks).await.map(drop) };
     tasks.run_until_signal(start, args.place.drain_grace()).await
 }
 
@@ -30,12 +26,9 @@ pub async fn edge(args: &natterjack_edge::Args) -> anyhow::Result<()> {
 /// Whatever kept it from starting or ended it.
 pub async fn persister(args: &natterjack_persister::Args) -> anyhow::Result<()> {
     let tasks = Tasks::new();
-    let start = async {
-        natterjack_persister::run(args, &tasks).await?;
-        tracing::info!("the persister is ready");
-        Ok(())
-    };
-    tasks.run_until_signal(start, DRAIN_GRACE).await
+    tasks
+        .run_until_signal(natterjack_persister::run(args, &tasks), DRAIN_GRACE)
+        .await
 }
 
 /// Runs presence until a signal or a failure.

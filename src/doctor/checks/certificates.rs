@@ -3,7 +3,11 @@
 use natterjack_runtime::clock::Clock;
 
 use super::seen_or_told;
-use crate::doctor::{facts::Facts, finding::Findings, format};
+use crate::doctor::{
+    facts::{Facts, Unseen},
+    finding::Findings,
+    format,
+};
 
 /// Days before the end from which somebody should renew; `--write-config` does from 30 on.
 const SOON_DAYS: u64 = 21;
@@ -25,7 +29,12 @@ pub fn certificates(facts: &Facts, findings: &mut Findings) {
     let mut first = u64::MAX;
     for shown in all {
         match &shown.ends_s {
-            Err(why) => findings.fail(
+            Err(Unseen::Away(why)) => findings.warn(
+                &shown.at,
+                format!("its certificate could not be seen: {why}"),
+                "start what should listen there, or look at the way to it; then ask again",
+            ),
+            Err(Unseen::Untrusted(why)) => findings.fail(
                 &shown.at,
                 format!("its certificate is not trusted, or not shown: {why}"),
                 "its names have to include this host, it must not have ended, and its authority has to be the \

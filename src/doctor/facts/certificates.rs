@@ -33,8 +33,17 @@ const FILES: &[&str] = &["tls/ca.pem", "tls/nats.pem", "tls/postgres.pem", "tls/
 pub struct Shown {
     /// Where it was seen: a file, or an address.
     pub at: String,
-    /// When it ends, in Unix seconds; or why it is not trusted.
-    pub ends_s: Result<u64, String>,
+    /// When it ends, in Unix seconds.
+    pub ends_s: Result<u64, Unseen>,
+}
+
+/// Why it is not known when a certificate ends.
+#[derive(Debug, Clone)]
+pub enum Unseen {
+    /// Nobody answers there.
+    Away(String),
+    /// It is not trusted, or was not shown.
+    Untrusted(String),
 }
 
 /// How TLS begins with a server.
@@ -69,7 +78,7 @@ pub async fn look(args: &Args, edges: &Seen<Vec<Edge>>) -> Seen<Vec<Shown>> {
         async move {
             let at = address(&url, opening);
             let shown = timeout(SHOWN_WITHIN, show(&connector, &at, opening)).await;
-            let ends_s = shown.unwrap_or_else(|_| Err("it does not answer in 5 s".to_owned()));
+            let ends_s = shown.unwrap_or_else(|_| Err(Unseen::Away("it does not answer in 5 s".to_owned())));
             let at = format!("{}:{}", at.0, at.1);
             Shown { at, ends_s }
         }
@@ -114,43 +123,46 @@ async fn show(
     connector: &TlsConnector,
     (host, port): &(String, u16),
     opening: Opening,
-) -> Result<u64, String> {
-    let words = |error: std::io::Error| error.to_string();
-    let mut tcp = TcpStream::connect((host.as_str(), *port)).await.map_err(words)?;
+) -> Result<u64, Unseen> {
+    let away = |error: std::io::Error| Unseen::Away(error.to_string());
+    let mut tcp = TcpStream::connect((host.as_str(), *port)).await.map_err(away)?;
     match opening {
         Opening::Tls => {}
         Opening::Nats => {
             let mut byte = [0];
             for _ in 0..INFO_BYTES_MAX {
-                tcp.read_exact(&mut byte).await.map_err(words)?;
+                tcp.read_exact(&mut byte).await.map_err(away)?;
                 if byte == *b"\n" {
                     break;
                 }
             }
         }
         Opening::Postgres => {
-            tcp.write_all(&POSTGRES_TLS).await.map_err(words)?;
+            tcp.write_all(&POSTGRES_TLS).await.map_err(away)?;
             let mut byte = [0];
-            tcp.read_exact(&mut byte).await.map_err(words)?;
+            tcp.read_exact(&mut byte).await.map_err(away)?;
             if byte != *b"S" {
-                return Err("it does not encrypt".to_owned());
+                return Err(Unseen::Untrusted("it does not encrypt".to_owned()));
             }
         }
     }
-    let name = ServerName::try_from(host.clone()).map_err(|error| error.to_string())?;
-    let tls = connector.connect(name, tcp).await.map_err(words)?;
+    let name = ServerName::try_from(host.clone()).map_err(|error| Unseen::Untrusted(error.to_string()))?;
+    let tls = connector.connect(name, tcp).await;
+    let tls = tls.map_err(|error| Unseen::Untrusted(error.to_string()))?;
     let (_, session) = tls.get_ref();
     let own = session.peer_certificates().and_then(<[_]>::first);
-    ends(own.ok_or("it showed none")?)
+    ends(own.ok_or_else(|| Unseen::Untrusted("it showed none".to_owned()))?)
 }
 
-fn ends_of_file(path: &Path) -> Result<u64, String> {
-    let first = CertificateDer::from_pem_file(path).map_err(|error| error.to_string())?;
+fn ends_of_file(path: &Path) -> Result<u64, Unseen> {
+    let first = CertificateDer::from_pem_file(path);
+    let first = first.map_err(|error| Unseen::Untrusted(error.to_string()))?;
     ends(&first)
 }
 
-fn ends(certificate: &CertificateDer<'_>) -> Result<u64, String> {
-    let read = Certificate::from_der(certificate).map_err(|error| format!("it cannot be read: {error}"))?;
+fn ends(certificate: &CertificateDer<'_>) -> Result<u64, Unseen> {
+    let read = Certificate::from_der(certificate)
+        .map_err(|error| Unseen::Untrusted(format!("it cannot be read: {error}")))?;
     Ok(read
         .tbs_certificate
         .validity

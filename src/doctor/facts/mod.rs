@@ -19,7 +19,7 @@ use natterjack_persister::db::look::Facts as Database;
 
 use self::servers::Servers;
 pub use self::{
-    certificates::Shown,
+    certificates::{Shown, Unseen},
     edges::{Edge, Reached, leads_to_itself},
     nats::{Backlog, Nats},
     permissions::Tried,

@@ -134,6 +134,11 @@ async fn certificates_that_end_soon_or_have_ended_or_name_another_host_are_found
             state == "failure"
         );
         server.stop().await;
+        // What is away shows none, which says nothing of it.
+        let seen = doctor(&["--nats-url", &url, "--nats-ca", ca]).await?;
+        let found = seen.words("certificates");
+        assert!(found.contains("could not be seen"), "{found}");
+        assert!(!seen.checks("failure").contains("certificates"), "{found}");
     }
     Ok(())
 }
