@@ -1,6 +1,8 @@
 //! Streams that were lost or went back, and databases that are older than the streams.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod older;
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -166,7 +168,7 @@ async fn an_era_can_be_begun_by_hand() -> anyhow::Result<()> {
     let world = World::start().await?;
     let (_, conversation) = everywhere(&world)[0];
     world.persister().await?.stop(PATIENCE).await?;
-    let page = include_str!("../../docs/decisions/a-stream-begins-where-history-ends.md");
+    let page = include_str!("../../../docs/decisions/a-stream-begins-where-history-ends.md");
     let (_, statement) = page.split_once("```sql\n").context("a statement")?;
     let (statement, _) = statement.split_once("```").context("its end")?;
     world.sql(statement, &[]).await?;
@@ -381,104 +383,4 @@ async fn take(
     let taken: Vec<_> = batch.try_collect().await.map_err(anyhow::Error::from_boxed)?;
     ensure!(taken.len() == count);
     Ok(taken)
-}
-
-#[tokio::test]
-async fn a_cluster_of_fewer_or_more_shards_is_refused() -> anyhow::Result<()> {
-    let world = World::start().await?;
-    let persister = world.persister().await?;
-    let (_, conversation) = everywhere(&world)[0];
-    world.text(conversation, user(1), "before").await?;
-    world.settled().await?;
-    until("a mark is raised", async || {
-        Ok(world.count("select max(head) from stream_marks").await? > 0)
-    })
-    .await?;
-    persister.stop(PATIENCE).await?;
-    let here = world.shards.count();
-    let refuses = async |known: u16| {
-        let refused = world.persister().await.err().context("it started")?;
-        let words = [
-            format!("a cluster with {known} shards"),
-            format!("provisioned with {here}"),
-            format!("--shards {known}`"),
-        ];
-        let refused = format!("{refused:#}");
-        ensure!(words.iter().all(|words| refused.contains(words)), "{refused}");
-        anyhow::Ok(())
-    };
-    for known in [here - 1, here + 1] {
-        world
-            .sql("update shards set count = $1", &[&i32::from(known)])
-            .await?;
-        refuses(known).await?;
-    }
-
-    // A database of the version before it was written down has marks.
-    world.sql("delete from shards", &[]).await?;
-    world
-        .sql(
-            "insert into stream_marks (name, head, floor) values ('CHAT_99', 7, 7)",
-            &[],
-        )
-        .await?;
-    refuses(here + 1).await?;
-    world.sql("delete from shards", &[]).await?;
-    world
-        .sql("delete from stream_marks where name = 'CHAT_99'", &[])
-        .await?;
-    world.persister().await?.stop(PATIENCE).await?;
-    let here = i64::from(here);
-    ensure!(world.count("select count::bigint from shards").await? == here);
-    Ok(())
-}
-
-#[tokio::test]
-async fn what_was_acked_out_of_order_is_read_again() -> anyhow::Result<()> {
-    let world = World::start().await?;
-    let persister = world.persister().await?;
-    let (_, conversation) = everywhere(&world)[0];
-    world.text(conversation, user(1), "1").await?;
-    world.settled().await?;
-    persister.stop(PATIENCE).await?;
-    for number in 2..=6 {
-        world.text(conversation, user(1), &format!("{number}")).await?;
-    }
-    // One persister has 2 and 3 and is not done, another has written and acked the others; then the backup of
-    // before is put back.
-    let mut taken = take(&world, topology::PERSISTER, &conversation, 5).await?;
-    for message in taken.split_off(2) {
-        message.double_ack().await.map_err(anyhow::Error::from_boxed)?;
-    }
-    let persister = world.persister().await?;
-    ensure!(world.count("select count(*) from messages where seq > 3").await? == 3);
-    for message in taken {
-        let nak = jetstream::AckKind::Nak(None);
-        message.ack_with(nak).await.map_err(anyhow::Error::from_boxed)?;
-    }
-    until("all is there", async || {
-        Ok(world.count("select count(distinct seq) from messages").await? == 6)
-    })
-    .await?;
-    persister.stop(PATIENCE).await
-}
-
-#[tokio::test]
-async fn history_without_marks_is_not_taken_for_complete() -> anyhow::Result<()> {
-    let world = World::start().await?;
-    let persister = world.persister().await?;
-    let (_, conversation) = everywhere(&world)[0];
-    for number in 0..20 {
-        world.text(conversation, user(1), &format!("{number}")).await?;
-    }
-    world.settled().await?;
-    persister.stop(PATIENCE).await?;
-    // A backup of the version before the marks.
-    world.sql("delete from messages where seq > 10", &[]).await?;
-    world.sql("update conversations set head = 10", &[]).await?;
-    world.sql("delete from stream_marks", &[]).await?;
-    let persister = world.persister().await?;
-    ensure!(world.count("select count(*) from messages").await? == 20);
-    none_began_anew(&world).await?;
-    persister.stop(PATIENCE).await
 }
