@@ -14,6 +14,10 @@ pub const KIND_EVENT: &str = "event";
 /// before and after it.
 pub const CHANGE: &str = "Natterjack-Change";
 
+/// On a marker in the bucket `sessions`: presence took the session out itself, because its edge is gone, and nobody
+/// needs to look at its user again.
+pub const SWEPT: &str = "Natterjack-Swept";
+
 /// Sequence and predecessor of a republished message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {

@@ -11,6 +11,7 @@ pub mod follow;
 pub mod headers;
 pub mod ids;
 pub mod limits;
+pub mod marker;
 pub mod provision;
 pub mod services;
 pub mod shard;

@@ -14,6 +14,7 @@ use async_nats::{
     Client,
     jetstream::{
         self,
+        context::PublishErrorKind,
         kv::{self, UpdateErrorKind},
         message::StreamMessage,
         stream::LastRawMessageErrorKind,
@@ -22,8 +23,9 @@ use async_nats::{
 use natterjack_nats::{
     DeviceId, EdgeId, UserId,
     direct::{self, Bounds, Direct, DirectError},
+    headers, marker,
     subjects::kv as keys,
-    topology::{self, Bucket},
+    topology::Bucket,
     wire::{DeviceSession, PresenceRecord, Privacy},
 };
 
@@ -32,6 +34,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(3);
 /// Most entries of one page.
 pub const PAGE_MAX: usize = 2_000;
 const PAGE_BYTES_MAX: usize = 1 << 20;
+/// How long something stands for a session that was taken out: no shorter time can be asked for.
+const SWEPT_KEPT: Duration = Duration::from_secs(1);
 /// The server takes no more subjects in one question for the last of each.
 const SUBJECTS_MAX: usize = 1_024;
 
@@ -78,8 +82,8 @@ pub struct Stored {
 #[derive(Debug, Clone)]
 pub struct Store {
     client: Client,
+    context: jetstream::Context,
     presence: kv::Store,
-    sessions: kv::Store,
     edges: kv::Store,
     devices: kv::Store,
 }
@@ -97,10 +101,10 @@ impl Store {
         };
         Ok(Self {
             presence: open(Bucket::Presence).await?,
-            sessions: open(Bucket::Sessions).await?,
             edges: open(Bucket::Edges).await?,
             devices: open(Bucket::Devices).await?,
             client,
+            context,
         })
     }
 
@@ -217,31 +221,28 @@ impl Store {
         Ok((messages.iter().filter_map(stored).collect(), next))
     }
 
-    /// Up to which sequence all events of the sessions are settled.
+    /// Takes a session out whose edge is gone, unless something newer than `seq` stands there. What takes its
+    /// place says nothing to presence, and goes by itself.
     ///
     /// # Errors
     /// NATS did not answer.
-    pub async fn sessions_floor(&self) -> Result<u64, StoreError> {
-        let info = self.sessions.stream.consumer_info(topology::PRESENCE).await;
-        let info = info.map_err(|error| failed(Bucket::Sessions, &error))?;
-        let idle = info.num_pending == 0 && info.num_ack_pending == 0;
-        Ok(if idle {
-            u64::MAX
-        } else {
-            info.ack_floor.stream_sequence
-        })
-    }
-
-    /// Removes what stands under these keys of `sessions`, which may hold wildcards, without a trace,
-    /// unless it is as new as `before_seq`.
-    ///
-    /// # Errors
-    /// NATS did not answer.
-    pub async fn remove_sessions(&self, keys: &str, before_seq: u64) -> Result<(), StoreError> {
-        let filter = keys::subject(Bucket::Sessions, keys);
-        let purge = self.sessions.stream.purge().filter(filter).sequence(before_seq);
-        purge.await.map_err(|error| failed(Bucket::Sessions, &error))?;
-        Ok(())
+    pub async fn remove_session(
+        &self,
+        edge: EdgeId,
+        user: UserId,
+        device: DeviceId,
+        seq: u64,
+    ) -> Result<(), StoreError> {
+        let subject = keys::subject(Bucket::Sessions, &keys::session(edge, user, device));
+        let marker = marker::ended(SWEPT_KEPT)
+            .header(headers::SWEPT, "1")
+            .expected_last_subject_sequence(seq);
+        let removed = async { self.context.send_publish(subject, marker).await?.await };
+        match removed.await {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(()),
+            Err(error) => Err(failed(Bucket::Sessions, &error)),
+        }
     }
 
     async fn last_seq(&self, bucket: Bucket) -> Result<u64, StoreError> {
@@ -352,7 +353,11 @@ fn record(payload: &[u8], user: UserId) -> PresenceRecord {
     })
 }
 
+/// `None` for what is no session, or was taken out.
 fn stored(message: &Direct) -> Option<Stored> {
+    if message.headers.get(headers::SWEPT).is_some() {
+        return None;
+    }
     let key = keys::key(Bucket::Sessions, &message.subject)?;
     let (edge, user, device) = keys::parse_session(key)?;
     Some(Stored {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures::{StreamExt as _, stream};
-use natterjack_nats::{EdgeId, UserId, subjects::kv as keys};
+use natterjack_nats::{EdgeId, UserId};
 
 use crate::{
     decide::{Entry, Fate},
@@ -22,11 +22,8 @@ use crate::{
 const ROUNDS_MAX: usize = 12;
 /// How soon a sweep that is not through is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
-/// Removals of single keys at once.
-const REMOVALS_MAX: usize = 16;
-/// How long the removal of all that an edge has waits for the last events of it.
-const FLOOR_WITHIN: Duration = Duration::from_secs(30);
-const FLOOR_POLL: Duration = Duration::from_millis(500);
+/// Removals at once.
+const REMOVALS_MAX: usize = 64;
 
 /// Why an edge is swept.
 #[derive(Debug, Clone, Copy)]
@@ -59,8 +56,6 @@ struct Rest {
     lost: BTreeMap<UserId, Vec<(Stored, Entry)>>,
     /// Whether there are sessions of which it cannot be said yet.
     doubt: bool,
-    /// The highest sequence of its sessions, and of those that ended.
-    last_seq: u64,
     gone: Gone,
 }
 
@@ -95,14 +90,7 @@ pub async fn sweep(looker: &Looker, edge: EdgeId, cause: Cause) -> Result<Swept,
         return Ok(Swept::Part(AGAIN));
     }
     note_last_seen(looker, &rest).await?;
-    // Each by itself where other sessions of the edge live, where events would be waited for that nobody
-    // handles, and where there are few.
-    let lives = matches!(rest.gone.holding, Holding::Held(_));
-    if lives || !matches!(cause, Cause::Gone { .. }) || sessions <= REMOVALS_MAX {
-        remove_each(looker, edge, &rest).await?;
-    } else if !remove_all(looker, edge, &rest).await? {
-        return Ok(Swept::Part(AGAIN));
-    }
+    remove(looker, &rest).await?;
     looker.metrics.swept.inc_by(sessions as u64);
     Ok(if rest.doubt {
         Swept::Part(AGAIN)
@@ -113,10 +101,9 @@ pub async fn sweep(looker: &Looker, edge: EdgeId, cause: Cause) -> Result<Swept,
 
 /// `None` if the edge holds another lease by now, of which an event is on its way.
 async fn list(looker: &Looker, edge: EdgeId, held: Option<u64>) -> Result<Option<Rest>, StoreError> {
-    let (mut listed, mut last_seq, mut from) = (Vec::new(), 0, Some(1));
+    let (mut listed, mut from) = (Vec::new(), Some(1));
     while let Some(seq) = from {
         let (page, next) = looker.store.sessions_page(edge, seq).await?;
-        last_seq = page.last().map_or(last_seq, |last| last.seq);
         listed.extend(page.into_iter().filter(|stored| {
             let session = stored.session.as_ref();
             session.is_some_and(|session| Some(session.epoch) != held)
@@ -135,7 +122,6 @@ async fn list(looker: &Looker, edge: EdgeId, held: Option<u64>) -> Result<Option
     let mut rest = Rest {
         lost: BTreeMap::new(),
         doubt: false,
-        last_seq,
         gone: Gone {
             holding,
             edge,
@@ -212,32 +198,22 @@ async fn note_last_seen(looker: &Looker, rest: &Rest) -> Result<(), StoreError> 
     Ok(())
 }
 
-async fn remove_each(looker: &Looker, edge: EdgeId, rest: &Rest) -> Result<(), StoreError> {
+/// Each by itself: whatever purged several would lose events of others, see [`natterjack_nats::marker`].
+async fn remove(looker: &Looker, rest: &Rest) -> Result<(), StoreError> {
     let lost = stream::iter(rest.lost.values().flatten().copied());
     let removals = lost.map(|(stored, _)| async move {
-        let key = keys::session(edge, stored.user, stored.device);
-        looker.store.remove_sessions(&key, stored.seq + 1).await
+        let Stored {
+            edge,
+            user,
+            device,
+            seq,
+            ..
+        } = stored;
+        looker.store.remove_session(edge, user, device, seq).await
     });
     let mut removals = removals.buffer_unordered(REMOVALS_MAX);
     while let Some(removed) = removals.next().await {
         removed?;
     }
     Ok(())
-}
-
-/// Removes all that the edge had in one go, which takes also the marks of those that ended: not before
-/// their events are settled, for they would be lost with them. Answers whether it was done.
-async fn remove_all(looker: &Looker, edge: EdgeId, rest: &Rest) -> Result<bool, StoreError> {
-    let started = Instant::now();
-    while looker.store.sessions_floor().await? < rest.last_seq {
-        if started.elapsed() > FLOOR_WITHIN {
-            return Ok(false);
-        }
-        tokio::time::sleep(FLOOR_POLL).await;
-    }
-    looker
-        .store
-        .remove_sessions(&keys::sessions_of_edge(edge), rest.last_seq + 1)
-        .await?;
-    Ok(true)
 }

@@ -95,8 +95,10 @@ pub(super) fn presence() -> Permissions {
     may.publish([
         kv::subject(Bucket::Presence, ANY_KEY),
         kv::subject(Bucket::Devices, ANY_KEYS),
+        // What a dead edge left is taken out.
+        kv::subject(Bucket::Sessions, ANY_KEYS),
     ])
-    // What a dead edge left is taken out without a trace.
+    // By which processes of the version before still do so.
     .purge(&Bucket::Sessions.stream_name());
     may
 }

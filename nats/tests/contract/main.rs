@@ -2,6 +2,7 @@
 
 mod direct;
 mod provisioning;
+mod replaced;
 
 use std::time::Duration;
 

@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use natterjack_nats::{DeviceId, EdgeId, UserId, subjects::kv as keys, topology::Bucket};
+use natterjack_nats::{DeviceId, EdgeId, UserId, headers, subjects::kv as keys, topology::Bucket};
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{Event, FAILED_PAUSE};
@@ -73,6 +73,11 @@ async fn read(looker: &Looker, event: Event) -> Option<(UserId, Change)> {
         event.done().await;
         return None;
     };
+    let headers = event.message.headers.as_ref();
+    if headers.is_some_and(|headers| headers.get(headers::SWEPT).is_some()) {
+        event.done().await;
+        return None;
+    }
     let session = store::session(&event.message.payload, key.unwrap_or_default());
     if let Some(session) = &session {
         looker.leases.stir(edge, session.epoch);
@@ -158,8 +163,10 @@ async fn finish(
             return Ok(Some(("lease", Duration::from_secs(1))));
         }
         // Its user was looked at without it; nobody stands for it, and nobody will remove it.
-        let key = keys::session(change.edge, user, change.device);
-        looker.store.remove_sessions(&key, event.seq + 1).await?;
+        looker
+            .store
+            .remove_session(change.edge, user, change.device, event.seq)
+            .await?;
         looker.metrics.orphans.inc();
         return Ok(None);
     }

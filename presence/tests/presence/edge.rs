@@ -9,8 +9,9 @@ use async_nats::jetstream::{Context, message::PublishMessage};
 use natterjack_nats::{
     DeviceId, EdgeId, UserId,
     limits::LEASE_TTL_MS,
+    marker,
     subjects::kv as keys,
-    topology::Bucket,
+    topology::{Bucket, MARKERS_KEPT},
     wire::{DeviceSession, Lease},
 };
 use tokio::task::JoinHandle;
@@ -101,11 +102,8 @@ impl Edge {
     /// Gives the lease up.
     pub async fn leave(&mut self) -> anyhow::Result<()> {
         self.die();
-        let message = PublishMessage::build()
-            .header("KV-Operation", "PURGE")
-            .header("Nats-Rollup", "sub")
-            .ttl(Duration::from_hours(24));
-        self.put(Bucket::Edges, &self.id.to_string(), message).await
+        let marker = marker::ended(MARKERS_KEPT);
+        self.put(Bucket::Edges, &self.id.to_string(), marker).await
     }
 
     /// A device connects, or comes to the foreground or goes to the background.
@@ -121,11 +119,8 @@ impl Edge {
     }
 
     pub async fn disconnect(&self, user: UserId, device: DeviceId) -> anyhow::Result<()> {
-        let message = PublishMessage::build()
-            .header("KV-Operation", "PURGE")
-            .header("Nats-Rollup", "sub")
-            .ttl(Duration::from_hours(24));
-        self.put(Bucket::Sessions, &keys::session(self.id, user, device), message)
+        let marker = marker::ended(MARKERS_KEPT);
+        self.put(Bucket::Sessions, &keys::session(self.id, user, device), marker)
             .await
     }
 

@@ -3,14 +3,12 @@
 
 use std::time::Duration;
 
-use async_nats::{
-    HeaderMap,
-    jetstream::{self, context::ContextBuilder, message::PublishMessage},
-};
+use async_nats::jetstream::{self, context::ContextBuilder, message::PublishMessage};
 use futures::{StreamExt, TryStreamExt, stream};
 use natterjack_nats::{
     DeviceId, EdgeId, UserId, cluster,
     limits::{LEASE_INTERVAL_MS, LEASE_TTL_MS},
+    marker,
     subjects::kv,
     topology::{Bucket, MARKERS_KEPT},
     wire::{DeviceSession, Lease},
@@ -132,14 +130,7 @@ impl StandIns {
 
     async fn purge(&self, seat: Seat) -> anyhow::Result<()> {
         let (subject, _) = self.place(seat);
-        let mut headers = HeaderMap::new();
-        headers.insert("KV-Operation", "PURGE");
-        headers.insert("Nats-Rollup", "sub");
-        self.write(
-            subject,
-            PublishMessage::build().headers(headers).ttl(MARKERS_KEPT),
-        )
-        .await
+        self.write(subject, marker::ended(MARKERS_KEPT)).await
     }
 
     async fn write(&self, subject: String, message: PublishMessage) -> anyhow::Result<()> {

@@ -136,7 +136,7 @@ const PRESENCE: &[Action] = &[
     Store("$KV.devices.u.d"),
     Ask("$JS.API.CONSUMER.INFO.KV_sessions.presence", ""),
     Ask("$JS.API.DIRECT.GET.KV_sessions.$KV.sessions.e1.u.d", ""),
-    Ask("$JS.API.STREAM.PURGE.KV_sessions", NOTHING_OF_IT),
+    Store("$KV.sessions.e1.u.d"),
     Hear("svc.presence.query", "svc.presence.query"),
 ];
 
@@ -149,7 +149,6 @@ const PRESENCE_NEVER: &[Action] = &[
     Hear("live.dm.*.*", ""),
     // Pretends to be an edge.
     Store("$KV.edges.e1"),
-    Store("$KV.sessions.e1.u.d"),
     Store("$KV.revocations.u.d"),
     Tell("svc.accounts.login"),
     Hear("_INBOX_edge.>", ""),

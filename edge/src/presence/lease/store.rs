@@ -16,6 +16,7 @@ use async_nats::{
 use natterjack_nats::{
     EdgeId,
     limits::LEASE_TTL_MS,
+    marker,
     subjects::kv,
     topology::{Bucket, MARKERS_KEPT},
     wire,
@@ -111,11 +112,12 @@ impl LeaseStore {
     /// Gives the lease up, if it is still the one of this revision.
     pub async fn delete(&self, revision: u64) -> Result<(), StoreError> {
         self.is_there()?;
-        let key = self.edge.to_string();
-        let deleted = self
-            .bucket
-            .purge_expect_revision_with_ttl(key, revision, MARKERS_KEPT);
-        deleted.await.map_err(|error| StoreError::Away(error.to_string()))
+        let marker = marker::ended(MARKERS_KEPT).expected_last_subject_sequence(revision);
+        let deleted = async { self.context.send_publish(self.subject(), marker).await?.await };
+        deleted
+            .await
+            .map(drop)
+            .map_err(|error| StoreError::Away(error.to_string()))
     }
 
     fn subject(&self) -> String {

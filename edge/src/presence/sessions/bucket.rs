@@ -14,6 +14,7 @@ use async_nats::{
 use natterjack_nats::{
     EdgeId,
     direct::{self, Batch, Bounds, DirectError},
+    marker,
     subjects::kv,
     topology::{Bucket, MARKERS_KEPT},
 };
@@ -58,10 +59,7 @@ impl SessionBucket {
                 let json = serde_json::to_vec(&session).unwrap_or_default();
                 PublishMessage::build().payload(json.into())
             }
-            Change::Purge => PublishMessage::build()
-                .header("KV-Operation", "PURGE")
-                .header("Nats-Rollup", "sub")
-                .ttl(MARKERS_KEPT),
+            Change::Purge => marker::ended(MARKERS_KEPT),
         };
         self.context.send_publish(subject, message).await?.await?;
         Ok(())
