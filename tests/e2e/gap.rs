@@ -1,21 +1,15 @@
 //! The live tail loses messages, as a slow consumer or a broken network makes it: nobody notices.
 
 use anyhow::ensure;
-use natterjack_nats::{Conversation, subjects, wire::ServerFrame};
+use natterjack_nats::{Conversation, wire::ServerFrame};
 use serde_json::json;
 
 use crate::support::{
-    proxy::Passing,
     raw::{burst, chained},
     stage::{Play, Stage},
     until,
     user::User,
 };
-
-/// Stored messages of a conversation on their way to the edge's live tail.
-fn live(passing: &Passing<'_>, conversation: &Conversation) -> bool {
-    passing.client.ends_with(" live") && passing.subject == subjects::live::subject(conversation)
-}
 
 /// Whether a frame is the message at this place.
 fn at(frame: &ServerFrame, conversation: Conversation, seq: u64) -> Option<()> {
@@ -42,7 +36,7 @@ async fn a_gap_is_repaired_before_what_follows_is_shown() -> anyhow::Result<()> 
             let first = a.say(dm, "first").await?;
             ensure!(b.message().await?.seq == first);
             for lost in [1, 3, 40, 450] {
-                proxy.swallow(move |passing| live(passing, &dm));
+                proxy.swallow(move |passing| passing.is_message_of(&dm));
                 let mut seqs = burst(&mut a, dm, lost).await?;
                 until("they are lost", async || {
                     Ok((proxy.swallowed() == lost).then_some(()))
@@ -83,7 +77,7 @@ async fn every_third_message_is_lost_and_all_receivers_have_all_in_order() -> an
             );
             let mut n = 0;
             proxy.swallow(move |passing| {
-                let counts = live(passing, &group) || live(passing, &dm);
+                let counts = passing.is_message_of(&group) || passing.is_message_of(&dm);
                 n += u32::from(counts);
                 counts && n.is_multiple_of(3)
             });
@@ -124,7 +118,7 @@ async fn a_lost_last_message_is_found_when_nats_comes_back() -> anyhow::Result<(
             let first = a.say(dm, "first").await?;
             ensure!(b.message().await?.seq == first);
             // Both are the last of their conversation, and nothing follows that would tell.
-            proxy.swallow(move |passing| live(passing, &dm) || live(passing, &group));
+            proxy.swallow(move |passing| passing.is_message_of(&dm) || passing.is_message_of(&group));
             let lost = [a.say(dm, "the last word").await?, a.say(group, "here too").await?];
             until("both are lost", async || {
                 Ok((proxy.swallowed() == 2).then_some(()))

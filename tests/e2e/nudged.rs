@@ -9,7 +9,7 @@ use natterjack_nats::{
 use reqwest::Method;
 
 use crate::support::{
-    proxy::{Passing, Proxy},
+    proxy::Proxy,
     stage::{Play, Stage},
     until,
     user::User,
@@ -18,9 +18,7 @@ use crate::support::{
 
 /// A message of Alice's that is lost on its way to the first edge, and is the last of its conversation.
 async fn lost(proxy: &Proxy, alice: &User, conversation: Conversation) -> anyhow::Result<u64> {
-    proxy.swallow(move |passing: &Passing<'_>| {
-        passing.client.ends_with(" live") && passing.subject == subjects::live::subject(&conversation)
-    });
+    proxy.swallow(move |passing| passing.is_message_of(&conversation));
     let seq = alice.online(1).await?.say(conversation, "the last word").await?;
     until("it is lost", async || Ok((proxy.swallowed() == 1).then_some(()))).await?;
     proxy.pass_all();

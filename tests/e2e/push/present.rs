@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use natterjack::fleet::{Link, Weather};
 use natterjack_nats::{
-    Conversation, subjects,
+    Conversation,
     wire::{PushReason, ServerFrame},
 };
 use natterjack_runtime::clock::Clock;
@@ -118,9 +118,7 @@ async fn lost(
     socket: &mut Raw,
     conversation: Conversation,
 ) -> anyhow::Result<u64> {
-    proxy.swallow(move |passing| {
-        passing.client.ends_with(" live") && passing.subject == subjects::live::subject(&conversation)
-    });
+    proxy.swallow(move |passing| passing.is_message_of(&conversation));
     let seq = alice.online(1).await?.say(conversation, "The last word").await?;
     until("it is lost", async || Ok((proxy.swallowed() > 0).then_some(()))).await?;
     proxy.pass_all();

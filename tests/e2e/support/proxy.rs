@@ -5,6 +5,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
+use natterjack_nats::{Conversation, headers, subjects};
 use tokio::{
     io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{
@@ -20,6 +21,18 @@ pub struct Passing<'a> {
     pub client: &'a str,
     /// Subject of the message.
     pub subject: &'a str,
+    /// Its headers and payload.
+    body: &'a [u8],
+}
+
+impl Passing<'_> {
+    /// Whether it is a stored message of this conversation, on its way to those who are there: not typing, and not
+    /// what is told of receipts, on the same subject.
+    pub fn is_message_of(&self, conversation: &Conversation) -> bool {
+        self.client.ends_with(" live")
+            && self.subject == subjects::live::subject(conversation)
+            && headers::scan(self.body).position.is_some()
+    }
 }
 
 type Swallow = Box<dyn FnMut(&Passing<'_>) -> bool + Send>;
@@ -169,6 +182,7 @@ impl Proxy {
                 if self.is_lost(&Passing {
                     client: &name,
                     subject: &words[1],
+                    body: &frame[body_start..],
                 }) {
                     continue;
                 }
