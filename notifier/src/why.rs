@@ -56,7 +56,8 @@ pub async fn serve(parts: &Parts, time: &ServerTime, service: &Hosted) -> anyhow
 impl Explainer {
     async fn explain(&self, why: &Why) -> Result<Explanation, DirectError> {
         let message = self.message(why.conversation, why.seq).await?;
-        let (trace, whole) = self.trace(why, message.as_ref()).await?;
+        let (mut trace, whole) = self.trace(why, message.as_ref()).await?;
+        trace.sort_by_key(PushTrace::at);
         let devices = match why.user {
             Some(user) => Some(self.devices(user).await?),
             None => None,

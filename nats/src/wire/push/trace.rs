@@ -60,6 +60,17 @@ pub enum PushTrace {
     },
 }
 
+impl PushTrace {
+    /// When it happened, Unix milliseconds. What one notifier decided and another one did at once may be stored in the
+    /// other order.
+    #[must_use]
+    pub const fn at(&self) -> u64 {
+        match self {
+            Self::Decided { at, .. } | Self::Attempted { at, .. } | Self::Withdrawn { at, .. } => *at,
+        }
+    }
+}
+
 /// What was decided for some users alike.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
