@@ -164,14 +164,11 @@ impl Decider {
 
     /// Tells why, then acks: what is not traced comes again, and the answer is `false`.
     async fn settle(&self, looks: Vec<Look>) -> bool {
-        let now_ms = self.time.now_ms();
         let traces: Vec<_> = looks
             .iter()
             .flat_map(|look| {
                 let conversation = look.text.conversation;
-                look.traces(now_ms)
-                    .into_iter()
-                    .map(move |trace| (conversation, trace))
+                look.traces().into_iter().map(move |trace| (conversation, trace))
             })
             .collect();
         if let Err(error) = self.trace.write_all(&traces).await {

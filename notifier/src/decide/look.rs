@@ -87,11 +87,11 @@ impl Look {
     }
 
     /// The entries of the trace; one, unless the group is huge.
-    pub fn traces(&self, now_ms: u64) -> Vec<PushTrace> {
+    pub fn traces(&self) -> Vec<PushTrace> {
         let entry = |verdicts| PushTrace::Decided {
             seq: self.seq(),
             id: self.text.stored.id,
-            at: now_ms,
+            at: self.text.delivered.stored_ms + self.moment.age_ms,
             age_ms: self.moment.age_ms,
             verdicts,
         };
