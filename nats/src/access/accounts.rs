@@ -2,17 +2,24 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use super::{Permissions, Rights, User, rights};
+use super::{
+    Permissions, Rights, User,
+    crossing::{Crossing, Kind, REFUSED_MAPPING, crossings},
+    rights,
+};
 use crate::shard::Shards;
 
-/// The account in which everything of Natterjack is.
+/// The account in which everything of Natterjack is, but the edges.
 pub const ACCOUNT: &str = "NATTERJACK";
+
+/// The account of the edges.
+pub const EDGE_ACCOUNT: &str = "EDGE";
 
 /// The account of the servers themselves.
 pub const SYSTEM_ACCOUNT: &str = "SYS";
 
 /// For how long a request may be answered: longer than any service takes.
-const RESPONSE_WITHIN: &str = "15s";
+pub(super) const RESPONSE_WITHIN: &str = "15s";
 
 /// The public nkey of each user.
 pub type UserKeys = BTreeMap<User, String>;
@@ -26,30 +33,77 @@ pub fn accounts(keys: &UserKeys, shards: Shards) -> String {
          # Who may do what: one user for each role, and for those who operate. Public keys only.\n\
          accounts {\n",
     );
-    let system = |user: &User| *user == User::System;
-    account(
-        &mut text,
-        ACCOUNT,
-        "  jetstream: enabled\n",
-        |user| !system(user),
-        keys,
-        shards,
-    );
-    account(&mut text, SYSTEM_ACCOUNT, "", system, keys, shards);
+    let edge = match rights(User::Edge, shards) {
+        Rights::Only(permissions) => permissions,
+        Rights::Everything => Permissions::default(),
+    };
+    let crossings = crossings(&edge);
+    for (name, settings) in [
+        (ACCOUNT, "  jetstream: enabled\n".to_owned()),
+        (EDGE_ACCOUNT, refusals(&edge)),
+        (SYSTEM_ACCOUNT, String::new()),
+    ] {
+        let _ = write!(text, " {name} {{\n{settings}");
+        shared(&mut text, name, &crossings);
+        users(&mut text, name, keys, shards);
+        text.push_str(" }\n");
+    }
     let _ = write!(text, "}}\nsystem_account: {SYSTEM_ACCOUNT}\n");
     text
 }
 
-fn account(
-    text: &mut String,
-    name: &str,
-    settings: &str,
-    belongs: impl Fn(&User) -> bool,
-    keys: &UserKeys,
-    shards: Shards,
-) {
-    let _ = write!(text, " {name} {{\n{settings}  users: [\n");
-    for (user, key) in keys.iter().filter(|(user, _)| belongs(user)) {
+/// Leads away what edges are denied although an import would take it along: answers, too, go through mappings.
+fn refusals(edge: &Permissions) -> String {
+    let mut text = String::from("  mappings: {\n");
+    for subject in &edge.publish_deny {
+        let rest = if subject.ends_with('>') { ".>" } else { "" };
+        let _ = writeln!(text, "   {subject:?}: {:?}", format!("{REFUSED_MAPPING}{rest}"));
+    }
+    text.push_str("  }\n");
+    text
+}
+
+/// What an account gives to the other one, and takes from it.
+fn shared(text: &mut String, account: &str, crossings: &[Crossing]) {
+    let mut exports = String::new();
+    let mut imports = String::new();
+    for Crossing {
+        kind,
+        subject,
+        from,
+        to,
+    } in crossings
+    {
+        let (name, more) = match kind {
+            Kind::Stream => ("stream", String::new()),
+            Kind::Service { answers_within: None } => ("service", String::new()),
+            Kind::Service {
+                answers_within: Some(within),
+            } => (
+                "service",
+                format!(", response_type: stream, threshold: {within:?}"),
+            ),
+        };
+        if *from == account {
+            let _ = writeln!(exports, "   {{ {name}: {subject:?}{more}, accounts: [{to}] }}");
+        }
+        if *to == account {
+            let _ = writeln!(
+                imports,
+                "   {{ {name}: {{ account: {from}, subject: {subject:?} }} }}"
+            );
+        }
+    }
+    for (what, lines) in [("exports", exports), ("imports", imports)] {
+        if !lines.is_empty() {
+            let _ = write!(text, "  {what}: [\n{lines}  ]\n");
+        }
+    }
+}
+
+fn users(text: &mut String, account: &str, keys: &UserKeys, shards: Shards) {
+    text.push_str("  users: [\n");
+    for (user, key) in keys.iter().filter(|(user, _)| user.account() == account) {
         let _ = writeln!(text, "   # {user}");
         match rights(*user, shards) {
             Rights::Everything => {
@@ -58,7 +112,7 @@ fn account(
             Rights::Only(permissions) => user_with(text, key, &permissions),
         }
     }
-    text.push_str("  ]\n }\n");
+    text.push_str("  ]\n");
 }
 
 fn user_with(text: &mut String, key: &str, permissions: &Permissions) {

@@ -11,6 +11,9 @@ pub(super) const ANY: &str = "*";
 /// What a server says of its JetStream as a whole.
 pub(super) const ACCOUNT_INFO: &str = "$JS.API.INFO";
 
+/// What requests begin with that may have several answers: messages of a stream by sequence or subject.
+pub(super) const DIRECT_GET: &str = "$JS.API.DIRECT.GET.";
+
 /// What streams there are.
 pub(super) fn stream_lists() -> [String; 2] {
     ["NAMES", "LIST"].map(|what| format!("$JS.API.STREAM.{what}"))
@@ -39,10 +42,7 @@ impl Permissions {
 
     /// Reads messages of a stream by sequence or subject, without a consumer.
     pub(super) fn get(&mut self, stream: &str) -> &mut Self {
-        self.publish([
-            format!("$JS.API.DIRECT.GET.{stream}"),
-            format!("$JS.API.DIRECT.GET.{stream}.>"),
-        ])
+        self.publish([format!("{DIRECT_GET}{stream}"), format!("{DIRECT_GET}{stream}.>")])
     }
 
     /// The same from the stream's leader, which has seen everything.

@@ -2,15 +2,17 @@
 //!
 //! [`User`] lists them, [`rights`] is the table of what each may do, built from the same subjects and
 //! streams that the roles use, and [`accounts`] renders it as configuration of nats-server. A role that
-//! needs something new gets it here, or its tests fail: they run as these users.
+//! needs something new gets it here, or its tests fail: they run as these users. Edges have an account of
+//! their own; what passes between it and that of the others follows from the rights of an edge.
 
 mod accounts;
 mod api;
+mod crossing;
 mod people;
 mod roles;
 mod user;
 
-pub use accounts::{ACCOUNT, SYSTEM_ACCOUNT, UserKeys, accounts};
+pub use accounts::{ACCOUNT, EDGE_ACCOUNT, SYSTEM_ACCOUNT, UserKeys, accounts};
 pub use user::User;
 
 use crate::{services::names, shard::Shards, subjects};

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::{ACCOUNT, EDGE_ACCOUNT, SYSTEM_ACCOUNT};
+
 /// Who logs in to NATS. Each has a key of its own and may do just what it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum User {
@@ -48,6 +50,21 @@ impl User {
             Self::Operator => "operator",
             Self::Admin => "admin",
             Self::System => "system",
+        }
+    }
+
+    /// The account of nats-server that the user is in.
+    #[must_use]
+    pub const fn account(self) -> &'static str {
+        match self {
+            Self::Edge => EDGE_ACCOUNT,
+            Self::Persister
+            | Self::Presence
+            | Self::Notifier
+            | Self::Provision
+            | Self::Operator
+            | Self::Admin => ACCOUNT,
+            Self::System => SYSTEM_ACCOUNT,
         }
     }
 

@@ -43,6 +43,12 @@ pub fn hosted(service: &str) -> [String; 4] {
     ]
 }
 
+/// Whether a subject is one on which services are asked.
+#[must_use]
+pub fn is_of_service(subject: &str) -> bool {
+    ["svc.", "$SRV."].iter().any(|prefix| subject.starts_with(prefix))
+}
+
 /// What a process subscribes to that hosts any service: what `nats micro ls` asks of all.
 #[must_use]
 pub fn discovery() -> [String; 1] {
