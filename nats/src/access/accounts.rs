@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::{
     Permissions, Rights, User,
-    crossing::{Crossing, Kind, REFUSED_MAPPING, crossings},
+    crossing::{Crossing, Kind, REFUSED, crossings},
     rights,
 };
 use crate::shard::Shards;
@@ -52,12 +52,11 @@ pub fn accounts(keys: &UserKeys, shards: Shards) -> String {
     text
 }
 
-/// Leads away what edges are denied although an import would take it along: answers, too, go through mappings.
+/// Leads away what edges are denied although it lies within an import: answers go through mappings, too.
 fn refusals(edge: &Permissions) -> String {
     let mut text = String::from("  mappings: {\n");
     for subject in &edge.publish_deny {
-        let rest = if subject.ends_with('>') { ".>" } else { "" };
-        let _ = writeln!(text, "   {subject:?}: {:?}", format!("{REFUSED_MAPPING}{rest}"));
+        let _ = writeln!(text, "   {subject:?}: \"{REFUSED}.{subject}\"");
     }
     text.push_str("  }\n");
     text

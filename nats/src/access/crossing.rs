@@ -14,8 +14,8 @@ use crate::subjects::svc;
 /// For how long after the last one further answers to a Direct Get may come: longer than who asks waits.
 const READ_WITHIN: &str = "10s";
 
-/// Where what is refused is led: nobody may listen there.
-pub(super) const REFUSED_MAPPING: &str = "refused";
+/// What is refused is led below this: nobody may publish or listen there.
+pub(super) const REFUSED: &str = "refused";
 
 /// A subject that one account gives to another.
 #[derive(Debug, Clone, PartialEq, Eq)]

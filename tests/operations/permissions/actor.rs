@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use async_nats::{Client, Event, HeaderMap, Message, header};
+use async_nats::{Client, Event, HeaderMap, Message, Subscriber, header};
 use futures::StreamExt as _;
 use natterjack_nats::{access::User, cluster};
 use serde_json::{Value, json};
@@ -143,6 +143,13 @@ impl Actor {
         })
     }
 
+    /// Listens, once the server knows of it.
+    pub async fn listen(&self, subject: &'static str) -> anyhow::Result<Ear> {
+        let heard = self.client.subscribe(subject).await?;
+        self.settled().await?;
+        Ok(Ear(Mutex::new(heard)))
+    }
+
     /// What JetStream says to a question, errors too.
     pub async fn told(&self, subject: &'static str, payload: &'static str) -> anyhow::Result<Value> {
         Ok(serde_json::from_slice(
@@ -254,10 +261,36 @@ impl Actor {
     }
 }
 
+/// What listens.
+pub struct Ear(Mutex<Subscriber>);
+
+impl Ear {
+    async fn next(&self) -> anyhow::Result<Message> {
+        let mut heard = self.0.lock().await;
+        let message = timeout(PATIENCE, heard.next())
+            .await
+            .context("nothing is heard")?;
+        message.context("the connection is gone")
+    }
+
+    /// The subject of what is heard next.
+    pub async fn next_subject(&self) -> anyhow::Result<String> {
+        Ok(self.next().await?.subject.to_string())
+    }
+
+    /// The text of what is heard next.
+    pub async fn next_text(&self) -> anyhow::Result<String> {
+        Ok(String::from_utf8(self.next().await?.payload.to_vec())?)
+    }
+}
+
 fn named(refusals: &[String], what: &str, subject: &str) -> anyhow::Result<()> {
     let told = refusals.iter().any(|refusal| {
         let refusal = refusal.to_lowercase();
-        refusal.contains(&what.to_lowercase()) && refusal.contains(&format!("\"{}\"", subject.to_lowercase()))
+        // What is led away is refused under another name.
+        let subject = subject.to_lowercase();
+        let named = [format!("\"{subject}\""), format!("\"refused.{subject}\"")];
+        refusal.contains(&what.to_lowercase()) && named.iter().any(|name| refusal.contains(name))
     });
     ensure!(told, "is not refused: {refusals:?}");
     Ok(())

@@ -49,6 +49,28 @@ async fn each_user_may_do_what_the_table_says_and_nothing_else() -> anyhow::Resu
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn edges_hear_each_other_and_nobody_else_does() -> anyhow::Result<()> {
+    let secured = Secured::start().await?;
+    let (one, other) = (
+        Actor::new(&secured, User::Edge).await?,
+        Actor::new(&secured, User::Edge).await?,
+    );
+    for (pattern, subject) in [("live.dm.a.*", "live.dm.a.b"), ("live.group.g", "live.group.g")] {
+        one.works(&Action::Hear(pattern, subject), &other).await?;
+    }
+    // Who types is told among edges alone: not even an admin hears it, and makes up none.
+    let admin = Actor::new(&secured, User::Admin).await?;
+    let heard = admin.listen("live.>").await?;
+    one.works(&Action::Hear("live.dm.a.*", "live.dm.a.b"), &other)
+        .await?;
+    one.works(&Action::Hear("live.user.u", "live.user.u"), &admin)
+        .await?;
+    assert_eq!(heard.next_subject().await?, "live.user.u");
+    secured.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_may_write_one_key_of_a_shared_bucket_cannot_wipe_it() -> anyhow::Result<()> {
     let secured = Secured::start().await?;
     let (admin, notifier) = (
