@@ -143,6 +143,11 @@ impl Actor {
         })
     }
 
+    /// Tells whoever listens.
+    pub async fn publish(&self, subject: &'static str, payload: &'static str) -> anyhow::Result<()> {
+        Ok(self.client.publish(subject, payload.into()).await?)
+    }
+
     /// Listens, once the server knows of it.
     pub async fn listen(&self, subject: &'static str) -> anyhow::Result<Ear> {
         let heard = self.client.subscribe(subject).await?;

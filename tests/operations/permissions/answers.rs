@@ -130,7 +130,7 @@ async fn what_an_edge_is_answered_reaches_nothing_that_it_may_not_publish_to() -
 
     // What each tries has its effect where an edge may publish: else it would show nothing.
     let arrives = async || {
-        let stored = async || Ok(admin.told(RECEIPTS, "").await?["state"]["messages"].clone());
+        let stored = async || anyhow::Ok(admin.told(RECEIPTS, "").await?["state"]["messages"].clone());
         let before = stored().await?;
         edge.ask_for(GET, text.clone(), "receipt.0").await?;
         until("an answer does not come where it may", async || {

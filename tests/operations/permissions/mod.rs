@@ -5,6 +5,7 @@
 
 mod actor;
 mod answers;
+mod moved;
 mod secured;
 mod table;
 mod tls;

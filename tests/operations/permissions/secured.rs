@@ -19,6 +19,10 @@ use natterjack_nats::{
     topology::Settings,
 };
 use natterjack_runtime::servers::{Program, ProgramConfig, SilentProgress, Tools, testing_tools_dir};
+use nix::{
+    sys::signal::{self, Signal},
+    unistd::Pid,
+};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
@@ -47,9 +51,17 @@ impl Secured {
     /// Writes the files, checks them with `nats-server -t`, starts the server, and provisions it as the user
     /// for that.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with(|_| Ok(())).await
+    }
+
+    /// The same with other text of the accounts than is written.
+    pub async fn start_with(
+        change: impl FnOnce(&std::path::Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
         let scratch = Scratch::new()?;
         let dir = scratch.path().join("config");
         write(&dir)?;
+        change(&dir.join("nats/accounts.conf"))?;
         let tools = Tools::locate_or_install(&testing_tools_dir(), &SilentProgress).await?;
         let (server, ports) = (tools.nats_server(), scratch.path().join("ports"));
         fs::create_dir_all(&ports)?;
@@ -122,6 +134,13 @@ impl Secured {
         args.nkey = Some(keys::path(&self.dir.join("nkeys"), user));
         args.ca = Some(self.dir.join("tls/ca.pem"));
         args
+    }
+
+    /// Writes the files again, and has the server take them.
+    pub fn rewrite(&self) -> anyhow::Result<()> {
+        write(&self.dir)?;
+        let pid = Pid::from_raw(self.program.pid().try_into()?);
+        Ok(signal::kill(pid, Signal::SIGHUP)?)
     }
 
     pub async fn stop(self) {
