@@ -136,11 +136,26 @@ impl Secured {
         args
     }
 
-    /// Writes the files again, and has the server take them.
+    /// Writes the files again, as a newer version does.
     pub fn rewrite(&self) -> anyhow::Result<()> {
-        write(&self.dir)?;
+        write(&self.dir)
+    }
+
+    /// Has the server read its files again; it has when this returns.
+    pub async fn reload(&self) -> anyhow::Result<()> {
+        let reloads = || {
+            let log = fs::read_to_string(self.program.log())?;
+            anyhow::Ok(log.matches("Reloaded server configuration").count())
+        };
+        let before = reloads()?;
         let pid = Pid::from_raw(self.program.pid().try_into()?);
-        Ok(signal::kill(pid, Signal::SIGHUP)?)
+        signal::kill(pid, Signal::SIGHUP)?;
+        let deadline = Instant::now() + READY_WITHIN;
+        while reloads()? == before {
+            anyhow::ensure!(Instant::now() < deadline, "nats-server does not reload");
+            sleep(POLL).await;
+        }
+        Ok(())
     }
 
     pub async fn stop(self) {
