@@ -132,7 +132,8 @@ Keep {dir} to yourself: *.nk, *-key.pem, public.pem.key and postgres/password le
 
 Next:
   - start each nats-server in {dir}/nats: NATS_NAME=… NATS_STORE_DIR=… nats-server -c nats-server.conf;
-    one that runs already takes new users and certificates with `nats-server --signal reload`
+    one that runs already takes new users and certificates with `nats-server --signal reload`, given twice where
+    it has no account EDGE yet
   - give each role its own key: NATS_NKEY={dir}/nkeys/<role>.nk NATS_CA={dir}/tls/ca.pem
   - make the streams: natterjack provision --nats-nkey {dir}/nkeys/provision.nk --nats-ca {dir}/tls/ca.pem …
   - look around: XDG_CONFIG_HOME={dir}/cli nats --context natterjack-operator stream report"

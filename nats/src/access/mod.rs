@@ -158,6 +158,42 @@ mod tests {
         }
     }
 
+    /// Answers go wherever their asker wants them in the account, whatever its user may publish.
+    #[test]
+    fn nothing_that_an_edge_may_not_do_crosses_from_its_account() {
+        let Rights::Only(edge) = rights(User::Edge, Shards::new(2).expect("in range")) else {
+            panic!("an edge may do everything");
+        };
+        let crossings = crossing::crossings(&edge);
+        let asked = |subject: &str| {
+            crossings.iter().any(|one| {
+                one.to == EDGE_ACCOUNT && one.kind != crossing::Kind::Stream && covers(&one.subject, subject)
+            })
+        };
+        for subject in [
+            "$JS.API.STREAM.DELETE.CHAT_1",
+            "$JS.API.STREAM.PURGE.CHAT_1",
+            "$JS.API.STREAM.UPDATE.CHAT_1",
+            "$JS.API.CONSUMER.DELETE.CHAT_1.persister",
+            "$JS.API.CONSUMER.CREATE.CHAT_1.x",
+            "$JS.ACK.CHAT_1.persister.1.2.3.4.5",
+            "$KV.push_keys.vapid",
+            "$KV.devices.u.d",
+            "chat.1.user.u",
+            "live.user.u",
+            "live.dm.u.v",
+            "svc.push.replay",
+            "svc.process.log",
+            "_INBOX_persister.x",
+            "$SRV.PING",
+        ] {
+            assert!(!asked(subject), "{subject}");
+        }
+        for subject in edge.publish.iter().filter(|one| !edge.subscribe.contains(one)) {
+            assert!(asked(&subject.replace(['*', '>'], "x")), "{subject}");
+        }
+    }
+
     #[test]
     fn both_forms_of_acks_are_allowed_where_a_role_acks() {
         let Rights::Only(permissions) = rights(User::Persister, Shards::new(2).expect("in range")) else {
