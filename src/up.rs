@@ -96,14 +96,16 @@ async fn run_on(
     progress: &dyn Progress,
 ) -> anyhow::Result<()> {
     let tasks = Tasks::new();
+    // What takes in work stops first, then what the work needs.
+    let order = ["edge", "notifier", "presence", "persister", "servers"].map(|name| tasks.child(name));
     let [
         edge_tasks,
         notifier_tasks,
         presence_tasks,
         persister_tasks,
         server_tasks,
-    ] = ["edge", "notifier", "presence", "persister", "servers"].map(|name| tasks.child(name));
-    servers.supervise(&server_tasks);
+    ] = &order;
+    servers.supervise(server_tasks);
     let edge_args = edge_args(args, servers, &page)?;
     let start = async {
         let report = servers.provision(&args.topology.settings()).await?;
@@ -115,17 +117,17 @@ async fn run_on(
             ("--nats-url", servers.nats_url.as_str()),
             ("--database-url", servers.database_url.as_str()),
         ];
-        natterjack_persister::run(&role::args(&options)?, &persister_tasks)
+        natterjack_persister::run(&role::args(&options)?, persister_tasks)
             .await
             .context("the persister did not start")?;
         let options = [("--nats-url", servers.nats_url.as_str())];
-        natterjack_presence::run(&role::args(&options)?, &presence_tasks)
+        natterjack_presence::run(&role::args(&options)?, presence_tasks)
             .await
             .context("presence did not start")?;
-        natterjack_notifier::run(&role::args(&options)?, &notifier_tasks)
+        natterjack_notifier::run(&role::args(&options)?, notifier_tasks)
             .await
             .context("the notifier did not start")?;
-        let edge = natterjack_edge::run(&edge_args, &edge_tasks)
+        let edge = natterjack_edge::run(&edge_args, edge_tasks)
             .await
             .context("the edge did not start")?;
         // Nobody who wants the API waits for the page.
@@ -136,15 +138,6 @@ async fn run_on(
         }
         Ok(())
     };
-    // What takes in work stops first, then what the work needs.
-    let order = [
-        &edge_tasks,
-        &notifier_tasks,
-        &presence_tasks,
-        &persister_tasks,
-        &server_tasks,
-    ]
-    .map(Tasks::clone);
     tasks
         .run_until_signal_then(start, &order, edge_args.place.drain_grace())
         .await
